@@ -1,0 +1,62 @@
+"""Time as a parameter: wall time for what others wrote down, monotonic time for durations.
+
+Rule for editors: a duration is never computed from two wall-clock readings, and nothing else in the house reads the
+operating system's clock.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from service.errors import DeadlineExceeded
+
+
+class Clock:
+    """The operating system's clocks. Tests pass an object of the same two methods."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never jumps."""
+        return time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """One budget for a whole request, handed to every outgoing call."""
+
+    clock: Clock
+    at: float
+
+    @classmethod
+    def after(cls, clock: Clock, seconds: float) -> Deadline:
+        """A deadline ``seconds`` from now."""
+        return cls(clock, clock.monotonic() + seconds)
+
+    def remaining(self) -> float:
+        """Seconds left, never below zero."""
+        return max(0.0, self.at - self.clock.monotonic())
+
+    def cap(self, seconds: float) -> float:
+        """The smaller of ``seconds`` and what is left; raises ``DeadlineExceeded`` if nothing is left."""
+        left = self.remaining()
+        if left <= 0.0:
+            raise DeadlineExceeded
+        return min(seconds, left)
+
+
+def rfc3339(seconds: float) -> str:
+    """Epoch seconds as whole seconds UTC with ``Z``, the shape mobile SDK samples parse (UPSTREAM 3.5)."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_rfc3339(text: str) -> float:
+    """Epoch seconds of an RFC 3339 timestamp; raises ``ValueError`` for any other text or one without a zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("timestamp without a zone")
+    return moment.timestamp()
