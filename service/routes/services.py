@@ -1,0 +1,48 @@
+"""What routes may ask, put together by ``service.app`` and reached by one typed getter."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from flask import current_app
+
+from service.clock import Clock
+from service.directory import Directory
+from service.identity import Verifier
+from service.keys import KeySource
+from service.routes.schema import Contract
+from service.store.connection import Connection
+from service.telemetry import Metrics
+from service.telnyx import Telnyx
+from service.tokens import Broker
+
+EXTENSION = "services"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The collaborators of the routes. ``drain_file`` exists while this replica is being taken out of service."""
+
+    clock: Clock
+    jitter: random.Random
+    metrics: Metrics
+    contract: Contract
+    openapi: bytes
+    allowed_origins: frozenset[str]
+    drain_file: Path | None
+    ticket_keys: Mapping[str, Any]
+    key_sources: Mapping[str, KeySource]
+    verifier: Verifier
+    store: Connection
+    telnyx: Telnyx
+    directory: Directory
+    broker: Broker
+
+
+def services() -> Services:
+    """The services of the application that handles this request."""
+    return cast("Services", current_app.extensions[EXTENSION])

@@ -1,0 +1,213 @@
+"""What operators see: JSON log lines, the request id that ties them together, and metrics.
+
+Rules for editors:
+* a log line, a metric and a label hold no token, key, secret, request body or exception text. The formatter is the last
+  guard, not the first: it strikes out whatever has the shape of a credential, and prints of an exception its class and
+  frames only;
+* labels come from small closed sets: never a user id, an alias or a raw path;
+* gateways and rules report *events* by the methods of ``Metrics`` and know nothing of Prometheus;
+* nothing is registered at import time: several applications may live in one process.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from pythonjsonlogger.json import JsonFormatter
+
+VERSION: Final = "0.1.0"
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+audit_log: Final = logging.getLogger("audit")
+
+_SECRET_NAMES: Final = re.compile(
+    r"(?i)(authorization|cookie|password|secret|api_?key|private_?key|refresh_?token|client_?token|^token$|bearer|body)"
+)
+_SECRET_SHAPES: Final = re.compile(
+    r"eyJ[\w-]{6,}(?:\.[\w-]*)*"  # JSON Web Tokens and their pieces
+    r"|\bKEY[\w-]{8,}"  # Telnyx API keys (UPSTREAM 1)
+    r"|(?i:\bbearer)\s+[^\s\"',]+"
+    r"|(?<=://)[^/\s@]*:[^/\s@]*(?=@)"  # user and password of a URL
+)
+_STRUCK_OUT: Final = "***"
+_LONGEST_TEXT: Final = 2000
+_FIRST_FIELDS: Final = ("ts", "level", "logger", "message")
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def redacted(value: Any, name: str = "") -> Any:
+    """``value`` as it may be logged: credentials struck out by the name of their field and by their shape."""
+    if isinstance(value, Mapping):
+        return {str(key): redacted(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redacted(item, name) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _SECRET_NAMES.search(name):
+        return _STRUCK_OUT
+    return _SECRET_SHAPES.sub(_STRUCK_OUT, str(value))[:_LONGEST_TEXT]
+
+
+def frames_only(error: BaseException) -> list[str]:
+    """Class names and code positions of an exception and its causes, without any message or value."""
+    lines: list[str] = []
+    current: BaseException | None = error
+    while current is not None and len(lines) < 100:  # noqa: PLR2004 - a bound, not a rule
+        lines.append(f"{type(current).__module__}.{type(current).__qualname__}")
+        lines += [
+            f"  {frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(current.__traceback__)
+        ]
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return lines
+
+
+class RedactingFormatter(JsonFormatter):
+    """One JSON object a line: ts, level, logger, message, request_id and whatever ``extra`` holds."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["levelname", "name", "message"],
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="ts",
+        )
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        ordered: dict[str, Any] = {name: log_data.pop(name) for name in _FIRST_FIELDS if name in log_data}
+        ordered["ts"] = ordered["ts"].isoformat(timespec="milliseconds")
+        if (current := request_id.get()) is not None:
+            ordered["request_id"] = current
+        return {name: redacted(value, name) for name, value in (ordered | log_data).items()}
+
+    def formatException(self, ei: _ExcInfo) -> list[str]:  # type: ignore[override]  # noqa: N802 - the base's name
+        return frames_only(ei[1]) if ei[1] is not None else []
+
+
+def logging_config(level: str) -> dict[str, Any]:
+    """For ``logging.config.dictConfig`` and gunicorn's ``logconfig_dict``: every logger writes JSON to stdout."""
+    loud = {"handlers": ["stdout"], "level": level.upper(), "propagate": False}
+    quiet = {"handlers": ["stdout"], "level": "WARNING", "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": RedactingFormatter}},
+        "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+        "root": {"handlers": ["stdout"], "level": "WARNING"},
+        "loggers": {
+            "service": loud,
+            "access": loud,
+            # An audit line is written whatever LOG_LEVEL says: it is a record, not a message.
+            "audit": {**loud, "level": "INFO"},
+            "gunicorn.error": loud,
+            "gunicorn.access": quiet,
+            "urllib3": {**quiet, "level": "ERROR"},
+        },
+    }
+
+
+_REMAINING_BUCKETS: Final = (5, 15, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 3600)
+_UPSTREAM_BUCKETS: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8)
+_REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
+_BREAKER_LEVELS: Final = {"closed": 0, "half_open": 1, "open": 2}
+
+
+class Metrics:
+    """Every metric of the service, one method per event. Durations and lives in seconds.
+
+    Written for both modes of prometheus-client: with ``PROMETHEUS_MULTIPROC_DIR`` in the environment the values of
+    all workers meet in files there, and gauges show the worst worker that is alive.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._handed_out = Counter(
+            "vts_tokens_handed_out", "Client tokens given to callers, by source.", ["source"], registry=registry
+        )
+        self._remaining = Histogram(
+            "vts_token_remaining_seconds",
+            "Life left in client tokens when handed out.",
+            buckets=_REMAINING_BUCKETS,
+            registry=registry,
+        )
+        self._upstream = Histogram(
+            "vts_upstream_seconds",
+            "Calls to Telnyx, by operation and outcome.",
+            ["operation", "outcome"],
+            buckets=_UPSTREAM_BUCKETS,
+            registry=registry,
+        )
+        self._lease_wait = Histogram(
+            "vts_lease_wait_seconds",
+            "Time spent waiting for another caller's renewal of the same token.",
+            buckets=_UPSTREAM_BUCKETS,
+            registry=registry,
+        )
+        self._store_errors = Counter("vts_store_errors", "Failed calls to Redis, by kind.", ["kind"], registry=registry)
+        self._verifications = Counter(
+            "vts_verifications",
+            "Bearer tokens checked, by issuer and outcome.",
+            ["issuer", "outcome"],
+            registry=registry,
+        )
+        self._breakers = Gauge(
+            "vts_breaker_state",
+            "Circuit breakers: 0 closed, 1 half open, 2 open. The worst worker counts.",
+            ["name"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._requests = Histogram(
+            "vts_http_request_seconds",
+            "Requests answered, by route, method and status.",
+            ["route", "method", "status"],
+            buckets=_REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self._unreadable = Counter(
+            "vts_unreadable_tokens", "Client tokens whose payload could not be read.", registry=registry
+        )
+        self._corrupt = Counter(
+            "vts_cache_corrupt", "Cache entries that did not open for their owner.", registry=registry
+        )
+        self._shed = Counter("vts_shed", "Callers refused because too many wait for Telnyx.", registry=registry)
+        Gauge("vts_build_info", "Always 1.", ["version"], registry=registry, multiprocess_mode="livemax").labels(
+            VERSION
+        ).set(1)
+
+    def token_handed_out(self, source: str, remaining: float) -> None:
+        self._handed_out.labels(source).inc()
+        self._remaining.observe(remaining)
+
+    def upstream_call(self, operation: str, outcome: str, seconds: float) -> None:
+        self._upstream.labels(operation, outcome).observe(seconds)
+
+    def lease_wait(self, seconds: float) -> None:
+        self._lease_wait.observe(seconds)
+
+    def store_error(self, kind: str) -> None:
+        self._store_errors.labels(kind).inc()
+
+    def verification(self, issuer: str, outcome: str) -> None:
+        self._verifications.labels(issuer, outcome).inc()
+
+    def breaker(self, name: str, state: str) -> None:
+        self._breakers.labels(name).set(_BREAKER_LEVELS[state])
+
+    def http_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, method, str(status)).observe(seconds)
+
+    def unreadable_token(self) -> None:
+        self._unreadable.inc()
+
+    def cache_corrupt(self) -> None:
+        self._corrupt.inc()
+
+    def shed(self) -> None:
+        self._shed.inc()
