@@ -14,7 +14,7 @@ from service.errors import DeadlineExceeded
 
 
 class Clock:
-    """The operating system's clocks. Tests pass an object of the same two methods."""
+    """The operating system's clocks. Tests pass one of their own."""
 
     def wall(self) -> float:
         """Seconds since the epoch."""
@@ -23,6 +23,10 @@ class Clock:
     def monotonic(self) -> float:
         """Seconds of a clock that never jumps."""
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Let this thread rest."""
+        time.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)

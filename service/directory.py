@@ -1,0 +1,352 @@
+"""The directory: which rooms exist here, what they are called at Telnyx, and who is in them as what.
+
+Rules for editors:
+* the directory changes only by administrators, templates and ``apply``, never by an answer of Telnyx (DESIGN 6);
+* creating is create-or-adopt by ``unique_name``, so that a repeat, or a second creator, ends in the same room;
+* upstream goes first, our record second: a call that fails half-way can be repeated as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from service.clock import Clock, Deadline
+from service.errors import (
+    Banned,
+    Closed,
+    InvalidRequest,
+    MemberNotFound,
+    NotOpenYet,
+    Refused,
+    RoomNotFound,
+    TemplateExhausted,
+    UpstreamInvalidResponse,
+    UpstreamRejected,
+)
+from service.identity import Principal, check_revoked
+from service.rooms import Admission, Ban, Member, Role, Room, admit, grants, is_alias, template_for
+from service.store.directory import DirectoryStore
+from service.store.keyspace import Owner
+from service.store.views import Permission
+from service.telnyx import Telnyx
+
+NEW_ROOMS_AN_HOUR: Final = 5
+# A page of rooms for one user is looked for in at most this many rooms; the cursor goes on from there.
+MOST_LOOKED_AT: Final = 1000
+LOOK_AT_ONCE: Final = 100
+_NAME_TAKEN: Final = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_T]):
+    """Some of a list; ``cursor`` continues it, ``None`` at its end."""
+
+    items: list[_T]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A room as one user sees it: their role there, and whether they may enter now."""
+
+    room: Room
+    role: Role
+    open: bool
+    code: str | None
+    opens_at: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        optional = {"title": self.room.title, "opens_at": self.opens_at, "code": self.code}
+        return {
+            "alias": self.room.alias,
+            "role": self.role.label,
+            "open": self.open,
+            "window": self.room.window.to_json(),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the directory says of one user and one room, read and revocation-checked at one moment."""
+
+    room: Room
+    room_id: UUID
+    member: Member | None
+    ban: Ban | None
+
+    def admit(self, principal: Principal, now: float) -> Admission:
+        return admit(self.room, principal, self.member, self.ban, now)
+
+
+class Directory:
+    """Rooms by alias. Raises ``StoreUnavailable`` and, where Telnyx is asked, the ``UpstreamError`` family."""
+
+    def __init__(
+        self, store: DirectoryStore, telnyx: Telnyx, clock: Clock, *, name_prefix: str, webhook_url: str | None
+    ) -> None:
+        self._store = store
+        self._telnyx = telnyx
+        self._clock = clock
+        self._prefix = name_prefix
+        self._webhook_url = webhook_url
+
+    def entries(self, principal: Principal, cursor: str, limit: int) -> Page[Entry]:
+        """The rooms that ``principal`` may enter, now or later; a page may be short though more follow."""
+        found: list[Entry] = []
+        looked_at = 0
+        while looked_at < MOST_LOOKED_AT:
+            aliases = self._store.aliases(cursor, LOOK_AT_ONCE)
+            for alias, permission in zip(aliases, self._permissions(aliases, principal), strict=True):
+                if len(found) == limit:
+                    return Page(found, cursor)
+                cursor = alias
+                entry = self._entry_if_any(permission, principal)
+                if entry is not None:
+                    found.append(entry)
+            looked_at += len(aliases)
+            if len(aliases) < LOOK_AT_ONCE:
+                return Page(found, None)
+        return Page(found, cursor)
+
+    def entry(self, principal: Principal, alias: str) -> Entry:
+        """The pre-check of a lobby: whether ``principal`` may enter, and if not yet, why. Raises ``RoomNotFound``."""
+        (permission,) = self._permissions([alias], principal)
+        entry = self._entry_if_any(permission, principal)
+        if entry is None:
+            template = self.template(alias)
+            if permission.record is not None or template is None:
+                raise RoomNotFound
+            candidate = replace(template, alias=alias, template=template.alias)
+            entry = _entry(candidate, principal, None, None, self._clock.wall())
+        if entry is None:
+            raise RoomNotFound
+        return entry
+
+    def _permissions(self, aliases: list[str], principal: Principal) -> list[Permission]:
+        owner = Owner(principal.issuer, principal.user, "")
+        permissions = self._store.permissions(aliases, owner, principal.session_id) if aliases else []
+        for permission in permissions[:1]:
+            check_revoked(principal, revoked_before(permission))
+        return permissions
+
+    def _entry_if_any(self, permission: Permission, principal: Principal) -> Entry | None:
+        if permission.record is None:
+            return None
+        room = Room.parse(permission.record)
+        if room.is_template:
+            return None
+        return _entry(room, principal, *read_person(permission), self._clock.wall())
+
+    def template(self, alias: str) -> Room | None:
+        """The template that ``alias`` fits, if there is one."""
+        name = template_for(alias, self._store.templates())
+        record = self._store.record(name) if name else None
+        return Room.parse(record) if record else None
+
+    def make_from_template(self, principal: Principal, alias: str, deadline: Deadline) -> None:
+        """Create the room of a template on the first admitted join.
+
+        Raises what ``admit`` raises for a principal whom the template's rules refuse, ``TemplateExhausted`` where the
+        template or the caller's hourly share is used up.
+        """
+        template = self.template(alias)
+        if template is None:
+            raise RoomNotFound
+        now = self._clock.wall()
+        room = replace(template, alias=alias, template=template.alias, max_rooms=None, created_at=now, updated_at=now)
+        admit(room, principal, None, None, now)
+        self._reserve(template, principal, alias, now)
+        room_id = self._create_or_adopt(room, deadline)
+        self._store.write_new(alias, _stored(replace(room, room_id=room_id)))
+
+    def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:
+        place = self._store.reserve(template.alias, alias, now, template.max_rooms or 0)
+        if place == "none":
+            raise TemplateExhausted
+        # A place already taken is a second try at the same room, which costs the caller nothing.
+        if place == "new" and self._store.count_creation(principal.user) > NEW_ROOMS_AN_HOUR:
+            self._store.unreserve(template.alias, alias)
+            raise TemplateExhausted
+
+    def find_upstream(self, alias: str, deadline: Deadline) -> UUID | None:
+        """The upstream id of the room that bears this alias's name there, if any."""
+        name = self._prefix + alias
+        answer = self._telnyx.list_rooms(unique_name=name, deadline=deadline)
+        rooms = answer.body.get("data")
+        if not isinstance(rooms, list):
+            raise UpstreamInvalidResponse
+        # Whether the filter is exact is not documented (UPSTREAM 10, row 15).
+        ids = [room.get("id") for room in rooms if isinstance(room, dict) and room.get("unique_name") == name]
+        return _upstream_id(ids[0]) if ids else None
+
+    def list_rooms(self, cursor: str, limit: int) -> Page[Room]:
+        """All records, templates too, by alias."""
+        aliases = self._store.aliases(cursor, limit)
+        records = self._store.records(aliases)
+        rooms = [Room.parse(record) for record in records if record is not None]
+        return Page(rooms, aliases[-1] if len(aliases) == limit else None)
+
+    def room(self, alias: str) -> Room:
+        """Raises ``RoomNotFound``."""
+        record = self._store.record(alias)
+        if record is None:
+            raise RoomNotFound
+        return Room.parse(record)
+
+    def put_room(self, alias: str, spec: Mapping[str, Any], deadline: Deadline) -> tuple[Room, bool]:
+        """Create or replace a room; says whether it was created. Raises ``InvalidRequest``."""
+        now = self._clock.wall()
+        existing = self._existing(alias)
+        room = Room.of(alias, spec, room_id=existing.room_id if existing else None, now=now)
+        if existing is not None:
+            room = replace(room, created_at=existing.created_at, template=existing.template)
+        if not room.is_template:
+            room = replace(room, room_id=self._settle_upstream(room, existing, deadline))
+        self._store.write(alias, _stored(room))
+        if room.is_template:
+            self._store.list_template(alias)
+        return room, existing is None
+
+    def delete_room(self, alias: str, deadline: Deadline, *, keep_upstream: bool) -> None:
+        """Remove a room here and, unless ``keep_upstream``, at Telnyx. Raises ``RoomNotFound``."""
+        room = self.room(alias)
+        if room.room_id is not None and not keep_upstream:
+            self._telnyx.delete_room(room.room_id, deadline=deadline)
+        self._store.erase(alias)
+        if room.template is not None:
+            self._store.unreserve(room.template, alias)
+
+    def members(self, alias: str, cursor: str, limit: int) -> Page[Member]:
+        """Members by user id. Raises ``RoomNotFound``."""
+        self.room(alias)
+        everybody = sorted((Member.parse(raw) for raw in self._store.members(alias)), key=lambda member: member.user)
+        rest = [member for member in everybody if member.user > cursor]
+        return Page(rest[:limit], rest[limit - 1].user if len(rest) > limit else None)
+
+    def member(self, alias: str, user: str) -> Member:
+        """Raises ``RoomNotFound`` or ``MemberNotFound``."""
+        self.room(alias)
+        record = self._store.member(alias, user)
+        if record is None:
+            raise MemberNotFound
+        return Member.parse(record)
+
+    def put_member(self, alias: str, user: str, spec: Mapping[str, Any]) -> tuple[Member, bool]:
+        """Create or replace a member; says whether it is new. Raises ``RoomNotFound`` or ``InvalidRequest``."""
+        if self.room(alias).is_template:
+            raise InvalidRequest("A template has no members", errors=[{"field": "alias", "message": "is a template"}])
+        member = Member.of(user, spec)
+        return member, self._store.write_member(alias, user, _dump(member.to_json()))
+
+    def delete_member(self, alias: str, user: str) -> None:
+        """Raises ``RoomNotFound`` or ``MemberNotFound``."""
+        self.room(alias)
+        if not self._store.erase_member(alias, user):
+            raise MemberNotFound
+
+    def revoke(self, user: str, session: str | None) -> float:
+        """Void all bearers of a user (or one sign-in session) issued up to now; answers the moment, epoch seconds."""
+        before = self._clock.wall()
+        self._store.revoke(user, session, before)
+        return before
+
+    def sweep(self, deadline: Deadline) -> list[str]:
+        """Delete the rooms of templates that nobody has used for ``idle_delete_after``; answers their aliases."""
+        now = self._clock.wall()
+        swept = []
+        for name in self._store.templates():
+            for alias in self._store.instances(name):
+                record = self._store.record(alias)
+                if record is None:
+                    self._store.unreserve(name, alias)
+                elif self._idle(Room.parse(record), now):
+                    self.delete_room(alias, deadline, keep_upstream=False)
+                    swept.append(alias)
+        return swept
+
+    def _idle(self, room: Room, now: float) -> bool:
+        if room.idle_delete_after is None:
+            return False
+        return now - (self._store.last_used(room.alias) or room.created_at) > room.idle_delete_after
+
+    def _existing(self, alias: str) -> Room | None:
+        record = self._store.record(alias) if is_alias(alias.removesuffix("-*")) else None
+        return Room.parse(record) if record else None
+
+    def _settle_upstream(self, room: Room, existing: Room | None, deadline: Deadline) -> UUID:
+        """The upstream id of a room whose settings there are as the record says."""
+        if existing is None or existing.room_id is None:
+            return self._create_or_adopt(room, deadline)
+        try:
+            self._telnyx.update_room(existing.room_id, changes=self._settings(room), deadline=deadline)
+        except UpstreamRejected as refusal:
+            if refusal.upstream_status != HTTPStatus.NOT_FOUND:
+                raise
+            return self._create_or_adopt(room, deadline)
+        return existing.room_id
+
+    def _create_or_adopt(self, room: Room, deadline: Deadline) -> UUID:
+        settings = {"unique_name": self._prefix + room.alias, **self._settings(room)}
+        try:
+            return _upstream_id(self._telnyx.create_room(settings=settings, deadline=deadline).data.get("id"))
+        except UpstreamRejected as refusal:
+            # The name is taken: by an earlier try, by another creator, or by hand (UPSTREAM 10, row 14).
+            known = self.find_upstream(room.alias, deadline) if refusal.upstream_status in _NAME_TAKEN else None
+            if known is None:
+                raise
+        self._telnyx.update_room(known, changes=self._settings(room), deadline=deadline)
+        return known
+
+    def _settings(self, room: Room) -> dict[str, Any]:
+        webhook = {"webhook_event_url": self._webhook_url} if self._webhook_url else {}
+        return {"max_participants": room.max_participants, "enable_recording": room.enable_recording, **webhook}
+
+
+def read_person(permission: Permission) -> tuple[Member | None, Ban | None]:
+    """The member entry and the ban among raw records."""
+    member = Member.parse(permission.member) if permission.member else None
+    return member, Ban.parse(permission.ban) if permission.ban else None
+
+
+def revoked_before(permission: Permission) -> float | None:
+    """The latest moment up to which this principal's bearers are void, epoch seconds."""
+    return max((float(moment) for moment in permission.revoked if moment is not None), default=None)
+
+
+def _entry(room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float) -> Entry | None:
+    role = max((grant.role for grant in grants(room, principal, member)), default=None)
+    if role is None:
+        return None
+    try:
+        admission = admit(room, principal, member, ban, now)
+    except (Banned, NotOpenYet, Closed) as refusal:
+        return Entry(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
+    return Entry(room, admission.role, open=True, code=None, opens_at=None)
+
+
+def _opens_at(refusal: Refused) -> str | None:
+    moment = refusal.extra.get("opens_at")
+    return moment if isinstance(moment, str) else None
+
+
+def _upstream_id(value: object) -> UUID:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise UpstreamInvalidResponse from None
+
+
+def _stored(room: Room) -> bytes:
+    return _dump(room.to_json())
+
+
+def _dump(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), sort_keys=True).encode()

@@ -1,0 +1,119 @@
+"""Keys derived from ``SERVICE_SECRETS``: sealing of what rests in Redis, and signed context tickets.
+
+Rules for editors:
+* every purpose has a key of its own (HKDF, RFC 5869), so that no output of one can be presented to another;
+* a sealed value is opened only for the *owner* it was sealed for (associated data), anything else is ``None``;
+* the first secret seals and signs, all of them open and verify; nothing durable is keyed by a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from service.settings import SecretBytes
+
+SCHEMA: Final = b"\x01"
+_KEY_ID_BYTES: Final = 8
+_NONCE_BYTES: Final = 12
+
+TICKET_TYPE: Final = "room-ticket+jwt"
+TICKET_AUDIENCE: Final = "room-context"
+
+
+def length_prefixed(*parts: str) -> bytes:
+    """An encoding of a tuple of texts that no other tuple shares: each part behind its length in bytes."""
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+
+
+def _derive(secret: SecretBytes, purpose: str) -> bytes:
+    return HKDF(SHA256(), 32, salt=None, info=b"video-token-service/1/" + purpose.encode()).derive(secret.reveal())
+
+
+@dataclass(frozen=True, slots=True)
+class _SealKey:
+    key_id: bytes
+    aead: AESGCM
+
+
+class Sealer:
+    """Authenticated encryption of small values, bound to their owner (AES-256-GCM, 28 bytes over the plaintext)."""
+
+    def __init__(self, secrets: Sequence[SecretBytes]) -> None:
+        keys = [_derive(secret, "seal") for secret in secrets]
+        self._keys = [_SealKey(hashlib.sha256(b"seal-id" + key).digest()[:_KEY_ID_BYTES], AESGCM(key)) for key in keys]
+
+    def seal(self, plaintext: bytes, *owner: str) -> bytes:
+        """``owner`` is the tuple that must be named again to open it."""
+        key = self._keys[0]
+        nonce = os.urandom(_NONCE_BYTES)
+        header = SCHEMA + key.key_id
+        return header + nonce + key.aead.encrypt(nonce, plaintext, header + length_prefixed(*owner))
+
+    def open(self, sealed: bytes, *owner: str) -> bytes | None:
+        """The plaintext, or ``None`` for anything not sealed by one of our secrets for exactly this owner."""
+        header, rest = sealed[: 1 + _KEY_ID_BYTES], sealed[1 + _KEY_ID_BYTES :]
+        for key in self._keys:
+            if header == SCHEMA + key.key_id:
+                try:
+                    associated = header + length_prefixed(*owner)
+                    return key.aead.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], associated)
+                except (InvalidTag, ValueError):
+                    return None
+        return None
+
+
+class TicketSigner:
+    """Signs context tickets (EdDSA, RFC 8037) and publishes the public keys of all secrets.
+
+    A ticket can be read by everybody in the meeting, so it authenticates nothing: its ``typ`` and ``aud`` are its own
+    and no verifier of bearers accepts them (DESIGN 4.4).
+    """
+
+    def __init__(self, secrets: Sequence[SecretBytes], issuer: str) -> None:
+        self._issuer = issuer
+        self._keys = [Ed25519PrivateKey.from_private_bytes(_derive(secret, "ticket")) for secret in secrets]
+        self._jwks = [_public_jwk(key) for key in self._keys]
+
+    def sign(self, claims: Mapping[str, Any], *, now: float, lifetime: float, ticket_id: str) -> str:
+        """A compact JWT over ``claims``; ``now`` in epoch seconds, ``lifetime`` in seconds."""
+        payload = {
+            **claims,
+            "iss": self._issuer,
+            "aud": TICKET_AUDIENCE,
+            "iat": int(now),
+            "exp": int(now + lifetime),
+            "jti": ticket_id,
+        }
+        headers = {"typ": TICKET_TYPE, "kid": self._jwks[0]["kid"]}
+        return jwt.encode(payload, self._keys[0], algorithm="EdDSA", headers=headers)
+
+    def jwks(self) -> dict[str, Any]:
+        """The JWK set (RFC 7517) that verifies tickets of every current secret."""
+        return {"keys": self._jwks}
+
+
+def _public_jwk(key: Ed25519PrivateKey) -> dict[str, str]:
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    members = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(raw)}
+    # RFC 7638: the thumbprint is over exactly these members, in this order.
+    thumbprint = hashlib.sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest()
+    return {**members, "kid": _base64url(thumbprint), "use": "sig", "alg": "EdDSA"}
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,0 +1,137 @@
+"""The list of rooms, the templates, members and bans: state, written by administrators and read by everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, cast
+
+from service.store import keyspace
+from service.store.connection import Connection, Script
+from service.store.keyspace import Owner, RoomKeys
+from service.store.rooms import RoomStore, revocation_command
+from service.store.views import Permission, read_view
+
+_HOUR_MS: Final = 3_600_000
+SCRIPTS: Final = ("reserve",)
+
+
+class DirectoryStore:
+    """Every method raises ``StoreUnavailable`` while Redis does not answer, or takes no writes where it writes."""
+
+    def __init__(self, connection: Connection, scripts: Callable[[str], Script], rooms: RoomStore) -> None:
+        self._connection = connection
+        self._reserve = scripts("reserve")
+        self._rooms = rooms
+
+    def record(self, alias: str) -> bytes | None:
+        return cast("bytes | None", self._connection.call(("GET", RoomKeys(alias).record)))
+
+    def records(self, aliases: Sequence[str]) -> list[bytes | None]:
+        """The records of many rooms in one round trip, in order."""
+        return self._connection.send(*[("GET", RoomKeys(alias).record) for alias in aliases]) if aliases else []
+
+    def permissions(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[Permission]:
+        """What the rooms say of one user, in one round trip and in order."""
+        looks = [self._rooms.view_command(alias, owner, count=False) for alias in aliases]
+        *views, revoked = self._connection.send(*looks, revocation_command(owner.user, session))
+        return [read_view(view, revoked).permission for view in views]
+
+    def aliases(self, after: str, limit: int) -> list[str]:
+        """Up to ``limit`` names of rooms that sort after ``after``."""
+        start = f"({after}" if after else "-"
+        found = self._connection.call(("ZRANGEBYLEX", keyspace.ROOM_INDEX, start, "+", "LIMIT", 0, limit))
+        return [name.decode() for name in found]
+
+    def write(self, alias: str, record: bytes) -> None:
+        """Create or replace a room. The record goes first: an index entry without one is passed over by readers."""
+        self._connection.call(("SET", RoomKeys(alias).record, record))
+        self._connection.call(("ZADD", keyspace.ROOM_INDEX, 0, alias))
+
+    def write_new(self, alias: str, record: bytes) -> bool:
+        """Create a room unless it is there; says whether it was created."""
+        created = self._connection.call(("SET", RoomKeys(alias).record, record, "NX")) is not None
+        self._connection.call(("ZADD", keyspace.ROOM_INDEX, 0, alias))
+        return created
+
+    def erase(self, alias: str) -> None:
+        """Remove a room with its members, bans and the rest; its sealed tokens end by themselves."""
+        keys = RoomKeys(alias)
+        self._connection.call(("DEL", keys.record, keys.members, keys.bans, keys.adopted, keys.used))
+        self._connection.call(("ZREM", keyspace.ROOM_INDEX, alias))
+        self._connection.call(("SREM", keyspace.TEMPLATES, alias))
+
+    def last_used(self, alias: str) -> float | None:
+        """Epoch seconds of the last new token."""
+        found = self._connection.call(("GET", RoomKeys(alias).used))
+        return float(found) if found is not None else None
+
+    def members(self, alias: str) -> list[bytes]:
+        return cast("list[bytes]", self._connection.call(("HVALS", RoomKeys(alias).members)))
+
+    def member(self, alias: str, user: str) -> bytes | None:
+        return cast("bytes | None", self._connection.call(("HGET", RoomKeys(alias).members, keyspace.digest(user))))
+
+    def write_member(self, alias: str, user: str, record: bytes) -> bool:
+        """Create or replace a member; says whether it is new."""
+        return bool(self._connection.call(("HSET", RoomKeys(alias).members, keyspace.digest(user), record)))
+
+    def erase_member(self, alias: str, user: str) -> bool:
+        """Says whether there was one."""
+        return bool(self._connection.call(("HDEL", RoomKeys(alias).members, keyspace.digest(user))))
+
+    def bans(self, alias: str) -> list[bytes]:
+        return cast("list[bytes]", self._connection.call(("HVALS", RoomKeys(alias).bans)))
+
+    def write_ban(self, alias: str, user: str, record: bytes) -> None:
+        self._connection.call(("HSET", RoomKeys(alias).bans, keyspace.digest(user), record))
+
+    def erase_ban(self, alias: str, user: str) -> bool:
+        """Says whether there was one."""
+        return bool(self._connection.call(("HDEL", RoomKeys(alias).bans, keyspace.digest(user))))
+
+    def templates(self) -> list[str]:
+        """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""
+        return [alias.decode() for alias in self._connection.call(("SMEMBERS", keyspace.TEMPLATES))]
+
+    def list_template(self, alias: str) -> None:
+        """Make a record known as a template."""
+        self._connection.call(("SADD", keyspace.TEMPLATES, alias))
+
+    def reserve(self, template: str, alias: str, now: float, most: int) -> Literal["none", "new", "taken"]:
+        """Take a place under a template for a room; ``taken`` if this room has one already."""
+        reply = self._connection.call(self._reserve.on((keyspace.instances(template),), (alias, int(now), most)))
+        return cast('Literal["none", "new", "taken"]', reply.decode())
+
+    def unreserve(self, template: str, alias: str) -> None:
+        self._connection.call(("ZREM", keyspace.instances(template), alias))
+
+    def instances(self, template: str) -> list[str]:
+        """Names of the rooms made from a template."""
+        found = self._connection.call(("ZRANGE", keyspace.instances(template), 0, -1))
+        return [name.decode() for name in found]
+
+    def count_creation(self, user: str) -> int:
+        """One more room that this user had created; how many within the hour."""
+        key = keyspace.created_by(user)
+        set_, count = self._connection.send(("SET", key, 0, "PX", _HOUR_MS, "NX"), ("INCR", key))
+        del set_
+        return cast("int", count)
+
+    def revoke(self, user: str, session: str | None, before: float) -> None:
+        """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""
+        field = "*" if session is None else keyspace.digest(session)
+        self._connection.call(("HSET", keyspace.revoked(user), field, repr(before)))
+
+    def lease(self, name: str, owner: str, seconds: int) -> bool:
+        """Take a named lease for housekeeping."""
+        key = f"{keyspace.PREFIX}{{lease}}:{keyspace.digest(name)}"
+        return self._connection.call(("SET", key, owner, "EX", seconds, "NX")) is not None
+
+    def all_records(self) -> list[tuple[str, Any]]:
+        """Every room's name and record, page by page."""
+        found: list[tuple[str, Any]] = []
+        page = self.aliases("", 500)
+        while page:
+            found += zip(page, self.records(page), strict=True)
+            page = self.aliases(page[-1], 500)
+        return found

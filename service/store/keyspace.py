@@ -1,0 +1,85 @@
+"""Names of Redis keys, and nothing else. Every variable part is a SHA-256 in hex (DESIGN 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+PREFIX: Final = "vts:"
+RATE_WINDOW_SECS: Final = 60
+ROOM_INDEX: Final = PREFIX + "{index}:rooms"
+TEMPLATES: Final = PREFIX + "{index}:templates"
+
+
+def digest(*parts: str) -> str:
+    """Hex of a SHA-256 over length-prefixed parts, so that (``a``, ``b:c``) and (``a:b``, ``c``) differ."""
+    state = sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        state.update(len(encoded).to_bytes(4, "big") + encoded)
+    return state.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose token it is. ``entry`` names the token, ``user_field`` the person."""
+
+    issuer: str
+    user: str
+    device: str
+
+    @property
+    def entry(self) -> str:
+        return digest(self.issuer, self.user, self.device)
+
+    @property
+    def user_field(self) -> str:
+        return digest(self.user)
+
+
+class RoomKeys:
+    """Keys of one room, all under one hash tag."""
+
+    def __init__(self, alias: str) -> None:
+        self.base = f"{PREFIX}{{{digest(alias)}}}:"
+        self.record = self.base + "room"
+        self.members = self.base + "members"
+        self.bans = self.base + "bans"
+        self.adopted = self.base + "adopted"
+        self.used = self.base + "used"
+
+    def token(self, entry: str) -> str:
+        return f"{self.base}token:{entry}"
+
+    def refresh(self, entry: str) -> str:
+        return f"{self.base}refresh:{entry}"
+
+    def lease(self, entry: str) -> str:
+        return f"{self.base}lease:{entry}"
+
+    def devices(self, user_field: str) -> str:
+        return f"{self.base}devices:{user_field}"
+
+    def rate(self, user_field: str) -> str:
+        return f"{self.base}rate:{user_field}"
+
+
+def revoked(user: str) -> str:
+    """Hash of revocations of one user: field ``*`` for all, a digest for one sign-in session."""
+    return f"{PREFIX}{{{digest(user)}}}:revoked"
+
+
+def created_by(user: str) -> str:
+    """Counter of rooms that a user had created from templates within the hour."""
+    return f"{PREFIX}{{{digest(user)}}}:created"
+
+
+def instances(template: str) -> str:
+    """Sorted set of the rooms made from a template."""
+    return f"{PREFIX}{{index}}:instances:{digest(template)}"
+
+
+def cooldown(kind: str) -> str:
+    """Set while upstream asked all of us to stay away from one kind of call."""
+    return f"{PREFIX}{{cooldown:{digest(kind)}}}"

@@ -1,0 +1,28 @@
+-- Store a new token, unless what permission was decided on has changed, or a longer-lived token is there already.
+-- KEYS: record, members, bans, token, refresh, lease, devices, used
+-- ARGV: user field, fingerprint of (record, member, ban), token, its ms, refresh token or '', its ms,
+--       SHA-1 of an unreadable token seen or '', lease owner, now, entry, most devices, base of the room's keys
+local function seen(value) return value and redis.sha1hex(value) or '-' end
+if redis.pcall('GET', KEYS[6]) == ARGV[8] then redis.call('DEL', KEYS[6]) end
+local now_seen = seen(redis.call('GET', KEYS[1])) .. seen(redis.call('HGET', KEYS[2], ARGV[1]))
+  .. seen(redis.call('HGET', KEYS[3], ARGV[1]))
+if now_seen ~= ARGV[2] then return 'changed' end
+local current = redis.pcall('GET', KEYS[4])
+local unreadable = type(current) == 'table' or (current and redis.sha1hex(current) == ARGV[7])
+if current and not unreadable and redis.call('PTTL', KEYS[4]) >= tonumber(ARGV[4]) then return 'older' end
+redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4])
+if ARGV[5] ~= '' then redis.call('SET', KEYS[5], ARGV[5], 'PX', ARGV[6]) end
+redis.call('SET', KEYS[8], ARGV[9])
+local devices = KEYS[7]
+if redis.call('TYPE', devices)['ok'] ~= 'zset' then redis.call('DEL', devices) end
+redis.call('ZADD', devices, ARGV[9], ARGV[10])
+local life = math.max(tonumber(ARGV[4]), tonumber(ARGV[6]))
+if redis.call('PTTL', devices) < life then redis.call('PEXPIRE', devices, life) end
+local surplus = redis.call('ZCARD', devices) - tonumber(ARGV[11])
+if surplus > 0 then
+  local popped = redis.call('ZPOPMIN', devices, surplus)
+  for i = 1, #popped, 2 do
+    redis.call('DEL', ARGV[12] .. 'token:' .. popped[i], ARGV[12] .. 'refresh:' .. popped[i])
+  end
+end
+return 'kept'

@@ -1,0 +1,22 @@
+-- All that a token request needs to know of a room, and the count of the caller's requests.
+-- KEYS: record, members, bans, adopted, token, rate    ARGV: user field, 1 to count else 0, window in ms
+local record = redis.call('GET', KEYS[1])
+if not record then return {false} end
+local member = redis.call('HGET', KEYS[2], ARGV[1])
+local ban = redis.call('HGET', KEYS[3], ARGV[1])
+-- Cache of the wrong type, or writes that are off, must not stop a read of permission.
+local function lenient(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply['err'] then return false end
+  return reply
+end
+local adopted = lenient('GET', KEYS[4])
+local token = lenient('GET', KEYS[5])
+local left = token and redis.call('PTTL', KEYS[5]) or 0
+local count, window = -1, 0
+if ARGV[2] == '1' then
+  count = lenient('INCR', KEYS[6]) or -1
+  if count == 1 then lenient('PEXPIRE', KEYS[6], ARGV[3]) end
+  window = count > 0 and redis.call('PTTL', KEYS[6]) or 0
+end
+return {record, member, ban, adopted, token, left, count, window}

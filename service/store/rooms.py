@@ -1,0 +1,138 @@
+"""What belongs to one room: permission, tokens, leases. Reads and writes are one script each (DESIGN 7, 8).
+
+While Redis does not answer, ``outage.Memory`` does, from what this process saw; callers need not know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from service.clock import Clock
+from service.errors import StoreUnavailable
+from service.store import keyspace
+from service.store.connection import Connection, Script, WritesOff
+from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys
+from service.store.outage import Memory
+from service.store.views import Claim, Keep, Sealed, View, read_sealed, read_view
+
+LEASE_SECS: Final = 4
+DEVICES_PER_USER: Final = 5
+
+VIEW: Final = "view"
+SCRIPTS: Final = (VIEW, "claim", "keep", "release", "forget")
+
+
+class RoomStore:
+    """Tokens and permission of rooms; raises ``StoreUnavailable`` where neither Redis nor memory can answer."""
+
+    def __init__(self, connection: Connection, scripts: Callable[[str], Script], memory: Memory, clock: Clock) -> None:
+        self._connection = connection
+        self._scripts = {name: scripts(name) for name in SCRIPTS}
+        self._memory = memory
+        self._clock = clock
+
+    def view(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
+        """Permission, token and rate in one round trip."""
+        look = self.view_command(alias, owner, count=count)
+        try:
+            reply, revoked = self._connection.send(look, revocation_command(owner.user, session))
+        except StoreUnavailable:
+            return self._remembered(alias, owner, session, count=count)
+        view = read_view(reply, revoked)
+        self._memory.saw(alias, owner, session, view)
+        if view.token is None:
+            view = replace(view, token=self._memory.token(alias, owner, only_here=True))
+        if count and view.calls < 0 and view.permission.record is not None:
+            view = replace(view, calls=self._memory.count(alias, owner), window_left=float(RATE_WINDOW_SECS))
+        return view
+
+    def view_command(self, alias: str, owner: Owner, *, count: bool) -> tuple[Any, ...]:
+        """The command behind ``view``, for those who look at many rooms at once."""
+        keys = RoomKeys(alias)
+        names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
+        rate = keys.rate(owner.user_field)
+        return self._scripts[VIEW].on((*names, rate), (owner.user_field, int(count), RATE_WINDOW_SECS * 1000))
+
+    def _remembered(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
+        permission = self._memory.permission(alias, owner, session)
+        if permission is None:
+            raise StoreUnavailable
+        calls = self._memory.count(alias, owner) if count else -1
+        return View(permission, self._memory.token(alias, owner), calls, RATE_WINDOW_SECS)
+
+    def claim(self, alias: str, owner: Owner, lease: str) -> Claim:
+        """Look again, and take the lease if it is free. Where Redis grants no leases it is always the caller's."""
+        keys = RoomKeys(alias)
+        names = (keys.token(owner.entry), keys.refresh(owner.entry), keys.lease(owner.entry))
+        try:
+            (reply,) = self._connection.send(self._scripts["claim"].on(names, (lease, LEASE_SECS * 1000)))
+            if isinstance(reply, WritesOff):
+                raise StoreUnavailable
+        except StoreUnavailable:
+            return Claim(self._memory.token(alias, owner), self._memory.refresh(alias, owner), mine=True)
+        token, left, refresh, refresh_left, mine = reply
+        sealed_refresh = read_sealed(refresh, refresh_left)
+        self._memory.saw_refresh(alias, owner, sealed_refresh)
+        return Claim(
+            read_sealed(token, left) or self._memory.token(alias, owner, only_here=True),
+            sealed_refresh or self._memory.refresh(alias, owner, only_here=True),
+            mine=mine == 1,
+        )
+
+    def keep(self, alias: str, owner: Owner, new: Keep) -> bool:
+        """Store a token and give the lease back; ``False`` if what permission was decided on has changed."""
+        keys = RoomKeys(alias)
+        entry = owner.entry
+        names = (
+            *(keys.record, keys.members, keys.bans, keys.token(entry), keys.refresh(entry), keys.lease(entry)),
+            *(keys.devices(owner.user_field), keys.used),
+        )
+        refresh = new.refresh or Sealed(b"", 0.0)
+        broken = hashlib.sha1(new.unreadable, usedforsecurity=False).hexdigest() if new.unreadable else ""
+        args = (
+            *(owner.user_field, new.permission.fingerprint, new.token.value, _ms(new.token.left)),
+            *(refresh.value, _ms(refresh.left), broken, new.lease, int(self._clock.wall()), entry),
+            *(DEVICES_PER_USER, keys.base),
+        )
+        try:
+            (reply,) = self._connection.send(self._scripts["keep"].on(names, args))
+        except StoreUnavailable:
+            reply = WritesOff()
+        if reply == b"changed":
+            return False
+        stored = not isinstance(reply, WritesOff)
+        self._memory.kept(alias, owner, new.token, new.refresh, stored=stored)
+        return True
+
+    def release(self, alias: str, owner: Owner, lease: str) -> None:
+        """Give the lease back after a failure."""
+        try:
+            self._connection.send(self._scripts["release"].on((RoomKeys(alias).lease(owner.entry),), (lease,)))
+        except StoreUnavailable:
+            return
+
+    def forget(self, alias: str, owner: Owner) -> None:
+        """Drop all tokens of this user in this room, on every device; raises ``StoreUnavailable``."""
+        keys = RoomKeys(alias)
+        self._memory.forget(alias, owner)
+        self._connection.call(self._scripts["forget"].on((keys.devices(owner.user_field),), (keys.base,)))
+
+    def adopt(self, alias: str, value: bytes, seconds: int) -> None:
+        """Remember, as cache, under which upstream id the room is to be had now."""
+        try:
+            self._connection.send(("SET", RoomKeys(alias).adopted, value, "EX", seconds))
+        except StoreUnavailable:
+            return
+
+
+def revocation_command(user: str, session: str | None) -> tuple[Any, ...]:
+    """The command that reads when a user, and one sign-in session of theirs, were revoked."""
+    fields = ("*",) if session is None else ("*", keyspace.digest(session))
+    return ("HMGET", keyspace.revoked(user), *fields)
+
+
+def _ms(seconds: float) -> int:
+    return max(1, int(seconds * 1000))

@@ -1,0 +1,77 @@
+"""What one look into a room's keys shows, in bytes: records for the rules to read, tokens for the sealer to open."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """The raw records that permission is decided on. ``None``: there is no such record."""
+
+    record: bytes | None
+    member: bytes | None = None
+    ban: bytes | None = None
+    adopted: bytes | None = None
+    revoked: tuple[bytes | None, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal exactly if record, member and ban are (``keep.lua`` computes the same)."""
+        parts = (self.record, self.member, self.ban)
+        return "".join("-" if part is None else hashlib.sha1(part, usedforsecurity=False).hexdigest() for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed token and the seconds it has left."""
+
+    value: bytes
+    left: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One look at a room by one user. ``calls`` is the count in the current window, -1 if it was not counted."""
+
+    permission: Permission
+    token: Sealed | None
+    calls: int
+    window_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A look at the tokens by somebody who wants to renew them; ``mine`` says that the lease is the caller's."""
+
+    token: Sealed | None
+    refresh: Sealed | None
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """A new token to be stored; lives are durations in seconds, ``unreadable`` is a value that may be replaced."""
+
+    permission: Permission
+    token: Sealed
+    refresh: Sealed | None
+    lease: str
+    unreadable: bytes | None
+
+
+def read_view(reply: Any, revoked: Any) -> View:
+    """What ``view.lua`` and the revocation read answered."""
+    if reply[0] is None:
+        return View(Permission(None, revoked=tuple(revoked)), None, -1, 0.0)
+    record, member, ban, adopted, token, left, calls, window = reply
+    return View(
+        Permission(record, member, ban, adopted, tuple(revoked)), read_sealed(token, left), calls, window / 1000
+    )
+
+
+def read_sealed(value: bytes | None, left_ms: int) -> Sealed | None:
+    """A value with its PTTL; one without an end is not ours."""
+    return Sealed(value, left_ms / 1000) if value is not None and left_ms > 0 else None

@@ -1,0 +1,269 @@
+"""The broker: from a principal and a room's name to a client token, with as few calls to Telnyx as can be.
+
+Rules for editors (DESIGN 7):
+* permission is decided on every request from what Redis says now, and again after every wait for upstream;
+* a token with useful life left is handed out whatever upstream is doing; below the never-line none is;
+* leases and single flight save calls; nothing relies on them for safety.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from service.clock import Clock, Deadline
+from service.context import context_text
+from service.directory import Directory, read_person, revoked_before
+from service.errors import DeadlineExceeded, OwnTrouble, RateLimited, RoomNotFound, StoreUnavailable
+from service.flights import Flights
+from service.identity import Principal, check_revoked
+from service.lifecycle import Allowance, ClientToken, Decision, Want, decide, refresh_after, retry_stale_after
+from service.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault, adopted_id
+from service.rooms import Admission, Member, Room, admit
+from service.sealing import TicketSigner
+from service.settings import Secret
+from service.store.keyspace import Owner, digest
+from service.store.rooms import RoomStore
+from service.store.views import View
+
+ADVISORY_WAIT_SECS: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The caller's share of token calls for this room: how many are left and the seconds until it is full again."""
+
+    limit: int
+    remaining: int
+    reset_secs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """All that a token answer says. Times are epoch seconds, ``expires_in`` and ``refresh_after`` whole seconds."""
+
+    token: Secret
+    expires_at: float
+    expires_in: int
+    refresh_after: int
+    server_time: float
+    room: Room
+    room_id: UUID
+    closes_at: float | None
+    user: str
+    name: str | None
+    role: str
+    device_id: str | None
+    context: str
+    source: Source
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """One request for a token."""
+
+    principal: Principal
+    alias: str
+    owner: Owner
+    device_id: str | None
+    display_name: str | None
+    want: Want
+    deadline: Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A principal who may enter now, and the token in hand, as read at the monotonic moment ``at``."""
+
+    room: Room
+    room_id: UUID
+    member: Member | None
+    admission: Admission
+    allowance: Allowance
+    token: ClientToken | None
+    ends: float
+    view: View
+
+
+class Broker:
+    """Client tokens for those who may have them."""
+
+    def __init__(
+        self,
+        rooms: RoomStore,
+        directory: Directory,
+        renewal: Renewal,
+        flights: Flights[Issued],
+        vault: Vault,
+        signer: TicketSigner,
+        clock: Clock,
+        metrics: RenewalMetrics,
+        share: Callable[[], float],
+        *,
+        default_ttl: int,
+        calls_per_minute: int,
+    ) -> None:
+        self._rooms = rooms
+        self._directory = directory
+        self._renewal = renewal
+        self._flights = flights
+        self._vault = vault
+        self._signer = signer
+        self._clock = clock
+        self._metrics = metrics
+        self._share = share
+        self._default_ttl = default_ttl
+        self._calls_per_minute = calls_per_minute
+
+    def token(
+        self,
+        principal: Principal,
+        alias: str,
+        *,
+        device_id: str | None,
+        display_name: str | None,
+        min_ttl_secs: int | None,
+        force: bool,
+        deadline: Deadline,
+    ) -> Grant:
+        """A client token with useful life left.
+
+        Raises what ``rooms.admit`` raises, ``SessionRevoked``, ``RateLimited``, ``StoreUnavailable``, ``Overloaded``,
+        ``DeadlineExceeded`` and the ``UpstreamError`` family.
+        """
+        owner = Owner(principal.issuer, principal.user, device_id or "")
+        ask = _Ask(principal, alias, owner, device_id, display_name, Want(min_ttl_secs, force), deadline)
+        standing = self._first_look(ask)
+        rate = self._rate(standing.view)
+        left = standing.ends - self._clock.monotonic()
+        decision = decide(standing.token, left, standing.allowance, ask.want)
+        if decision is Decision.SERVE and standing.token is not None:
+            return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
+        return self._renewed(ask, standing, decision, rate)
+
+    def forget(self, principal: Principal, alias: str) -> None:
+        """Drop all tokens of this user for this room, on every device. Says nothing of whether there is such a room."""
+        owner = Owner(principal.issuer, principal.user, "")
+        view = self._rooms.view(alias, owner, principal.session_id, count=False)
+        check_revoked(principal, revoked_before(view.permission))
+        self._rooms.forget(alias, owner)
+
+    def _first_look(self, ask: _Ask) -> _Standing:
+        view = self._view(ask, count=True)
+        if view.permission.record is None:
+            check_revoked(ask.principal, revoked_before(view.permission))
+            self._directory.make_from_template(ask.principal, ask.alias, ask.deadline)
+            view = self._view(ask, count=True)
+        try:
+            return self._authorised(ask, view)
+        except RoomNotFound:
+            # A room that is not theirs must take as long to refuse as one that is not there.
+            self._directory.template(ask.alias)
+            raise
+
+    def _view(self, ask: _Ask, *, count: bool) -> View:
+        return self._rooms.view(ask.alias, ask.owner, ask.principal.session_id, count=count)
+
+    def _authorised(self, ask: _Ask, view: View) -> _Standing:
+        permission = view.permission
+        check_revoked(ask.principal, revoked_before(permission))
+        room = Room.parse(permission.record) if permission.record is not None else None
+        if room is None or room.room_id is None:
+            raise RoomNotFound
+        member, ban = read_person(permission)
+        now = self._clock.wall()
+        admission = admit(room, ask.principal, member, ban, now)
+        room_id = adopted_id(room.room_id, permission.adopted)
+        token = self._vault.client_token(ask.alias, ask.owner, room_id, view.token)
+        if view.token is not None and token is None:
+            self._metrics.cache_corrupt()
+        ends = self._clock.monotonic() + (view.token.left if view.token is not None else 0.0)
+        allowance = Allowance.of(room, admission.until, self._default_ttl, now)
+        return _Standing(room, room_id, member, admission, allowance, token, ends, view)
+
+    def _rate(self, view: View) -> Rate:
+        limit, reset = self._calls_per_minute, max(1, math.ceil(view.window_left))
+        if view.calls > limit:
+            raise RateLimited(retry_after=float(reset), limit=limit, remaining=0, reset_secs=reset)
+        return Rate(limit, max(0, limit - view.calls), reset)
+
+    def _renewed(self, ask: _Ask, standing: _Standing, decision: Decision, rate: Rate) -> Grant:
+        advisory = decision is Decision.ADVISORY
+        try:
+            flight = self._flights.join((ask.alias, ask.owner), lambda: self._renewal.run(self._order(ask, standing)))
+            if advisory and not flight.started and standing.token is not None:
+                return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
+            left = ask.deadline.remaining()
+            issued = self._flights.wait(flight, min(ADVISORY_WAIT_SECS, left) if advisory else left)
+        except (OwnTrouble, TimeoutError) as trouble:
+            return self._stale(ask, standing, trouble, rate)
+        current = self._authorised(ask, self._view(ask, count=False))
+        if issued.room_id != current.room_id or current.allowance.outlived_by(issued.token, self._left(issued.ends)):
+            raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
+        source = issued.source if flight.started else "cache"
+        return self._grant(ask, current, issued.token, issued.ends, source, rate)
+
+    def _stale(self, ask: _Ask, standing: _Standing, trouble: OwnTrouble | TimeoutError, rate: Rate) -> Grant:
+        """The token in hand, if it may still be handed out; else raises ``trouble``."""
+        token = standing.token
+        usable = token is not None and self._left(standing.ends) >= token.never_line
+        if token is None or not usable or standing.allowance.outlived_by(token, self._left(standing.ends)):
+            raise (DeadlineExceeded() if isinstance(trouble, TimeoutError) else trouble) from None
+        current = self._authorised(ask, self._view(ask, count=False))
+        if current.room_id != standing.room_id:
+            raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
+        # A renewal that only takes longer than this caller waits for goes on, and the next caller gets its token.
+        source: Source = "cache" if isinstance(trouble, TimeoutError) else "stale"
+        return self._grant(ask, replace(current, token=token), token, standing.ends, source, rate)
+
+    def _order(self, ask: _Ask, standing: _Standing) -> Order:
+        unreadable = standing.view.token.value if standing.view.token and standing.token is None else None
+        return Order(
+            alias=ask.alias,
+            owner=ask.owner,
+            recorded_id=standing.room.room_id or standing.room_id,
+            room_id=standing.room_id,
+            permission=standing.view.permission,
+            allowance=standing.allowance,
+            want=ask.want,
+            unreadable=unreadable,
+            deadline=ask.deadline,
+        )
+
+    def _left(self, ends: float) -> float:
+        return ends - self._clock.monotonic()
+
+    def _grant(
+        self, ask: _Ask, standing: _Standing, token: ClientToken, ends: float, source: Source, rate: Rate
+    ) -> Grant:
+        left, share = self._left(ends), self._share()
+        member_name = standing.member.name if standing.member else None
+        name = ask.principal.name or member_name or ask.display_name
+        role = standing.admission.role.label
+        return Grant(
+            token=Secret(token.token),
+            expires_at=token.expires_at,
+            expires_in=int(left),
+            refresh_after=retry_stale_after(left, share) if source == "stale" else refresh_after(token, left, share),
+            server_time=self._clock.wall(),
+            room=standing.room,
+            room_id=standing.room_id,
+            closes_at=standing.admission.until,
+            user=ask.principal.user,
+            name=name,
+            role=role,
+            device_id=ask.device_id,
+            context=context_text(ask.principal.user, name, role, self._ticket(ask, role, left)),
+            source=source,
+            rate=rate,
+        )
+
+    def _ticket(self, ask: _Ask, role: str, left: float) -> str:
+        device = {"device": digest(ask.device_id)[:16]} if ask.device_id else {}
+        claims = {"sub": ask.principal.user, "room": ask.alias, "role": role, **device}
+        return self._signer.sign(claims, now=self._clock.wall(), lifetime=left, ticket_id=secrets.token_urlsafe(12))
