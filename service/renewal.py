@@ -40,7 +40,7 @@ from service.lifecycle import (
     read_pair,
 )
 from service.sealing import Sealer
-from service.settings import Secret
+from service.secret import Secret
 from service.store.keyspace import Owner
 from service.store.rooms import RoomStore
 from service.store.views import Claim, Keep, Permission, Sealed

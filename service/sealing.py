@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from service.settings import SecretBytes
+from service.secret import SecretBytes
 
 SCHEMA: Final = b"\x01"
 _KEY_ID_BYTES: Final = 8

@@ -25,7 +25,7 @@ from service.lifecycle import Allowance, ClientToken, Decision, Want, decide, re
 from service.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault, adopted_id
 from service.rooms import Admission, Member, Room, admit
 from service.sealing import TicketSigner
-from service.settings import Secret
+from service.secret import Secret
 from service.store.keyspace import Owner, digest
 from service.store.rooms import RoomStore
 from service.store.views import View

@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service.errors import StoreUnavailable
-from service.settings import Secret
+from service.secret import Secret
 
 TIMEOUT_SECS: Final = 0.25
 PROBE_SECS: Final = 0.5

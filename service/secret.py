@@ -1,0 +1,53 @@
+"""Texts and bytes that do not show themselves: in a log, an error or a ``repr`` they are three asterisks."""
+
+from __future__ import annotations
+
+import hmac
+
+
+class Secret:
+    """A text that shows itself only when asked by ``reveal``."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself; for the one call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(_bytes(self._value), _bytes(other._value))
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class SecretBytes:
+    """As ``Secret``, of bytes."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        """The secret itself; for the one call that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "SecretBytes(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretBytes) and hmac.compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,309 @@
+"""Settings: an environment in, one frozen object or every fault at once out.
+
+Rules for editors:
+* ``FIELDS`` is the one table from which parsing, help and the README's table are made;
+* a fault names the variable and what to do, and never shows a secret's value;
+* every variable may come from a file instead: ``NAME_FILE`` holds its path (for mounted secrets); an empty value is no
+  value, and nothing insecure is entered by the absence of one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from service.issuers import IssuerConfig, IssuerFault, check_url, read_issuer, read_table
+from service.secret import Secret, SecretBytes
+
+_SECRET_BYTES: Final = 32
+_REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+_OUR_PREFIXES: Final = ("AUTH_", "TELNYX_", "SERVICE_")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with one variable, and what to do."""
+
+    variable: str
+    message: str
+
+
+class SettingsError(Exception):
+    """Every fault of an environment."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__("; ".join(f"{fault.variable}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One variable: how its text becomes a value (``read`` raises ``ValueError`` with advice), and its help.
+
+    ``default`` is text, read like any other; ``None`` means that the variable may be missing, or must be given if
+    ``required``.
+    """
+
+    variable: str
+    read: Callable[[str], Any]
+    help: str
+    default: str | None = None
+    required: bool = False
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What this process runs with; attributes are the variables of ``FIELDS`` in lower case, and the issuer table."""
+
+    telnyx_api_keys: tuple[Secret, ...]
+    telnyx_api_url: str
+    redis_url: Secret
+    service_secrets: tuple[SecretBytes, ...]
+    public_url: str | None
+    room_name_prefix: str
+    allowed_origins: tuple[str, ...]
+    admin_scope: str
+    token_ttl_secs: int
+    token_calls_per_minute: int
+    host: str
+    port: int
+    metrics_port: int
+    web_concurrency: int
+    web_threads: int
+    drain_seconds: int
+    log_level: str
+    issuers: tuple[IssuerConfig, ...]
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """The settings of an environment; raises ``SettingsError`` listing all of its faults."""
+        reader = _Reader(env)
+        values = {field.variable.lower(): reader.value(field) for field in FIELDS if field not in ISSUER_FIELDS}
+        single = values.pop("telnyx_api_key")
+        if single and values["telnyx_api_keys"]:
+            reader.fault("TELNYX_API_KEY", "is set beside TELNYX_API_KEYS; keep one")
+        values["telnyx_api_keys"] = values["telnyx_api_keys"] or single
+        issuers = reader.issuers()
+        reader.check_names()
+        if reader.faults:
+            raise SettingsError(tuple(reader.faults))
+        return cls(**values, issuers=issuers)
+
+
+class _Reader:
+    """Reads an environment and remembers every fault."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.faults: list[Fault] = []
+
+    def text(self, variable: str) -> str | None:
+        """The text of a variable, from itself or its file; empty is ``None``."""
+        direct, path = self._env.get(variable) or None, self._env.get(f"{variable}_FILE") or None
+        if direct is not None and path is not None:
+            self.fault(variable, f"is set twice: by itself and by {variable}_FILE; keep one")
+            return None
+        if path is None:
+            return direct
+        try:
+            return Path(path).read_text("utf-8").strip() or None
+        except (OSError, UnicodeDecodeError) as error:
+            self.fault(f"{variable}_FILE", f"cannot be read ({type(error).__name__})")
+            return None
+
+    def value(self, field: Field) -> Any:
+        """The field's value, or ``None`` with a fault."""
+        text = self.text(field.variable)
+        if text is None:
+            text = field.default
+        if text is None:
+            if field.required and not self._excused(field):
+                self.fault(field.variable, f"is required: {field.help}")
+            return None
+        try:
+            return field.read(text)
+        except ValueError as why:
+            self.fault(field.variable, str(why))
+            return None
+
+    def issuers(self) -> tuple[IssuerConfig, ...]:
+        """The issuer table, from a file or from simple variables."""
+        table = self.text("AUTH_ISSUERS")
+        members = {field.variable: self.text(field.variable) for field in ISSUER_FIELDS[1:]}
+        given = {name.removeprefix("AUTH_").lower(): text for name, text in members.items() if text is not None}
+        if table is not None and given:
+            self.fault("AUTH_ISSUERS", "is the whole table: remove the other AUTH_ variables")
+            return ()
+        try:
+            return read_table(table) if table is not None else (read_issuer(given),)
+        except IssuerFault as fault:
+            self.fault("AUTH_ISSUERS" if table is not None else f"AUTH_{fault.member.upper()}", _said(fault, table))
+            return ()
+
+    def check_names(self) -> None:
+        """A variable that looks like one of ours and is none was probably meant to be one."""
+        known = {name for field in FIELDS for name in (field.variable, f"{field.variable}_FILE")}
+        for name in self._env:
+            if name.startswith(_OUR_PREFIXES) and name not in known:
+                close = difflib.get_close_matches(name, known, 1, 0.8)
+                if close:
+                    self.fault(name, f"is not a setting; did you mean {close[0]}?")
+
+    def _excused(self, field: Field) -> bool:
+        """Of the two names for the API keys one is enough."""
+        return field.variable == "TELNYX_API_KEYS" and self.text("TELNYX_API_KEY") is not None
+
+    def fault(self, variable: str, message: str) -> None:
+        """Remember what is wrong; once is enough."""
+        fault = Fault(variable, message)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+
+def _said(fault: IssuerFault, table: str | None) -> str:
+    return f"{fault.member}: {fault}" if table is not None and fault.member else str(fault)
+
+
+def _one_key(text: str) -> tuple[Secret, ...]:
+    if not text.isascii() or any(character.isspace() or character == "," for character in text):
+        raise ValueError("must be one API key; for two use TELNYX_API_KEYS=new,old")
+    return (Secret(text),)
+
+
+def _keys(text: str) -> tuple[Secret, ...]:
+    keys = [part.strip() for part in text.split(",") if part.strip()]
+    if not 1 <= len(keys) <= 2:  # noqa: PLR2004 - the new one and the old one
+        raise ValueError("must be one or two API keys: the new one and the old one")
+    return tuple(key for part in keys for key in _one_key(part))
+
+
+def _redis_url(text: str) -> Secret:
+    scheme = text.partition("://")[0]
+    if scheme not in _REDIS_SCHEMES or "://" not in text:
+        raise ValueError(f"must begin with one of {', '.join(name + '://' for name in _REDIS_SCHEMES)}")
+    return Secret(text)
+
+
+def _service_secrets(text: str) -> tuple[SecretBytes, ...]:
+    return tuple(_service_secret(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _service_secret(text: str) -> SecretBytes:
+    advice = "must be 32 random bytes in base64; make them with: openssl rand -base64 32"
+    try:
+        raw = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(advice) from None
+    # 32 random bytes hold 16 or fewer distinct ones less often than once in 10^15 times.
+    if len(raw) != _SECRET_BYTES or len(set(raw)) <= _SECRET_BYTES // 2:
+        raise ValueError(advice)
+    return SecretBytes(raw)
+
+
+def _url(text: str) -> str:
+    try:
+        return check_url(text.rstrip("/"), "")
+    except IssuerFault as fault:
+        raise ValueError(str(fault)) from None
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise ValueError("must be exact origins like https://app.example.com, without path, slash or *")
+    return origins
+
+
+def _prefix(text: str) -> str:
+    if not (text.isascii() and text.isprintable() and len(text) <= 40):  # noqa: PLR2004 - leaves room for an alias
+        raise ValueError("must be 1 to 40 printable ASCII characters")
+    return text
+
+
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if re.fullmatch(r"\d{1,9}", text, re.ASCII) is None or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _level(text: str) -> str:
+    if text.lower() not in {"debug", "info", "warning", "error"}:
+        raise ValueError("must be debug, info, warning or error")
+    return text.lower()
+
+
+ISSUER_FIELDS: Final = (
+    Field("AUTH_ISSUERS", str, "The issuer table as TOML, for more than one issuer (mostly as AUTH_ISSUERS_FILE)."),
+    Field("AUTH_NAME", str, "The issuer's name in logs and metrics.", "default"),
+    Field("AUTH_ISSUER", str, "The `iss` of your users' tokens, exactly.", required=True),
+    Field("AUTH_AUDIENCE", str, "The `aud` that means this service; several with commas.", required=True),
+    Field("AUTH_JWKS_URL", str, "Where the issuer's public keys are. One key source is required."),
+    Field("AUTH_DISCOVERY_URL", str, "Or its OpenID configuration; `true` for the usual path."),
+    Field("AUTH_PUBLIC_KEY", str, "Or the public key as PEM; two while one follows the other."),
+    Field("AUTH_HS256_SECRET", str, "Or a shared secret of 32 bytes or more; `new,old`.", secret=True),
+    Field("AUTH_ALGORITHMS", str, "Allowed signature algorithms; as the keys have it if not given."),
+    Field("AUTH_TYPES", str, "Allowed `typ` header values.", "JWT,at+jwt"),
+    Field("AUTH_LEEWAY_SECS", str, "Tolerance for clocks that differ, in seconds.", "60"),
+    Field("AUTH_MAX_LIFETIME_SECS", str, "Longest `exp` - `iat` accepted, in seconds.", "86400"),
+    Field("AUTH_USER_CLAIM", str, "The claim that holds the user id (`email` needs `email_verified`).", "sub"),
+    Field("AUTH_NAME_CLAIM", str, "The claim that holds the display name.", "name"),
+    Field("AUTH_SCOPE_CLAIM", str, "The claim that holds the scopes.", "scope"),
+    Field("AUTH_GROUPS_CLAIM", str, "The claim that holds the groups.", "groups"),
+    Field("AUTH_AUDIENCE_CLAIM", str, "The claim that holds the audience (Cognito: `client_id`).", "aud"),
+    Field("AUTH_TRUST", str, "What the issuer may grant: any of `admin`, `rooms`, `claims`; nothing if not given."),
+)
+
+FIELDS: Final = (
+    Field("TELNYX_API_KEYS", _keys, "API keys of the Telnyx account; `new,old` to rotate.", None, True, True),
+    Field("TELNYX_API_KEY", _one_key, "The same, for one key.", secret=True),
+    Field("TELNYX_API_URL", _url, "Base URL of the Telnyx API.", "https://api.telnyx.com/v2"),
+    Field("REDIS_URL", _redis_url, "Redis or Valkey: redis://, rediss:// or unix://.", None, True, True),
+    Field("SERVICE_SECRETS", _service_secrets, "32 random bytes in base64; `new,old` to rotate.", None, True, True),
+    *ISSUER_FIELDS,
+    Field("ADMIN_SCOPE", str, "The scope that makes an administrator.", "rooms:admin"),
+    Field("ALLOWED_ORIGINS", _origins, "Web origins that may read answers (CORS), with commas; none by default.", ""),
+    Field("PUBLIC_URL", _url, "Where callers and Telnyx reach this service."),
+    Field("ROOM_NAME_PREFIX", _prefix, "Put before an alias to make the room's unique name at Telnyx.", "vts-"),
+    Field(
+        "TOKEN_TTL_SECS", _between(10, 3600), "Life asked for client tokens, in seconds; a room may set its own.", "600"
+    ),
+    Field("TOKEN_CALLS_PER_MINUTE", _between(1, 1_000_000), "Token calls per user and room.", "60"),
+    Field("HOST", str, "Address to listen on.", "0.0.0.0"),  # noqa: S104 - a server in a container must
+    Field("PORT", _between(0, 65_535), "Port to listen on.", "8080"),
+    Field("METRICS_PORT", _between(0, 65_535), "Port for /metrics, never to be public.", "9090"),
+    Field("WEB_CONCURRENCY", _between(1, 64), "Worker processes.", "2"),
+    Field("WEB_THREADS", _between(4, 512), "Threads of a worker.", "32"),
+    Field("DRAIN_SECONDS", _between(0, 300), "Time between /readyz turning 503 and the stop, in seconds.", "5"),
+    Field("LOG_LEVEL", _level, "debug, info, warning or error.", "info"),
+)
+
+
+def table() -> str:
+    """All variables as the Markdown table of the README."""
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *_rows()]) + "\n"
+
+
+def _rows() -> Iterator[str]:
+    for field in FIELDS:
+        default = "required" if field.required else f"`{field.default}`" if field.default else ""
+        yield f"| `{field.variable}` | {default} | {field.help}{' Secret.' if field.secret else ''} |"
+
+
+def masked(url: str) -> str:
+    """``url`` without its user and password, for messages."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"***@{host}" if "@" in parts.netloc else host, query="").geturl()
