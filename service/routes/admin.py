@@ -26,7 +26,7 @@ class UserIdConverter(BaseConverter):
     A WSGI server decodes ``%2F`` before any router sees it, so such an id can only be told by taking the rest whole.
     """
 
-    regex = ".+"
+    regex = r"[\s\S]+"
     part_isolating = False
 
 

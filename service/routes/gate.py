@@ -12,7 +12,7 @@ from typing import cast
 
 from flask import Blueprint, Flask, current_app, g, request
 
-from service.errors import InsufficientScope, ServiceError
+from service.errors import InsufficientScope
 from service.identity import Principal
 from service.routes.incoming import check_request
 from service.routes.services import services
@@ -53,7 +53,7 @@ def _refuse_ungated() -> None:
     if request.endpoint is not None and not isinstance(
         current_app.blueprints.get(request.blueprint or ""), GatedBlueprint
     ):
-        raise ServiceError
+        raise RuntimeError("a view without a gate")
 
 
 def _require_user() -> None:

@@ -1,4 +1,4 @@
-"""Lists in pages. A cursor, opaque to callers, is the last name of a page in base64url: where to go on, nothing else."""
+"""Lists in pages. A cursor, opaque to callers, is the last name of a page in base64url: where to go on, no more."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def install(app: Flask, jitter: random.Random) -> None:
         known = _as_service_error(error)
         response = render(known, jitter)
         if isinstance(error, WrongMethod):
-            response.headers["Allow"] = ", ".join(sorted({*(error.valid_methods or ()), "OPTIONS"}))
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
 
     app.register_error_handler(Exception, answer)

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.http.doubles import Face, make_face
+
+
+@pytest.fixture
+def face(tmp_path: Path) -> Face:
+    """The HTTP face of the service with doubles behind it."""
+    return make_face(tmp_path / "draining")
+
+
+@pytest.fixture
+def client(face: Face) -> FlaskClient:
+    """Callers of that face; credentials are the test's own business."""
+    return face.app.test_client()
+
+
+@pytest.fixture
+def alice() -> dict[str, str]:
+    """The headers of a user."""
+    return {"Authorization": "Bearer alice"}
+
+
+@pytest.fixture
+def ada() -> dict[str, str]:
+    """The headers of an administrator."""
+    return {"Authorization": "Bearer ada"}

@@ -1,0 +1,212 @@
+"""Collaborators that do what a test tells them, for tests of the HTTP face alone.
+
+What the real ones do over the wire is tested where they live, and all together in ``test_wire``.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import yaml
+from flask import Flask
+from prometheus_client import CollectorRegistry
+
+from service.app import face
+from service.clock import Clock, Deadline
+from service.directory import Directory, Entry, Page
+from service.errors import InvalidToken, MissingCredentials, RoomNotFound
+from service.identity import Principal, Verifier
+from service.keys import KeySource, KeyState
+from service.rooms import Member, Role, Room
+from service.routes.schema import Contract
+from service.routes.services import Services
+from service.settings import Secret
+from service.store.connection import Connection
+from service.telemetry import Metrics
+from service.telnyx import Telnyx
+from service.tokens import Broker, Grant, Rate
+
+OPENAPI = Path(__file__).resolve().parents[2] / "openapi.yaml"
+ORIGIN = "https://app.example.com"
+NOW = 1_795_358_000.0
+TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJhIjoiY2FuYXJ5In0.c2ln"
+
+
+class StandingClock(Clock):
+    """Wall time stands still."""
+
+    def wall(self) -> float:
+        return NOW
+
+
+class Doorman:
+    """Takes ``Bearer <name>`` for that user; ``ada`` is an administrator."""
+
+    def verify(self, authorization: Sequence[str]) -> Principal:
+        if not authorization:
+            raise MissingCredentials
+        scheme, _, user = authorization[0].partition(" ")
+        if scheme != "Bearer" or not user.isalpha():
+            raise InvalidToken
+        return Principal(
+            user=user,
+            issuer="default",
+            name=None,
+            admin=user == "ada",
+            groups=(),
+            claims={},
+            rooms={},
+            issued_at=NOW,
+            session_id=None,
+        )
+
+
+def room(alias: str = "standup", **spec: Any) -> Room:
+    """A record as an administrator would make it."""
+    return Room.of(alias, spec, room_id=UUID("7bd20d6e-0a9f-4b6e-8a2b-1f3b0f0b6a52"), now=NOW)
+
+
+@dataclass
+class Told:
+    """The directory and the broker in one: raises ``trouble`` if told to, else answers for any room."""
+
+    trouble: Exception | None = None
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    deadlines: list[Deadline] = field(default_factory=list)
+    created: bool = True
+
+    def _note(self, *what: Any) -> None:
+        self.asked.append(what)
+        if self.trouble is not None:
+            raise self.trouble
+
+    def token(self, principal: Principal, alias: str, *, deadline: Deadline, **asked: Any) -> Grant:
+        self.deadlines.append(deadline)
+        self._note("token", principal.user, alias, asked)
+        return Grant(
+            token=Secret(TOKEN),
+            expires_at=NOW + 571,
+            expires_in=571,
+            refresh_after=290,
+            server_time=NOW,
+            room=room(alias),
+            room_id=UUID("7bd20d6e-0a9f-4b6e-8a2b-1f3b0f0b6a52"),
+            closes_at=None,
+            user=principal.user,
+            name="Alice",
+            role="moderator",
+            device_id=asked["device_id"],
+            context="{}",
+            source="issued",
+            rate=Rate(60, 59, 60),
+        )
+
+    def forget(self, principal: Principal, alias: str) -> None:
+        self._note("forget", principal.user, alias)
+
+    def entries(self, principal: Principal, cursor: str, limit: int) -> Page[Entry]:
+        self._note("entries", principal.user, cursor, limit)
+        return Page([Entry(room(), Role.PARTICIPANT, open=True, code=None, opens_at=None)], "standup")
+
+    def entry(self, principal: Principal, alias: str) -> Entry:
+        self._note("entry", principal.user, alias)
+        return Entry(room(alias), Role.PARTICIPANT, open=True, code=None, opens_at=None)
+
+    def list_rooms(self, cursor: str, limit: int) -> Page[Room]:
+        self._note("list_rooms", cursor, limit)
+        return Page([room()], None)
+
+    def room(self, alias: str) -> Room:
+        self._note("room", alias)
+        if alias != "standup":
+            raise RoomNotFound
+        return room(alias)
+
+    def put_room(self, alias: str, spec: Any, deadline: Deadline) -> tuple[Room, bool]:
+        self.deadlines.append(deadline)
+        self._note("put_room", alias, spec)
+        return room(alias, **spec), self.created
+
+    def delete_room(self, alias: str, deadline: Deadline, *, keep_upstream: bool) -> None:
+        self.deadlines.append(deadline)
+        self._note("delete_room", alias, keep_upstream)
+
+    def members(self, alias: str, cursor: str, limit: int) -> Page[Member]:
+        self._note("members", alias, cursor, limit)
+        return Page([Member.of("alice", {"role": "moderator"})], None)
+
+    def member(self, alias: str, user: str) -> Member:
+        self._note("member", alias, user)
+        return Member.of(user, {"role": "moderator"})
+
+    def put_member(self, alias: str, user: str, spec: Any) -> tuple[Member, bool]:
+        self._note("put_member", alias, user, spec)
+        return Member.of(user, spec), self.created
+
+    def delete_member(self, alias: str, user: str) -> None:
+        self._note("delete_member", alias, user)
+
+    def revoke(self, user: str, session: str | None) -> float:
+        self._note("revoke", user, session)
+        return NOW
+
+
+@dataclass
+class Dependencies:
+    """The state that readiness shows."""
+
+    up: bool = True
+    loaded: bool = True
+
+    def breaker_states(self) -> dict[str, str]:
+        return {"tokens": "closed", "management": "closed", "credentials": "closed"}
+
+    def state(self) -> KeyState:
+        return KeyState(loaded=self.loaded, fetched_at=None, keys=int(self.loaded), last_error=None)
+
+
+@dataclass
+class Face:
+    """An application and the doubles behind it."""
+
+    told: Told
+    dependencies: Dependencies
+    registry: CollectorRegistry
+    drain_file: Path
+    app: Flask
+
+
+@cache
+def contract() -> Contract:
+    """The validators of ``openapi.yaml``, compiled once."""
+    return Contract(yaml.safe_load(OPENAPI.read_bytes()))
+
+
+def make_face(drain_file: Path) -> Face:
+    """The HTTP face of the service with nothing behind it."""
+    told, dependencies, registry = Told(), Dependencies(), CollectorRegistry()
+    app = face(
+        Services(
+            clock=StandingClock(),
+            jitter=random.Random(1),
+            metrics=Metrics(registry),
+            contract=contract(),
+            openapi=OPENAPI.read_bytes(),
+            allowed_origins=frozenset({ORIGIN}),
+            drain_file=drain_file,
+            ticket_keys={"keys": []},
+            key_sources={"default": cast("KeySource", dependencies)},
+            verifier=cast("Verifier", Doorman()),
+            store=cast("Connection", dependencies),
+            telnyx=cast("Telnyx", dependencies),
+            directory=cast("Directory", told),
+            broker=cast("Broker", told),
+        )
+    )
+    return Face(told, dependencies, registry, drain_file, app)
