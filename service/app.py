@@ -8,11 +8,144 @@ Rules for editors:
 
 from __future__ import annotations
 
-from flask import Flask
+import os
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
+import yaml
+from flask import Flask
+from prometheus_client import CollectorRegistry
+
+from service import keys
+from service.clock import Clock
+from service.directory import Directory
+from service.flights import Flights
+from service.identity import Verifier
+from service.keys import KeySource
+from service.renewal import Issued, Renewal, Vault
 from service.routes import admin, cors, exchange, gate, join, ops, problems
 from service.routes.incoming import MOST_BYTES
+from service.routes.schema import Contract
 from service.routes.services import EXTENSION, Services
+from service.sealing import Sealer, TicketSigner
+from service.settings import Settings
+from service.store import directory as directory_store
+from service.store import rooms as room_store
+from service.store.connection import Connection, Script
+from service.store.cooldowns import Cooldowns
+from service.store.directory import DirectoryStore
+from service.store.outage import Memory
+from service.store.rooms import RoomStore
+from service.telemetry import Metrics
+from service.telnyx import Telnyx
+from service.tokens import Broker
+
+OPENAPI: Final = Path(__file__).resolve().parents[1] / "openapi.yaml"
+# Of a worker's threads so many of four may wait for upstream; the rest is kept for hits (DESIGN 7).
+_WAITING_OF_FOUR: Final = 3
+_TICKET_ISSUER: Final = "video-token-service"
+_WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
+
+
+def create_from_env() -> Flask:
+    """For gunicorn. ``DRAIN_FILE``, set by the supervisor, names the file that exists while this replica drains."""
+    drain_file = os.environ.get("DRAIN_FILE")
+    return create_app(Settings.from_env(os.environ), drain_file=Path(drain_file) if drain_file else None)
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Path | None = None) -> Flask:
+    """The whole service, connected and serving; it starts, and answers health, without Redis or Telnyx."""
+    gateways = _open_gateways(settings, clock or Clock())
+    directory = Directory(
+        gateways.directory_store,
+        gateways.telnyx,
+        gateways.clock,
+        name_prefix=settings.room_name_prefix,
+        webhook_url=settings.public_url + _WEBHOOK_PATH if settings.public_url else None,
+    )
+    signer = TicketSigner(settings.service_secrets, settings.public_url or _TICKET_ISSUER)
+    openapi = OPENAPI.read_bytes()
+    return face(
+        Services(
+            clock=gateways.clock,
+            jitter=gateways.jitter,
+            metrics=gateways.metrics,
+            contract=Contract(yaml.safe_load(openapi)),
+            openapi=openapi,
+            allowed_origins=frozenset(settings.allowed_origins),
+            drain_file=drain_file,
+            ticket_keys=signer.jwks(),
+            key_sources=gateways.key_sources,
+            verifier=Verifier(settings.issuers, gateways.key_sources, gateways.clock, gateways.metrics.verification),
+            store=gateways.connection,
+            telnyx=gateways.telnyx,
+            directory=directory,
+            broker=_broker(settings, gateways, directory, signer),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Gateways:
+    """All that talks to the outside, and what it needs for that."""
+
+    clock: Clock
+    jitter: random.Random
+    metrics: Metrics
+    connection: Connection
+    rooms: RoomStore
+    directory_store: DirectoryStore
+    telnyx: Telnyx
+    key_sources: Mapping[str, KeySource]
+
+
+def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
+    jitter, metrics = random.Random(), Metrics(CollectorRegistry())
+    most_connections = settings.web_threads + _most_waiting(settings)
+    scripts = {name: Script(name) for name in (*room_store.SCRIPTS, *directory_store.SCRIPTS)}
+    connection = Connection(settings.redis_url, metrics, most_connections, list(scripts.values()))
+    rooms = RoomStore(connection, scripts.__getitem__, Memory(clock), clock)
+    telnyx = Telnyx(
+        settings.telnyx_api_url,
+        settings.telnyx_api_keys,
+        clock=clock,
+        random=jitter,
+        cooldowns=Cooldowns(connection, clock),
+        metrics=metrics,
+        pool_size=most_connections,
+    )
+    key_sources = keys.build(settings.issuers, clock)
+    connection.start()
+    for source in key_sources.values():
+        source.start()
+    directory_rows = DirectoryStore(connection, scripts.__getitem__, rooms)
+    return _Gateways(clock, jitter, metrics, connection, rooms, directory_rows, telnyx, key_sources)
+
+
+def _broker(settings: Settings, gateways: _Gateways, directory: Directory, signer: TicketSigner) -> Broker:
+    clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
+    vault = Vault(Sealer(settings.service_secrets))
+    flights: Flights[Issued] = Flights(clock, _most_waiting(settings), lambda: telnyx.shedding("tokens"), metrics.shed)
+    return Broker(
+        gateways.rooms,
+        directory,
+        Renewal(gateways.rooms, directory, telnyx, vault, clock, metrics),
+        flights,
+        vault,
+        signer,
+        clock,
+        metrics,
+        gateways.jitter.random,
+        default_ttl=settings.token_ttl_secs,
+        calls_per_minute=settings.token_calls_per_minute,
+    )
+
+
+def _most_waiting(settings: Settings) -> int:
+    return max(1, settings.web_threads * _WAITING_OF_FOUR // 4)
 
 
 def face(services: Services) -> Flask:
