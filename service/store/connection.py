@@ -128,8 +128,8 @@ class Connection:
     def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
-            pipeline.execute_command(*command)
-        replies = cast("list[Reply]", pipeline.execute(raise_on_error=False))
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        replies: list[Reply] = pipeline.execute(raise_on_error=False)
         for index, reply in enumerate(replies):
             if isinstance(reply, redis.exceptions.NoScriptError):
                 replies[index] = self._load_and_run(commands[index])
@@ -137,7 +137,7 @@ class Connection:
 
     def _load_and_run(self, command: Command) -> Reply:
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.execute_command("EVAL", self._sources[command[1]], *command[2:])
+        pipeline.execute_command("EVAL", self._sources[command[1]], *command[2:])  # type: ignore[no-untyped-call]
         return pipeline.execute(raise_on_error=False)[0]
 
     def _sorted(self, reply: Reply) -> Reply:

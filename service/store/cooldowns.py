@@ -24,7 +24,7 @@ class Cooldowns:
         """Seconds to stay away, 0 for none."""
         here = self._here.get(kind, 0.0) - self._clock.monotonic()
         try:
-            shared = self._connection.call(("PTTL", keyspace.cooldown(kind))) / 1000
+            shared = float(self._connection.call(("PTTL", keyspace.cooldown(kind)))) / 1000
         except StoreUnavailable:
             shared = 0.0
         return max(here, shared, 0.0)

@@ -1,0 +1,128 @@
+"""The syntax gate: what an Authorization header must look like before any cryptography is done with it (DESIGN 5).
+
+PyJWT reads more than a bearer may be: padding, repeated members (the last wins), numbers without bound, UTF-16. A
+gateway in front of us may read such a token differently, so it is refused here. Everything in this module is
+unverified, and named so. Pure: bytes in, ``InvalidToken`` or parts out.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from service.errors import InvalidToken, MalformedRequest, MissingCredentials
+
+MOST_BYTES: Final = 7 * 1024
+DEEPEST: Final = 16
+_SEGMENTS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
+_SCHEME: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_MOST_DIGITS: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedBearer:
+    """A bearer that is well-formed and nothing more."""
+
+    text: str
+    unverified_header: dict[str, Any]
+    unverified_claims: dict[str, Any]
+
+
+def bearer_text(authorization: Sequence[str]) -> str:
+    """The token of the one Authorization header (RFC 6750 section 2.1).
+
+    Raises ``MissingCredentials`` without a header or with another scheme, ``MalformedRequest`` for several
+    credentials: which of them counts must not depend on the reader.
+    """
+    if not authorization:
+        raise MissingCredentials
+    if len(authorization) > 1 or "," in authorization[0]:
+        raise MalformedRequest("Send exactly one Authorization header with one bearer token")
+    found = _SCHEME.fullmatch(authorization[0].strip())
+    if found is None:
+        raise InvalidToken if authorization[0].lower().startswith("bearer") else MissingCredentials
+    return found.group(1)
+
+
+def parse(text: str) -> UnverifiedBearer:
+    """A compact JWS (RFC 7515 section 7.1) with a JSON object in its header and one in its payload.
+
+    Raises ``InvalidToken`` for any other text: over 7 KiB, not three segments, any character outside of base64url,
+    text that is not UTF-8, repeated members at any depth, ``crit`` or ``b64``, a ``kid`` that is not a string.
+    """
+    if len(text) > MOST_BYTES or _SEGMENTS.fullmatch(text) is None:
+        raise InvalidToken
+    header_part, claims_part, signature_part = text.split(".")
+    _decoded(signature_part)
+    header, claims = _json_object(header_part), _json_object(claims_part)
+    if "crit" in header or "b64" in header or not isinstance(header.get("kid", ""), str):
+        raise InvalidToken
+    if not isinstance(header.get("alg"), str) or not isinstance(header.get("typ", ""), str):
+        raise InvalidToken
+    return UnverifiedBearer(text, header, claims)
+
+
+def _decoded(segment: str) -> bytes:
+    try:
+        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except ValueError:
+        raise InvalidToken from None
+    # Bits that a decoder drops give one token several spellings (RFC 4648 section 3.5).
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
+        raise InvalidToken
+    return raw
+
+
+def _json_object(segment: str) -> dict[str, Any]:
+    try:
+        value = json.loads(
+            _decoded(segment).decode("utf-8"),
+            object_pairs_hook=_without_repeats,
+            parse_constant=_refuse,
+            parse_int=_integer,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError):
+        raise InvalidToken from None
+    if not isinstance(value, dict):
+        raise InvalidToken
+    _bound_depth(value, DEEPEST)
+    return value
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("repeated member")
+    return members
+
+
+def _refuse(_constant: str) -> None:
+    raise ValueError("not JSON")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("number out of range")
+    return int(digits)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("number out of range")
+    return value
+
+
+def _bound_depth(value: object, levels: int) -> None:
+    if levels == 0:
+        raise InvalidToken
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in items:
+        if isinstance(item, dict | list):
+            _bound_depth(item, levels - 1)

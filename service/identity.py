@@ -1,0 +1,220 @@
+"""Who is asking: an Authorization header in, a ``Principal`` out. The only module that makes principals.
+
+Verification has three outcomes: good, certainly bad (``InvalidToken``, 401), and *cannot tell* (``KeysUnavailable``,
+503): our trouble with keys is never the caller's 401. A header only ever selects among known keys; ``jwk``, ``jku``,
+``x5u`` and ``x5c`` are not looked at. What an issuer is not trusted with is simply not there in the principal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from jwt.algorithms import OKPAlgorithm
+
+from service.bearer import UnverifiedBearer, bearer_text, parse
+from service.clock import Clock
+from service.errors import InvalidToken, ServiceError, SessionRevoked
+from service.issuers import IssuerConfig
+from service.jwk import VerificationKey
+from service.keys import KeySource
+
+LONGEST_ID: Final = 255
+LONGEST_NAME: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A verified caller. ``user`` is unique over all issuers; ``issued_at`` is the bearer's ``iat``, epoch seconds."""
+
+    user: str
+    issuer: str
+    name: str | None
+    admin: bool
+    groups: tuple[str, ...]
+    claims: Mapping[str, object]
+    rooms: Mapping[str, str]
+    issued_at: float
+    session_id: str | None
+
+
+def check_revoked(principal: Principal, revoked_before: float | None) -> None:
+    """Raises ``SessionRevoked`` if the bearer was issued at or before the moment up to which bearers are void."""
+    if revoked_before is not None and principal.issued_at <= revoked_before:
+        raise SessionRevoked
+
+
+class Verifier:
+    """Bearers of a fixed table of issuers."""
+
+    def __init__(
+        self,
+        issuers: Sequence[IssuerConfig],
+        key_sources: Mapping[str, KeySource],
+        clock: Clock,
+        admin_scope: str,
+        on_outcome: Callable[[str, str], None],
+    ) -> None:
+        self._issuers = {issuer.issuer: issuer for issuer in issuers}
+        self._prefixes = tuple(f"{issuer.name}:" for issuer in issuers)
+        self._keys = key_sources
+        self._clock = clock
+        self._admin_scope = admin_scope
+        self._on_outcome = on_outcome
+        self._jws = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
+        # RFC 9864 gives EdDSA with Ed25519 a name of its own, which identity providers have begun to write.
+        self._jws.register_algorithm("Ed25519", OKPAlgorithm())
+
+    def verify(self, authorization: Sequence[str]) -> Principal:
+        """The caller behind the values of all Authorization headers.
+
+        Raises ``MissingCredentials``, ``MalformedRequest``, ``InvalidToken`` or ``KeysUnavailable``.
+        """
+        issuer_name = "unknown"
+        try:
+            bearer = parse(bearer_text(authorization))
+            config = self._issuers.get(_text(bearer.unverified_claims, "iss"))
+            if config is None:
+                raise InvalidToken
+            issuer_name = config.name
+            principal = self._verified(bearer, config)
+        except ServiceError as refusal:
+            self._on_outcome(issuer_name, refusal.code)
+            raise
+        self._on_outcome(issuer_name, "good")
+        return principal
+
+    def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig) -> Principal:
+        claims = bearer.unverified_claims
+        _check_type(bearer.unverified_header, config)
+        issued_at = _check_times(claims, config, self._clock.wall())
+        _check_audience(claims, config)
+        self._check_signature(bearer, config, issued_at)
+        return self._principal(claims, config, issued_at)
+
+    def _check_signature(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> None:
+        header = bearer.unverified_header
+        algorithm = canonical(header["alg"])
+        if algorithm not in config.algorithms:
+            raise InvalidToken
+        candidates = self._keys[config.name].candidates(header.get("kid"), algorithm, issued_at)
+        if not any(self._signed_by(bearer, key, algorithm) for key in candidates):
+            raise InvalidToken
+
+    def _signed_by(self, bearer: UnverifiedBearer, key: VerificationKey, algorithm: str) -> bool:
+        if key.algorithm != algorithm:
+            return False
+        try:
+            self._jws.decode(
+                bearer.text,
+                key=key.material,
+                algorithms=[bearer.unverified_header["alg"]],
+                options={"verify_signature": True, "enforce_minimum_key_length": True},
+                detached_payload=None,
+            )
+        except jwt.PyJWTError:
+            return False
+        return True
+
+    def _principal(self, claims: Mapping[str, Any], config: IssuerConfig, issued_at: float) -> Principal:
+        trusted = config.trust
+        subject = self._subject(claims, config)
+        session = claims.get("sid")
+        return Principal(
+            user=subject if config.default else f"{config.name}:{subject}",
+            issuer=config.name,
+            name=_name(claims.get(config.name_claim)),
+            admin="admin" in trusted and self._admin_scope in _scopes(claims.get(config.scope_claim)),
+            groups=_strings(claims.get(config.groups_claim)) if "claims" in trusted else (),
+            claims=dict(claims) if "claims" in trusted else {},
+            rooms=_rooms(claims.get("rooms")) if "rooms" in trusted else {},
+            issued_at=issued_at,
+            session_id=session if isinstance(session, str) and session else None,
+        )
+
+    def _subject(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
+        subject = _text(claims, config.user_claim)
+        encoded = subject.encode("utf-8", "surrogatepass")
+        if not subject.isprintable() or not 1 <= len(encoded) <= LONGEST_ID:
+            raise InvalidToken
+        if config.user_claim == "email" and claims.get("email_verified") is not True:
+            raise InvalidToken
+        # Nobody may take an id that reads as another issuer's.
+        if config.default and subject.startswith(self._prefixes):
+            raise InvalidToken
+        return subject
+
+
+def canonical(algorithm: str) -> str:
+    """One name for each algorithm (RFC 9864 renames EdDSA over Ed25519)."""
+    return "EdDSA" if algorithm == "Ed25519" else algorithm
+
+
+def mint(config: IssuerConfig, claims: Mapping[str, Any]) -> str:
+    """A development bearer of a local issuer, signed with its shared secret. Raises ``ValueError`` for another kind."""
+    if not config.hs256_secrets:
+        raise ValueError("only an issuer with AUTH_HS256_SECRET can mint")
+    return jwt.encode(dict(claims), config.hs256_secrets[0].reveal(), algorithm="HS256")
+
+
+def _check_type(header: Mapping[str, Any], config: IssuerConfig) -> None:
+    """A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4)."""
+    kind = header.get("typ")
+    if kind is not None and kind.lower().removeprefix("application/") not in config.types:
+        raise InvalidToken
+
+
+def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
+    """``exp``, ``iat`` and ``nbf`` (RFC 7519 section 4.1) within the leeway; answers ``iat``."""
+    expires, issued = _time(claims, "exp"), _time(claims, "iat")
+    begins = _time(claims, "nbf") if "nbf" in claims else issued
+    if not expires > now - config.leeway_secs or expires - issued > config.max_lifetime_secs:
+        raise InvalidToken
+    if max(issued, begins) > now + config.leeway_secs or issued >= expires:
+        raise InvalidToken
+    return issued
+
+
+def _check_audience(claims: Mapping[str, Any], config: IssuerConfig) -> None:
+    found = claims.get(config.audience_claim)
+    audiences = [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    if not all(isinstance(audience, str) for audience in audiences) or not {*audiences} & {*config.audiences}:
+        raise InvalidToken
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise InvalidToken
+    return float(value)
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str):
+        raise InvalidToken
+    return value
+
+
+def _name(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    shown = "".join(character for character in value if character.isprintable())[:LONGEST_NAME].strip()
+    return shown or None
+
+
+def _scopes(value: object) -> frozenset[str]:
+    """A text of names with spaces between (RFC 8693 section 4.2), or a list as some issuers write it."""
+    return frozenset(value.split(" ") if isinstance(value, str) else _strings(value))
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _rooms(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {alias: role for alias, role in value.items() if isinstance(role, str)}

@@ -1,0 +1,224 @@
+"""Where verification keys come from: fixed ones, or a set behind a URL that a background thread keeps fresh.
+
+A request reads an immutable snapshot without a lock and never fetches. PyJWT's own client fetches on the request path
+under a lock, so that one unknown ``kid`` and a slow endpoint make holders of good tokens wait (measured: 40 s for 20
+bad tokens), and it has no answer once its set is old; hence this module.
+
+Rules for editors (DESIGN 5):
+* the last good set is used for up to an hour through an outage; after that nobody can tell (``KeysUnavailable``);
+* an unknown ``kid`` causes at most one fetch per 30 s, counted from the attempt, and few requests wait for it;
+* it is certainly bad only if the set in hand was fetched after the bearer was issued.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from service.clock import Clock
+from service.errors import InvalidToken, KeysUnavailable
+from service.issuers import IssuerConfig, IssuerFault, algorithms_of, check_url
+from service.jwk import UnusableSet, VerificationKey, read_set
+from service.jwks_fetch import FetchFailed, fetch_json
+
+REFETCH_SECS: Final = 300.0
+STALE_SECS: Final = 3600.0
+UNKNOWN_KID_EVERY_SECS: Final = 30.0
+WAIT_SECS: Final = 1.0
+MOST_WAITING: Final = 4
+BACKOFF_SECS: Final = (1.0, 30.0)
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What operators see of a source. ``fetched_at`` is in epoch seconds, ``None`` for fixed keys or none yet."""
+
+    loaded: bool
+    fetched_at: float | None
+    keys: int
+    last_error: str | None
+
+
+class KeySource(Protocol):
+    """Keys of one issuer."""
+
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Sequence[VerificationKey]:
+        """Keys that a bearer may have been signed with; raises ``InvalidToken`` or ``KeysUnavailable``."""
+
+    def start(self) -> None:
+        """Begin background work, in the process that will verify."""
+
+    def stop(self) -> None:
+        """End it."""
+
+    def state(self) -> KeyState:
+        """For readiness and operators."""
+
+
+def build(issuers: Iterable[IssuerConfig], clock: Clock) -> Mapping[str, KeySource]:
+    """A source for each issuer, by its name."""
+    return {issuer.name: _source(issuer, clock) for issuer in issuers}
+
+
+def _source(issuer: IssuerConfig, clock: Clock) -> KeySource:
+    if issuer.hs256_secrets:
+        return FixedKeys([VerificationKey(None, "HS256", secret.reveal().encode()) for secret in issuer.hs256_secrets])
+    if issuer.public_keys_pem:
+        return FixedKeys([_pem_key(pem, issuer.algorithms) for pem in issuer.public_keys_pem])
+    return FetchedKeys(issuer, clock)
+
+
+def _pem_key(pem: str, allowed: Sequence[str]) -> VerificationKey:
+    algorithm = next(name for name in allowed if name in algorithms_of(pem))
+    return VerificationKey(None, algorithm, load_pem_public_key(pem.encode()))
+
+
+class FixedKeys:
+    """One key, or two while one follows the other; ``kid`` selects nothing among them."""
+
+    def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        self._keys = tuple(keys)
+
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Sequence[VerificationKey]:
+        del kid, issued_at
+        return [key for key in self._keys if key.algorithm == algorithm]
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+    def state(self) -> KeyState:
+        return KeyState(loaded=True, fetched_at=None, keys=len(self._keys), last_error=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    keys: tuple[VerificationKey, ...]
+    fetched_at: float
+    fetched_monotonic: float
+
+
+class FetchedKeys:
+    """The keys of a JWK set behind a URL, or behind the ``jwks_uri`` of an OpenID configuration."""
+
+    def __init__(self, issuer: IssuerConfig, clock: Clock) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._snapshot: _Snapshot | None = None
+        self._last_error: str | None = None
+        self._attempted = float("-inf")
+        self._attempts = 0
+        self._fetching = False
+        self._changed = threading.Condition()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+    def start(self) -> None:
+        """Fetch now and from then on, on a thread of its own."""
+        threading.Thread(target=self._run, name=f"keys-{self._issuer.name}", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._wake.set()
+
+    def state(self) -> KeyState:
+        snapshot = self._snapshot
+        if snapshot is None or self._too_old(snapshot):
+            return KeyState(loaded=False, fetched_at=None, keys=0, last_error=self._last_error)
+        return KeyState(True, snapshot.fetched_at, len(snapshot.keys), self._last_error)
+
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Sequence[VerificationKey]:
+        found = self._known(kid, algorithm)
+        if not found:
+            self._ask_for_fetch()
+            found = self._known(kid, algorithm)
+        if found:
+            return found
+        snapshot = self._snapshot
+        if snapshot is None or self._too_old(snapshot) or snapshot.fetched_at <= issued_at:
+            raise KeysUnavailable
+        raise InvalidToken
+
+    def _known(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey]:
+        snapshot = self._snapshot
+        if snapshot is None or self._too_old(snapshot):
+            return ()
+        fitting = [key for key in snapshot.keys if key.algorithm == algorithm]
+        if kid is None:
+            return fitting if len(fitting) == 1 else ()
+        return [key for key in fitting if key.kid == kid]
+
+    def _too_old(self, snapshot: _Snapshot) -> bool:
+        return self._clock.monotonic() - snapshot.fetched_monotonic > STALE_SECS
+
+    def _ask_for_fetch(self) -> None:
+        """Have the set fetched if it has not been tried lately, and wait a moment for a fetch under way."""
+        with self._changed:
+            due = self._clock.monotonic() - self._attempted >= UNKNOWN_KID_EVERY_SECS
+            if not due and not self._fetching:
+                return
+            seen = self._attempts
+            if due and not self._fetching:
+                # Counted from here, so that a flood of unknown keys wakes the thread once.
+                self._attempted = self._clock.monotonic()
+                self._fetching = True
+                self._wake.set()
+        if self._waiting.acquire(blocking=False):
+            try:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._attempts > seen, WAIT_SECS)
+            finally:
+                self._waiting.release()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopped:
+            failures = 0 if self._fetch_once() else failures + 1
+            least, most = BACKOFF_SECS
+            pause = min(most, least * 2 ** min(failures - 1, 8)) if failures else REFETCH_SECS
+            self._wake.wait(pause * random.uniform(0.9, 1.1))
+            self._wake.clear()
+
+    def _fetch_once(self) -> bool:
+        with self._changed:
+            self._attempted = self._clock.monotonic()
+            self._fetching = True
+        snapshot, error = self._try_fetch()
+        with self._changed:
+            self._fetching = False
+            self._attempts += 1
+            self._last_error = error
+            self._snapshot = snapshot or self._snapshot
+            self._changed.notify_all()
+        if error is not None:
+            _log.warning("keys could not be fetched", extra={"issuer": self._issuer.name, "why": error})
+        return snapshot is not None
+
+    def _try_fetch(self) -> tuple[_Snapshot | None, str | None]:
+        began, began_monotonic = self._clock.wall(), self._clock.monotonic()
+        try:
+            document = fetch_json(self._jwks_url(), self._clock)
+            keys = read_set(document, self._issuer.algorithms)
+        except (FetchFailed, UnusableSet, IssuerFault) as why:
+            return None, str(why)
+        return _Snapshot(keys, began, began_monotonic), None
+
+    def _jwks_url(self) -> str:
+        """Where the set is; raises where the configuration is another issuer's (OpenID Connect Discovery 4.3)."""
+        if self._issuer.jwks_url is not None:
+            return self._issuer.jwks_url
+        document = fetch_json(self._issuer.discovery_url or "", self._clock)
+        if not isinstance(document, dict) or document.get("issuer") != self._issuer.issuer:
+            raise FetchFailed("the OpenID configuration is of another issuer")
+        return check_url(str(document.get("jwks_uri", "")), "jwks_uri")
