@@ -43,7 +43,7 @@ from service.telemetry import Metrics
 from service.telnyx import Telnyx
 from service.tokens import Broker
 
-OPENAPI: Final = Path(__file__).resolve().parents[1] / "openapi.yaml"
+OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
 # Of a worker's threads so many of four may wait for upstream; the rest is kept for hits (DESIGN 7).
 _WAITING_OF_FOUR: Final = 3
 _TICKET_ISSUER: Final = "video-token-service"
@@ -79,7 +79,13 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             drain_file=drain_file,
             ticket_keys=signer.jwks(),
             key_sources=gateways.key_sources,
-            verifier=Verifier(settings.issuers, gateways.key_sources, gateways.clock, gateways.metrics.verification),
+            verifier=Verifier(
+                settings.issuers,
+                gateways.key_sources,
+                gateways.clock,
+                settings.admin_scope,
+                gateways.metrics.verification,
+            ),
             store=gateways.connection,
             telnyx=gateways.telnyx,
             directory=directory,

@@ -23,25 +23,36 @@ FLOORS = (
         "leaves",
         (
             "service",
-            "service.errors",
             "service.clock",
-            "service.settings",
+            "service.errors",
             "service.issuers",
             "service.secret",
+            "service.settings",
             "service.telemetry",
         ),
     ),
-    ("gateways", ("service.store", "service.telnyx", "service.keys", "service.sealing")),
+    (
+        "gateways",
+        (
+            "service.jwk",
+            "service.jwks_fetch",
+            "service.keys",
+            "service.sealing",
+            "service.store",
+            "service.telnyx",
+        ),
+    ),
     (
         "rules",
         (
-            "service.identity",
-            "service.rooms",
-            "service.directory",
-            "service.lifecycle",
-            "service.flights",
+            "service.bearer",
             "service.context",
+            "service.directory",
+            "service.flights",
+            "service.identity",
+            "service.lifecycle",
             "service.renewal",
+            "service.rooms",
             "service.tokens",
         ),
     ),
@@ -52,8 +63,8 @@ FLOORS = (
 )
 OWNERS = {
     "redis": ("service.store",),
-    "requests": ("service.telnyx", "service.keys", "service.sandbox"),
-    "jwt": ("service.identity", "service.sealing", "service.sandbox"),
+    "requests": ("service.telnyx", "service.jwks_fetch", "service.sandbox"),
+    "jwt": ("service.identity", "service.jwk", "service.sealing", "service.sandbox"),
     "flask": ("service.app", "service.routes", "service.sandbox"),
 }
 HARMLESS_CALLS = frozenset(
@@ -189,6 +200,17 @@ def contract_gaps(routes: set[tuple[str, str, str]], document: Mapping[str, Any]
     }
     missing = [f"not in the document: {' '.join(route)}" for route in sorted(routes - written)]
     return missing + [f"not in the application: {' '.join(route)}" for route in sorted(written - routes)]
+
+
+def stale_settings(readme: str, table: str) -> list[str]:
+    """Rows of the settings table that the README lacks, and rows that it has and the settings do not."""
+    written = [line for line in readme.splitlines() if line.startswith("| `")]
+    wanted = [line for line in table.splitlines() if line.startswith("| `")]
+    missing = [f"not in the README: {row}" for row in wanted if row not in written]
+    known = {row.split("`")[1] for row in wanted}
+    changed = [row for row in written if row.split("`")[1] in known and row not in wanted]
+    gone = [row for row in written if row.split("`")[1].isupper() and row.split("`")[1] not in known]
+    return missing + [f"not a setting: {row}" for row in changed + gone]
 
 
 def _floor(module: str) -> int | None:

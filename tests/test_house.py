@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from flask import Flask
 
-from service import telemetry
+from service import settings, telemetry
+from service.routes.gate import Gate, GatedBlueprint
+from service.routes.incoming import operation_id
 from tests import house
+from tests.http.doubles import OPENAPI, make_face
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,8 +112,77 @@ def test_what_is_allowed_is_not_complained_about() -> None:
     assert [complaint for rule in RULES for complaint in rule(tree)] == []
 
 
+def test_routes_and_document_name_the_same_calls(tmp_path: Path) -> None:
+    """Every rule of the application is an operation of the document under the name of its view, and the reverse."""
+    app = make_face(tmp_path / "draining").app
+
+    assert house.contract_gaps(calls_of(app), yaml.safe_load(OPENAPI.read_text("utf-8"))) == []
+
+
+def test_a_route_that_the_document_lacks_is_found(tmp_path: Path) -> None:
+    """So is an operation that the application lacks."""
+    app = make_face(tmp_path / "draining").app
+    document = yaml.safe_load(OPENAPI.read_text("utf-8"))
+    del document["paths"]["/version"]
+    document["paths"]["/v1/rooms"]["delete"] = {"operationId": "deleteMyRooms"}
+
+    assert house.contract_gaps(calls_of(app), document) == [
+        "not in the document: GET /version getVersion",
+        "not in the application: DELETE /v1/rooms deleteMyRooms",
+    ]
+
+
+def test_every_blueprint_has_a_gate(tmp_path: Path) -> None:
+    """Only the operations calls are open."""
+    blueprints = make_face(tmp_path / "draining").app.blueprints
+
+    gates = {name: blueprint.gate for name, blueprint in blueprints.items() if isinstance(blueprint, GatedBlueprint)}
+    assert gates == {"ops": Gate.OPEN, "join": Gate.USER, "admin": Gate.ADMIN}
+    assert gates.keys() == blueprints.keys()
+
+
+def test_a_view_without_a_gate_is_refused(tmp_path: Path) -> None:
+    """Registered past the rules, it answers 500 and does not run."""
+    app = make_face(tmp_path / "draining").app
+    ran: list[str] = []
+    app.add_url_rule("/v1/forgotten", view_func=lambda: ran.append("view") or "")
+
+    assert app.test_client().get("/v1/forgotten").status_code == 500
+    assert ran == []
+
+
+def test_the_readme_lists_the_settings() -> None:
+    """The table of variables is the one that the settings print."""
+    assert house.stale_settings((ROOT / "README.md").read_text("utf-8"), settings.table()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.replace("8080", "8000"),
+        lambda table: "\n".join(table.splitlines()[:-1]),
+        lambda table: table + "| `OLD_SETTING` | | Gone. |\n",
+    ],
+    ids=["another default", "a row missing", "a row too many"],
+)
+def test_a_stale_table_is_found(change: Callable[[str], str]) -> None:
+    """Any difference in a row is a complaint."""
+    assert house.stale_settings(change(settings.table()), settings.table()) != []
+
+
+def calls_of(app: Flask) -> set[tuple[str, str, str]]:
+    """(method, path, operation id) of every rule; HEAD comes with GET and is not listed."""
+    return {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), operation_id(rule.endpoint))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
 def test_the_version_is_told_once() -> None:
     """``/version``, the package and the document name the same release."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
-    assert project["version"] == telemetry.VERSION
+    document = yaml.safe_load(OPENAPI.read_text("utf-8"))
+
+    assert project["version"] == telemetry.VERSION == document["info"]["version"]

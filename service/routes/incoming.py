@@ -28,11 +28,12 @@ _WORD_START: Final = re.compile(r"_([a-z])")
 
 def check_request() -> None:
     """Read and validate the query and the body of the operation that this request is; keep them for the view."""
-    contract, operation_id = services().contract, _operation_id()
-    g.query = contract.check_query(operation_id, request.args.lists())
+    contract, called = services().contract, operation_id(request.endpoint or "")
+    operation = contract.operations[called]
+    g.query = contract.check_query(called, request.args.lists())
     g.body = {}
-    if contract.operations[operation_id].body is not None:
-        g.body = contract.check_body(operation_id, _document(required=contract.operations[operation_id].body_required))
+    if operation.body is not None:
+        g.body = contract.check_body(called, _document(required=operation.body_required))
 
 
 def body() -> Mapping[str, Any]:
@@ -66,9 +67,9 @@ def strict_json(raw: bytes) -> object:
     return value
 
 
-def _operation_id() -> str:
-    """``issue_token`` in any blueprint is the operation ``issueToken``."""
-    name = (request.endpoint or "").rpartition(".")[2]
+def operation_id(endpoint: str) -> str:
+    """What the document calls the view of an endpoint: ``join.issue_token`` is ``issueToken``."""
+    name = endpoint.rpartition(".")[2]
     return _WORD_START.sub(lambda match: match.group(1).upper(), name)
 
 

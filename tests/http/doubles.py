@@ -23,7 +23,7 @@ from service.directory import Directory, Entry, Page
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
 from service.identity import Principal, Verifier
 from service.keys import KeySource, KeyState
-from service.rooms import Member, Role, Room
+from service.rooms import Member, Role, Room, is_alias
 from service.routes.schema import Contract
 from service.routes.services import Services
 from service.settings import Secret
@@ -86,6 +86,11 @@ class Told:
         if self.trouble is not None:
             raise self.trouble
 
+    def _note_of(self, call: str, alias: str, *what: Any) -> None:
+        self._note(call, alias, *what)
+        if not is_alias(alias.removesuffix("-*")):
+            raise RoomNotFound
+
     def token(self, principal: Principal, alias: str, *, deadline: Deadline, **asked: Any) -> Grant:
         self.deadlines.append(deadline)
         self._note("token", principal.user, alias, asked)
@@ -123,9 +128,7 @@ class Told:
         return Page([room()], None)
 
     def room(self, alias: str) -> Room:
-        self._note("room", alias)
-        if alias != "standup":
-            raise RoomNotFound
+        self._note_of("room", alias)
         return room(alias)
 
     def put_room(self, alias: str, spec: Any, deadline: Deadline) -> tuple[Room, bool]:
@@ -135,22 +138,22 @@ class Told:
 
     def delete_room(self, alias: str, deadline: Deadline, *, keep_upstream: bool) -> None:
         self.deadlines.append(deadline)
-        self._note("delete_room", alias, keep_upstream)
+        self._note_of("delete_room", alias, keep_upstream)
 
     def members(self, alias: str, cursor: str, limit: int) -> Page[Member]:
-        self._note("members", alias, cursor, limit)
+        self._note_of("members", alias, cursor, limit)
         return Page([Member.of("alice", {"role": "moderator"})], None)
 
     def member(self, alias: str, user: str) -> Member:
-        self._note("member", alias, user)
+        self._note_of("member", alias, user)
         return Member.of(user, {"role": "moderator"})
 
     def put_member(self, alias: str, user: str, spec: Any) -> tuple[Member, bool]:
-        self._note("put_member", alias, user, spec)
+        self._note_of("put_member", alias, user, spec)
         return Member.of(user, spec), self.created
 
     def delete_member(self, alias: str, user: str) -> None:
-        self._note("delete_member", alias, user)
+        self._note_of("delete_member", alias, user)
 
     def revoke(self, user: str, session: str | None) -> float:
         self._note("revoke", user, session)
