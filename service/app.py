@@ -27,7 +27,7 @@ from service.identity import Verifier
 from service.keys import KeySource
 from service.renewal import Issued, Renewal, Vault
 from service.routes import admin, cors, exchange, gate, join, ops, problems
-from service.routes.incoming import MOST_BYTES
+from service.routes.incoming import READ_BYTES
 from service.routes.schema import Contract
 from service.routes.services import EXTENSION, Services
 from service.sealing import Sealer, TicketSigner
@@ -134,7 +134,7 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
 def _broker(settings: Settings, gateways: _Gateways, directory: Directory, signer: TicketSigner) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
-    flights: Flights[Issued] = Flights(clock, _most_waiting(settings), lambda: telnyx.shedding("tokens"), metrics.shed)
+    flights: Flights[Issued] = Flights(clock, _most_waiting(settings), lambda: telnyx.troubled("tokens"), metrics.shed)
     return Broker(
         gateways.rooms,
         directory,
@@ -157,7 +157,7 @@ def _most_waiting(settings: Settings) -> int:
 def face(services: Services) -> Flask:
     """The WSGI application that lets callers ask ``services``."""
     app = Flask("service", static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=MOST_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config.update(MAX_CONTENT_LENGTH=READ_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # A path means one thing: no redirects to tidier ones.
     app.url_map.merge_slashes = False

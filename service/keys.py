@@ -26,6 +26,7 @@ from service.errors import InvalidToken, KeysUnavailable
 from service.issuers import IssuerConfig, IssuerFault, algorithms_of, check_url
 from service.jwk import UnusableSet, VerificationKey, read_set
 from service.jwks_fetch import FetchFailed, fetch_json
+from service.transport import Transport
 
 REFETCH_SECS: Final = 300.0
 STALE_SECS: Final = 3600.0
@@ -114,6 +115,7 @@ class FetchedKeys:
     def __init__(self, issuer: IssuerConfig, clock: Clock) -> None:
         self._issuer = issuer
         self._clock = clock
+        self._transport = Transport(pool_size=1)
         self._snapshot: _Snapshot | None = None
         self._last_error: str | None = None
         self._attempted = float("-inf")
@@ -208,7 +210,7 @@ class FetchedKeys:
     def _try_fetch(self) -> tuple[_Snapshot | None, str | None]:
         began, began_monotonic = self._clock.wall(), self._clock.monotonic()
         try:
-            document = fetch_json(self._jwks_url(), self._clock)
+            document = fetch_json(self._jwks_url(), self._transport)
             keys = read_set(document, self._issuer.algorithms)
         except (FetchFailed, UnusableSet, IssuerFault) as why:
             return None, str(why)
@@ -218,7 +220,7 @@ class FetchedKeys:
         """Where the set is; raises where the configuration is another issuer's (OpenID Connect Discovery 4.3)."""
         if self._issuer.jwks_url is not None:
             return self._issuer.jwks_url
-        document = fetch_json(self._issuer.discovery_url or "", self._clock)
+        document = fetch_json(self._issuer.discovery_url or "", self._transport)
         if not isinstance(document, dict) or document.get("issuer") != self._issuer.issuer:
             raise FetchFailed("the OpenID configuration is of another issuer")
         return check_url(str(document.get("jwks_uri", "")), "jwks_uri")

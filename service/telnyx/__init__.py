@@ -1,0 +1,10 @@
+"""The only package that speaks to Telnyx: the 25 operations, time limits, retries, breakers, sorting of errors.
+
+``client`` makes calls, ``operations`` is the table of them, ``answers`` sorts what comes back, ``breaker`` leaves a
+failing upstream alone.
+"""
+
+from service.telnyx.answers import Answer
+from service.telnyx.client import Telnyx
+
+__all__ = ["Answer", "Telnyx"]
