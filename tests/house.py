@@ -40,6 +40,7 @@ FLOORS = (
             "service.sealing",
             "service.store",
             "service.telnyx",
+            "service.transport",
         ),
     ),
     (
@@ -63,7 +64,7 @@ FLOORS = (
 )
 OWNERS = {
     "redis": ("service.store",),
-    "requests": ("service.telnyx", "service.jwks_fetch", "service.sandbox"),
+    "requests": ("service.transport", "service.sandbox"),
     "jwt": ("service.identity", "service.jwk", "service.sealing", "service.sandbox"),
     "flask": ("service.app", "service.routes", "service.sandbox"),
 }
@@ -79,6 +80,7 @@ HARMLESS_CALLS = frozenset(
         "field",
         "timedelta",
         "MappingProxyType",
+        "threading.local",
         "_between",  # settings: a check made of two numbers
     }
 )

@@ -5,6 +5,7 @@ What the real ones do over the wire is tested where they live, and all together 
 
 from __future__ import annotations
 
+import logging.config
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from service.routes.schema import Contract
 from service.routes.services import Services
 from service.settings import Secret
 from service.store.connection import Connection
-from service.telemetry import Metrics
+from service.telemetry import Metrics, logging_config
 from service.telnyx import Telnyx
 from service.tokens import Broker, Grant, Rate
 
@@ -213,3 +214,9 @@ def make_face(drain_file: Path) -> Face:
         )
     )
     return Face(told, dependencies, registry, drain_file, app)
+
+
+def wired() -> Flask:
+    """The same face for a web server of its own process; log lines go to its standard output."""
+    logging.config.dictConfig(logging_config("info"))
+    return make_face(Path("/nowhere/draining")).app
