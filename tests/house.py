@@ -149,7 +149,8 @@ def hidden_imports(tree: Sources) -> list[str]:
 
 def built_at_import(tree: Sources) -> list[str]:
     """Things made, and things done, by merely importing a module."""
-    harmless = HARMLESS_CALLS | {name for source in tree.values() for name in _frozen_data(source)}
+    values = {name for source in tree.values() for name in _frozen_data(source)}
+    harmless = HARMLESS_CALLS | values | {name for source in tree.values() for name in _makers(source, values)}
     return [
         f"{module}:{node.lineno} calls {ast.unparse(node.func)}"
         for module, source in tree.items()
@@ -277,6 +278,13 @@ def _frozen_data(source: str) -> Iterator[str]:
             for decorator in node.decorator_list
         ):
             yield node.name
+
+
+def _makers(source: str, values: set[str]) -> Iterator[str]:
+    """Functions that say they answer such a value: the rows of a table."""
+    for function in _functions(source):
+        if function.returns is not None and ast.unparse(function.returns) in values:
+            yield function.name
 
 
 def _calls_at_import(statement: ast.stmt) -> Iterator[ast.Call]:
