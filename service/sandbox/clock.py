@@ -1,0 +1,32 @@
+"""The sandbox's own time: the machine's, plus what a test has moved it by."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+class MovableClock:
+    """Epoch seconds that can be moved forward."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+
+    def now(self) -> float:
+        return time.time() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        self._offset += seconds
+
+    def reset(self) -> None:
+        self._offset = 0.0
+
+
+def micros(moment: float) -> str:
+    """ISO 8601 UTC with microseconds, as resources have it (UPSTREAM 3.5)."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def seconds(moment: float) -> str:
+    """Whole seconds, as token expiries have it (UPSTREAM 3.5)."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
