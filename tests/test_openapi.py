@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from typing import Any
 
+import jsonschema
 import pytest
 import schemathesis
-import yaml
 from hypothesis import HealthCheck, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.config import SchemathesisConfig
 from werkzeug import serving
 
-from tests.http.doubles import OPENAPI, make_face
+from tests.http.doubles import OPENAPI, contract, document, make_face
 
-# ``make fuzz`` sets this; without it the run is short and always the same.
+# ``make fuzz`` sets this to cases over all calls; without it the run is short and always the same.
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
+SHORT_RUN = 15
 
 CONFIG = SchemathesisConfig.from_dict(
     {
@@ -45,12 +47,53 @@ def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @schema.parametrize()
-@settings(max_examples=CASES or 15, derandomize=not CASES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_a_documented_one(case: schemathesis.Case, base_url: str) -> None:
+@settings(
+    max_examples=max(SHORT_RUN, CASES // len(contract().operations)),
+    derandomize=not CASES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_a_documented_one(case: schemathesis.Case[Any], base_url: str) -> None:
     """Good and bad requests alike get a documented status, headers and content; 500 never appears."""
     case.call_and_validate(base_url=base_url, headers={"Authorization": "Bearer ada"})
 
 
+def contents() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(operation, status, content) of every answer that has any, references followed."""
+    for item in document()["paths"].values():
+        for operation in (value for value in item.values() if isinstance(value, dict)):
+            for status, answer in operation["responses"].items():
+                shared = document()["components"]["responses"].get(answer.get("$ref", "").rpartition("/")[2], answer)
+                for media_type, content in shared.get("content", {}).items():
+                    yield f"{operation['operationId']} {status} {media_type}", status, content
+
+
+@pytest.mark.parametrize(("answer", "status", "content"), [pytest.param(*row, id=row[0]) for row in contents()])
+def test_every_answer_has_examples_that_fit(answer: str, status: str, content: dict[str, Any]) -> None:
+    """An example is what its schema says, and a problem names the status that it is an example of."""
+    examples = [example["value"] for example in content.get("examples", {}).values()]
+    examples += [content["example"]] if "example" in content else []
+
+    assert examples or answer.endswith("image/png")
+    for example in examples:
+        jsonschema.validate(example, {**content["schema"], "components": document()["components"]})
+        assert not answer.endswith("problem+json") or str(example["status"]) == status
+
+
+def test_every_body_has_examples_that_fit() -> None:
+    """Each example of a request is one that the service takes."""
+    bodies = {
+        operation["operationId"]: operation["requestBody"]["content"]["application/json"]["examples"]
+        for item in document()["paths"].values()
+        for operation in item.values()
+        if isinstance(operation, dict) and "requestBody" in operation
+    }
+
+    for operation_id, examples in bodies.items():
+        for example in examples.values():
+            assert contract().check_body(operation_id, example["value"]) == example["value"]
+
+
 def test_the_document_is_openapi_31() -> None:
     """It satisfies the specification's own schema."""
-    OpenAPIV31SpecValidator(yaml.safe_load(OPENAPI.read_text("utf-8"))).validate()
+    OpenAPIV31SpecValidator(document()).validate()

@@ -27,7 +27,7 @@ from service.keys import KeySource, KeyState
 from service.rooms import Member, Role, Room, is_alias
 from service.routes.schema import Contract
 from service.routes.services import Services
-from service.settings import Secret
+from service.secret import Secret
 from service.store.connection import Connection
 from service.telemetry import Metrics, logging_config
 from service.telnyx import Telnyx
@@ -187,9 +187,15 @@ class Face:
 
 
 @cache
+def document() -> dict[str, Any]:
+    """What ``openapi.yaml`` says."""
+    return cast("dict[str, Any]", yaml.safe_load(OPENAPI.read_bytes()))
+
+
+@cache
 def contract() -> Contract:
     """The validators of ``openapi.yaml``, compiled once."""
-    return Contract(yaml.safe_load(OPENAPI.read_bytes()))
+    return Contract(document())
 
 
 def make_face(drain_file: Path) -> Face:
