@@ -1,7 +1,8 @@
 """The issuer table: who may sign the bearers of our callers, with what, and what each issuer is trusted with.
 
 Fixed at start (DESIGN 5). One issuer comes from ``AUTH_`` variables, several from a TOML file of ``[[issuer]]``
-tables with the same names in lower case. Nothing is trusted unless granted: a self-signup issuer cannot make moderators.
+tables with the same names in lower case. Nothing is trusted unless granted, so that a self-signup issuer cannot make
+moderators.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 _DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 # Printed in so many tutorials that they protect nothing; compared without case, and wherever they repeat to length.
 _NOTORIOUS: Final = (
-    "secret", "password", "changeme", "change-me", "your-256-bit-secret", "your-secret-key", "jwt-secret", "supersecret",
-    "super-secret", "mysecret", "my-secret", "example", "default", "insecure", "development", "0123456789", "abcdef",
+    "secret", "password", "changeme", "change-me", "your-256-bit-secret", "your-secret-key", "jwt-secret",
+    "supersecret", "super-secret", "mysecret", "my-secret", "example", "default", "insecure", "development",
+    "0123456789", "abcdef",
 )  # fmt: skip
 _LEAST_DISTINCT: Final = 10
 

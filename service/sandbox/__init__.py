@@ -5,7 +5,7 @@ demand, ``record`` what was asked, ``idp`` a demo identity provider, ``api`` the
 
 What it does not do: media of any kind, the signalling of the client SDKs, PSTN, billing, or anything of the Telnyx
 API outside of Video rooms. Simulated participants join with a client token and are dropped when it expires; that
-is all they do. What the documentation leaves open is a switch (``/sandbox/switches``) with the safest answer as default.
+is all they do. What the documentation leaves open is a switch (``/sandbox/switches``), by default at the safest answer.
 
 It imports nothing else of ``service``, so that the client and its stand-in cannot share a misunderstanding. It must
 never be reachable by anybody but its developer: it hands out tokens for the asking.

@@ -59,7 +59,7 @@ class Face:
         for fault in faults:
             _after(fault, environ, answer)
         headers = {**answer.headers, "Content-Length": str(len(answer.body))}
-        if answer.status == 204:  # noqa: PLR2004 - has no body and therefore no length
+        if answer.status == 204:
             del headers["Content-Length"]
         start_response(f"{answer.status} {_reason(answer.status)}", list(headers.items()))
         return [answer.body]

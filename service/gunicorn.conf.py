@@ -1,0 +1,37 @@
+"""How gunicorn runs the service. Started by ``service.commands.serve``; every choice that is not a default says why."""
+
+import os
+from pathlib import Path
+
+from prometheus_client import multiprocess
+
+from service import telemetry
+from service.settings import Settings
+
+_settings = Settings.from_env(os.environ)
+
+wsgi_app = "service.app:create_from_env()"
+bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
+workers = _settings.web_concurrency
+worker_class = "gthread"
+threads = _settings.web_threads
+# It watches a worker's heartbeat, not a request; every outgoing call has its own, shorter end.
+timeout = 30
+graceful_timeout = 25
+# Longer than the idle time of usual load balancers, so that they and not we close an idle connection.
+keepalive = 75
+# A heartbeat file on a disk that stalls would get a healthy worker killed.
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - the kernel's shared memory
+# On by default, writes into $HOME, and nobody here uses it.
+control_socket_disable = True
+# A bearer of 7 KiB must fit into a header line.
+limit_request_field_size = 8190
+limit_request_fields = 64
+# Our own access line is JSON and knows the route.
+accesslog = None
+logconfig_dict = telemetry.logging_config(_settings.log_level)
+
+
+def child_exit(_server: object, worker: object) -> None:
+    """The gauges of a worker end with it."""
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[attr-defined,no-untyped-call]
