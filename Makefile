@@ -1,0 +1,39 @@
+# `make run` runs everything on this machine, `make test` tests it. Both do all the set-up; no root, Redis, Docker or account.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+# The environment is made anew when a requirements file changes.
+READY := $(VENV)/ready-$(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
+
+.PHONY: run test check fuzz bench lock clean
+
+run: $(READY)
+	@exec $(PY) -m service dev $(ARGS)
+
+test: $(READY)
+	@$(PY) -m pytest $(ARGS)
+
+check: $(READY)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy service
+	$(VENV)/bin/hadolint Dockerfile
+	$(PY) -m openapi_spec_validator openapi.yaml
+
+fuzz: $(READY)
+	@VTS_LONG=1 $(PY) -m pytest tests/test_openapi.py $(ARGS)
+
+bench: $(READY)
+	@$(PY) -m tests.bench $(ARGS)
+
+lock: $(READY)
+	@tests/lock.sh $(VENV)
+
+clean:
+	rm -rf $(VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(READY):
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r tests/requirements.txt
+	@touch $@
