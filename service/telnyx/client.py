@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import logging
 import random as random_module
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
@@ -33,6 +32,7 @@ from service.errors import (
 from service.secret import Secret
 from service.telnyx.answers import Answer, error_of, nothing_to_end, read, upstream_code
 from service.telnyx.breaker import Breaker
+from service.telnyx.load import InFlight, RetryBudget
 from service.telnyx.operations import OPERATIONS, Kind, Operation
 from service.transport import Reply, Transport, TransportError
 
@@ -43,8 +43,6 @@ PAUSE_SECS: Final = (0.05, 0.2)
 REST_SECS: Final = 5.0
 CREDENTIALS_REST_SECS: Final = 60.0
 TROUBLED_SECS: Final = 1.0
-RETRY_SHARE: Final = 0.1
-RETRY_BURST: Final = 10.0
 KINDS: Final[tuple[Kind, ...]] = ("tokens", "management")
 
 _log: Final = logging.getLogger(__name__)
@@ -62,49 +60,6 @@ class SharedCooldowns(Protocol):
 
     def left(self, kind: Kind) -> float: ...
     def start(self, kind: Kind, seconds: float) -> None: ...
-
-
-class _RetryBudget:
-    """A tenth of the calls may be retries, beyond a small burst, so that an outage is not doubled by us."""
-
-    def __init__(self) -> None:
-        self._credit = RETRY_BURST
-        self._lock = threading.Lock()
-
-    def earn(self) -> None:
-        with self._lock:
-            self._credit = min(RETRY_BURST, self._credit + RETRY_SHARE)
-
-    def spend(self) -> bool:
-        with self._lock:
-            if self._credit < 1.0:
-                return False
-            self._credit -= 1.0
-            return True
-
-
-class _InFlight:
-    """When the calls under way began."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._began: dict[int, float] = {}
-        self._next = 0
-
-    def begin(self) -> int:
-        with self._lock:
-            self._next += 1
-            self._began[self._next] = self._clock.monotonic()
-            return self._next
-
-    def end(self, call: int) -> None:
-        with self._lock:
-            del self._began[call]
-
-    def oldest(self) -> float:
-        with self._lock:
-            return self._clock.monotonic() - min(self._began.values(), default=self._clock.monotonic())
 
 
 class Telnyx:
@@ -129,8 +84,8 @@ class Telnyx:
         self._cooldowns = cooldowns
         self._metrics = metrics
         self._transport = Transport(pool_size)
-        self._budget = _RetryBudget()
-        self._in_flight = {kind: _InFlight(clock) for kind in KINDS}
+        self._budget = RetryBudget()
+        self._in_flight = {kind: InFlight(clock) for kind in KINDS}
         self._breakers = {kind: self._breaker(kind, REST_SECS) for kind in KINDS}
         self._credentials = self._breaker("credentials", CREDENTIALS_REST_SECS, consecutive=1)
 
