@@ -23,8 +23,10 @@ from service import keys
 from service.clock import Clock
 from service.directory import Directory
 from service.flights import Flights
+from service.housekeeping import Housekeeping
 from service.identity import Verifier
 from service.keys import KeySource
+from service.provisioning import Provisioning
 from service.renewal import Issued, Renewal, Vault
 from service.routes import admin, cors, exchange, gate, join, ops, problems
 from service.routes.incoming import READ_BYTES
@@ -59,13 +61,11 @@ def create_from_env() -> Flask:
 def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Path | None = None) -> Flask:
     """The whole service, connected and serving; it starts, and answers health, without Redis or Telnyx."""
     gateways = _open_gateways(settings, clock or Clock())
-    directory = Directory(
-        gateways.directory_store,
-        gateways.telnyx,
-        gateways.clock,
-        name_prefix=settings.room_name_prefix,
-        webhook_url=settings.public_url + _WEBHOOK_PATH if settings.public_url else None,
-    )
+    provisioning = _provisioning(settings, gateways)
+    directory = Directory(gateways.directory_store, provisioning, gateways.clock)
+    Housekeeping(directory, gateways.directory_store).start()
+    for source in gateways.key_sources.values():
+        source.start()
     signer = TicketSigner(settings.service_secrets, settings.public_url or _TICKET_ISSUER)
     openapi = OPENAPI.read_bytes()
     return face(
@@ -89,7 +89,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             store=gateways.connection,
             telnyx=gateways.telnyx,
             directory=directory,
-            broker=_broker(settings, gateways, directory, signer),
+            broker=_broker(settings, gateways, directory, provisioning, signer),
         )
     )
 
@@ -125,20 +125,31 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     )
     key_sources = keys.build(settings.issuers, clock)
     connection.start()
-    for source in key_sources.values():
-        source.start()
     directory_rows = DirectoryStore(connection, scripts.__getitem__, rooms)
     return _Gateways(clock, jitter, metrics, connection, rooms, directory_rows, telnyx, key_sources)
 
 
-def _broker(settings: Settings, gateways: _Gateways, directory: Directory, signer: TicketSigner) -> Broker:
+def open_directory(settings: Settings) -> Directory:
+    """The directory alone, for the command line."""
+    gateways = _open_gateways(settings, Clock())
+    return Directory(gateways.directory_store, _provisioning(settings, gateways), gateways.clock)
+
+
+def _provisioning(settings: Settings, gateways: _Gateways) -> Provisioning:
+    webhook_url = settings.public_url + _WEBHOOK_PATH if settings.public_url else None
+    return Provisioning(gateways.telnyx, name_prefix=settings.room_name_prefix, webhook_url=webhook_url)
+
+
+def _broker(
+    settings: Settings, gateways: _Gateways, directory: Directory, provisioning: Provisioning, signer: TicketSigner
+) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
     flights: Flights[Issued] = Flights(clock, _most_waiting(settings), lambda: telnyx.troubled("tokens"), metrics.shed)
     return Broker(
         gateways.rooms,
         directory,
-        Renewal(gateways.rooms, directory, telnyx, vault, clock, metrics),
+        Renewal(gateways.rooms, provisioning, telnyx, vault, clock, metrics),
         flights,
         vault,
         signer,

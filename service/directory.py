@@ -2,16 +2,14 @@
 
 Rules for editors:
 * the directory changes only by administrators, templates and ``apply``, never by an answer of Telnyx (DESIGN 6);
-* creating is create-or-adopt by ``unique_name``, so that a repeat, or a second creator, ends in the same room;
 * upstream goes first, our record second: a call that fails half-way can be repeated as it is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -25,21 +23,20 @@ from service.errors import (
     Refused,
     RoomNotFound,
     TemplateExhausted,
-    UpstreamInvalidResponse,
-    UpstreamRejected,
 )
 from service.identity import Principal, check_revoked
+from service.provisioning import Provisioning
 from service.rooms import Admission, Ban, Member, Role, Room, admit, grants, is_alias, template_for
 from service.store.directory import DirectoryStore
 from service.store.keyspace import Owner
 from service.store.views import Permission
-from service.telnyx import Telnyx
 
 NEW_ROOMS_AN_HOUR: Final = 5
 # A page of rooms for one user is looked for in at most this many rooms; the cursor goes on from there.
 MOST_LOOKED_AT: Final = 1000
 LOOK_AT_ONCE: Final = 100
-_NAME_TAKEN: Final = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+# The time that Telnyx has to delete one idle room.
+SWEEP_SECS: Final = 8.0
 
 _T = TypeVar("_T")
 
@@ -89,14 +86,14 @@ class Standing:
 class Directory:
     """Rooms by alias. Raises ``StoreUnavailable`` and, where Telnyx is asked, the ``UpstreamError`` family."""
 
-    def __init__(
-        self, store: DirectoryStore, telnyx: Telnyx, clock: Clock, *, name_prefix: str, webhook_url: str | None
-    ) -> None:
+    def __init__(self, store: DirectoryStore, provisioning: Provisioning, clock: Clock) -> None:
         self._store = store
-        self._telnyx = telnyx
+        self._provisioning = provisioning
         self._clock = clock
-        self._prefix = name_prefix
-        self._webhook_url = webhook_url
+
+    def check_session(self, principal: Principal) -> None:
+        """Raises ``SessionRevoked`` for a bearer from before a logout."""
+        check_revoked(principal, latest(self._store.revocations(principal.user, principal.session_id)))
 
     def entries(self, principal: Principal, cursor: str, limit: int) -> Page[Entry]:
         """The rooms that ``principal`` may enter, now or later; a page may be short though more follow."""
@@ -164,7 +161,7 @@ class Directory:
         room = replace(template, alias=alias, template=template.alias, max_rooms=None, created_at=now, updated_at=now)
         admit(room, principal, None, None, now)
         self._reserve(template, principal, alias, now)
-        room_id = self._create_or_adopt(room, deadline)
+        room_id = self._provisioning.create_or_adopt(room, deadline)
         self._store.write_new(alias, _stored(replace(room, room_id=room_id)))
 
     def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:
@@ -175,17 +172,6 @@ class Directory:
         if place == "new" and self._store.count_creation(principal.user) > NEW_ROOMS_AN_HOUR:
             self._store.unreserve(template.alias, alias)
             raise TemplateExhausted
-
-    def find_upstream(self, alias: str, deadline: Deadline) -> UUID | None:
-        """The upstream id of the room that bears this alias's name there, if any."""
-        name = self._prefix + alias
-        answer = self._telnyx.list_rooms(unique_name=name, deadline=deadline)
-        rooms = answer.body.get("data")
-        if not isinstance(rooms, list):
-            raise UpstreamInvalidResponse
-        # Whether the filter is exact is not documented (UPSTREAM 10, row 15).
-        ids = [room.get("id") for room in rooms if isinstance(room, dict) and room.get("unique_name") == name]
-        return _upstream_id(ids[0]) if ids else None
 
     def list_rooms(self, cursor: str, limit: int) -> Page[Room]:
         """All records, templates too, by alias."""
@@ -209,7 +195,8 @@ class Directory:
         if existing is not None:
             room = replace(room, created_at=existing.created_at, template=existing.template)
         if not room.is_template:
-            room = replace(room, room_id=self._settle_upstream(room, existing, deadline))
+            known = existing.room_id if existing else None
+            room = replace(room, room_id=self._provisioning.settle(room, known, deadline))
         self._store.write(alias, _stored(room))
         if room.is_template:
             self._store.list_template(alias)
@@ -219,7 +206,7 @@ class Directory:
         """Remove a room here and, unless ``keep_upstream``, at Telnyx. Raises ``RoomNotFound``."""
         room = self.room(alias)
         if room.room_id is not None and not keep_upstream:
-            self._telnyx.delete_room(room.room_id, deadline=deadline)
+            self._provisioning.delete(room.room_id, deadline)
         self._store.erase(alias)
         if room.template is not None:
             self._store.unreserve(room.template, alias)
@@ -258,56 +245,28 @@ class Directory:
         self._store.revoke(user, session, before)
         return before
 
-    def sweep(self, deadline: Deadline) -> list[str]:
+    def sweep(self) -> list[str]:
         """Delete the rooms of templates that nobody has used for ``idle_delete_after``; answers their aliases."""
-        now = self._clock.wall()
         swept = []
         for name in self._store.templates():
             for alias in self._store.instances(name):
                 record = self._store.record(alias)
                 if record is None:
                     self._store.unreserve(name, alias)
-                elif self._idle(Room.parse(record), now):
-                    self.delete_room(alias, deadline, keep_upstream=False)
+                elif self._idle(Room.parse(record)):
+                    self.delete_room(alias, Deadline.after(self._clock, SWEEP_SECS), keep_upstream=False)
                     swept.append(alias)
         return swept
 
-    def _idle(self, room: Room, now: float) -> bool:
+    def _idle(self, room: Room) -> bool:
         if room.idle_delete_after is None:
             return False
-        return now - (self._store.last_used(room.alias) or room.created_at) > room.idle_delete_after
+        last_used = self._store.last_used(room.alias) or room.created_at
+        return self._clock.wall() - last_used > room.idle_delete_after
 
     def _existing(self, alias: str) -> Room | None:
         record = self._store.record(alias) if is_alias(alias.removesuffix("-*")) else None
         return Room.parse(record) if record else None
-
-    def _settle_upstream(self, room: Room, existing: Room | None, deadline: Deadline) -> UUID:
-        """The upstream id of a room whose settings there are as the record says."""
-        if existing is None or existing.room_id is None:
-            return self._create_or_adopt(room, deadline)
-        try:
-            self._telnyx.update_room(existing.room_id, changes=self._settings(room), deadline=deadline)
-        except UpstreamRejected as refusal:
-            if refusal.upstream_status != HTTPStatus.NOT_FOUND:
-                raise
-            return self._create_or_adopt(room, deadline)
-        return existing.room_id
-
-    def _create_or_adopt(self, room: Room, deadline: Deadline) -> UUID:
-        settings = {"unique_name": self._prefix + room.alias, **self._settings(room)}
-        try:
-            return _upstream_id(self._telnyx.create_room(settings=settings, deadline=deadline).data.get("id"))
-        except UpstreamRejected as refusal:
-            # The name is taken: by an earlier try, by another creator, or by hand (UPSTREAM 10, row 14).
-            known = self.find_upstream(room.alias, deadline) if refusal.upstream_status in _NAME_TAKEN else None
-            if known is None:
-                raise
-        self._telnyx.update_room(known, changes=self._settings(room), deadline=deadline)
-        return known
-
-    def _settings(self, room: Room) -> dict[str, Any]:
-        webhook = {"webhook_event_url": self._webhook_url} if self._webhook_url else {}
-        return {"max_participants": room.max_participants, "enable_recording": room.enable_recording, **webhook}
 
 
 def read_person(permission: Permission) -> tuple[Member | None, Ban | None]:
@@ -318,7 +277,12 @@ def read_person(permission: Permission) -> tuple[Member | None, Ban | None]:
 
 def revoked_before(permission: Permission) -> float | None:
     """The latest moment up to which this principal's bearers are void, epoch seconds."""
-    return max((float(moment) for moment in permission.revoked if moment is not None), default=None)
+    return latest(permission.revoked)
+
+
+def latest(moments: Iterable[bytes | None]) -> float | None:
+    """The last of the moments that are there."""
+    return max((float(moment) for moment in moments if moment is not None), default=None)
 
 
 def _entry(room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float) -> Entry | None:
@@ -335,13 +299,6 @@ def _entry(room: Room, principal: Principal, member: Member | None, ban: Ban | N
 def _opens_at(refusal: Refused) -> str | None:
     moment = refusal.extra.get("opens_at")
     return moment if isinstance(moment, str) else None
-
-
-def _upstream_id(value: object) -> UUID:
-    try:
-        return UUID(str(value))
-    except ValueError:
-        raise UpstreamInvalidResponse from None
 
 
 def _stored(room: Room) -> bytes:

@@ -20,7 +20,6 @@ from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from service.clock import Clock, Deadline
-from service.directory import Directory
 from service.errors import (
     StoreUnavailable,
     UpstreamInvalidResponse,
@@ -39,6 +38,7 @@ from service.lifecycle import (
     may_refresh,
     read_pair,
 )
+from service.provisioning import Provisioning
 from service.sealing import Sealer
 from service.secret import Secret
 from service.store.keyspace import Owner
@@ -124,14 +124,14 @@ class Renewal:
     def __init__(
         self,
         rooms: RoomStore,
-        directory: Directory,
+        provisioning: Provisioning,
         telnyx: Telnyx,
         vault: Vault,
         clock: Clock,
         metrics: RenewalMetrics,
     ) -> None:
         self._rooms = rooms
-        self._directory = directory
+        self._provisioning = provisioning
         self._telnyx = telnyx
         self._vault = vault
         self._clock = clock
@@ -223,7 +223,7 @@ class Renewal:
         else:
             raise UpstreamRejectedCredentials(upstream_status=refusal.upstream_status)
         self._forget(order)
-        found = self._directory.find_upstream(order.alias, order.deadline)
+        found = self._provisioning.find(order.alias, order.deadline)
         _log.error("room is gone upstream", extra={"room_id": str(order.room_id), "adopted": str(found)})
         if found is None or found == order.room_id:
             raise UpstreamRoomMissing

@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +26,7 @@ from service.commands import children, serve
 from service.commands.valkey import NoServer, Valkey
 from service.settings import FIELDS, Settings, SettingsError
 
-_ROOT: Final = Path(__file__).resolve().parents[2]
+_ROOT: Final = Path(__file__).parents[2]
 _HOST: Final = "127.0.0.1"
 _START_SECS: Final = 20.0
 _API_KEY: Final = "KEY-of-the-sandbox"
@@ -226,12 +225,8 @@ def _port(env: Mapping[str, str], variable: str, default: int) -> int:
     text = env.get(variable) or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:  # noqa: PLR2004 - what a port is
         raise NotStarted(f"{variable} must be a port number, is {text}")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, int(text)))
-        except OSError:
-            raise NotStarted(f"port {text} is taken; set {variable} to a free one: {variable}=... make run") from None
+    if not serve.can_listen(_HOST, int(text)):
+        raise NotStarted(f"port {text} is taken; set {variable} to a free one: {variable}=... make run")
     return int(text)
 
 

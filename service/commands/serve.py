@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -23,7 +24,7 @@ from service.commands import children
 from service.settings import Settings, SettingsError
 
 CONFIGURATION_EXIT: Final = 2
-_CONF: Final = Path(__file__).resolve().parents[1] / "gunicorn.conf.py"
+_CONF: Final = Path(__file__).parents[1] / "gunicorn.conf.py"
 _ROOT: Final = _CONF.parents[1]
 _POLL_SECS: Final = 0.2
 
@@ -46,7 +47,21 @@ def tell_faults(error: SettingsError) -> None:
         print(f"  {fault.variable} {fault.message}", file=sys.stderr)
 
 
+def can_listen(host: str, port: int) -> bool:
+    """Whether nobody else listens there, and we may."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
 def _supervise(settings: Settings, folder: Path) -> int:
+    if settings.port and not can_listen(settings.host, settings.port):
+        print(f"PORT {settings.port} cannot be listened on at HOST {settings.host}: choose another", file=sys.stderr)
+        return CONFIGURATION_EXIT
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())

@@ -63,3 +63,4 @@ def _require_user() -> None:
 def _require_admin() -> None:
     if not principal().admin:
         raise InsufficientScope
+    services().directory.check_session(principal())

@@ -75,6 +75,7 @@ class Connection:
         self._lock = threading.Lock()
         self._up = False
         self._reason = "connecting"
+        self.policy: str | None = None
         self._prober: threading.Thread | None = None
         self._stopped = threading.Event()
 
@@ -176,7 +177,7 @@ class Connection:
     def _try_contact(self) -> bool:
         try:
             self._client.ping()
-            policy = self._policy()
+            self.policy = policy = self._read_policy()
         except redis.RedisError as error:
             self._reason = type(error).__name__
             return False
@@ -190,7 +191,7 @@ class Connection:
         self._metrics.breaker("redis", "closed")
         return True
 
-    def _policy(self) -> str | None:
+    def _read_policy(self) -> str | None:
         try:
             found = cast("dict[str, str]", self._client.config_get("maxmemory-policy"))
         except redis.ResponseError:

@@ -1,9 +1,9 @@
-"""The list of rooms, the templates, members and bans: state, written by administrators and read by everybody."""
+"""The list of rooms, the templates, the members: state, written by administrators and read by everybody."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 
 from service.store import keyspace
 from service.store.connection import Connection, Script
@@ -79,16 +79,6 @@ class DirectoryStore:
         """Says whether there was one."""
         return bool(self._connection.call(("HDEL", RoomKeys(alias).members, keyspace.digest(user))))
 
-    def bans(self, alias: str) -> list[bytes]:
-        return cast("list[bytes]", self._connection.call(("HVALS", RoomKeys(alias).bans)))
-
-    def write_ban(self, alias: str, user: str, record: bytes) -> None:
-        self._connection.call(("HSET", RoomKeys(alias).bans, keyspace.digest(user), record))
-
-    def erase_ban(self, alias: str, user: str) -> bool:
-        """Says whether there was one."""
-        return bool(self._connection.call(("HDEL", RoomKeys(alias).bans, keyspace.digest(user))))
-
     def templates(self) -> list[str]:
         """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""
         return [alias.decode() for alias in self._connection.call(("SMEMBERS", keyspace.TEMPLATES))]
@@ -113,9 +103,12 @@ class DirectoryStore:
     def count_creation(self, user: str) -> int:
         """One more room that this user had created; how many within the hour."""
         key = keyspace.created_by(user)
-        set_, count = self._connection.send(("SET", key, 0, "PX", _HOUR_MS, "NX"), ("INCR", key))
-        del set_
-        return cast("int", count)
+        self._connection.call(("SET", key, 0, "PX", _HOUR_MS, "NX"))
+        return cast("int", self._connection.call(("INCR", key)))
+
+    def revocations(self, user: str, session: str | None) -> list[bytes | None]:
+        """When this user, and this sign-in session of theirs, were revoked."""
+        return cast("list[bytes | None]", self._connection.call(revocation_command(user, session)))
 
     def revoke(self, user: str, session: str | None, before: float) -> None:
         """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""
@@ -123,15 +116,6 @@ class DirectoryStore:
         self._connection.call(("HSET", keyspace.revoked(user), field, repr(before)))
 
     def lease(self, name: str, owner: str, seconds: int) -> bool:
-        """Take a named lease for housekeeping."""
+        """Take a lease that ends by itself; for what one of all replicas should do."""
         key = f"{keyspace.PREFIX}{{lease}}:{keyspace.digest(name)}"
         return self._connection.call(("SET", key, owner, "EX", seconds, "NX")) is not None
-
-    def all_records(self) -> list[tuple[str, Any]]:
-        """Every room's name and record, page by page."""
-        found: list[tuple[str, Any]] = []
-        page = self.aliases("", 500)
-        while page:
-            found += zip(page, self.records(page), strict=True)
-            page = self.aliases(page[-1], 500)
-        return found

@@ -113,6 +113,9 @@ class Told:
             rate=Rate(60, 59, 60),
         )
 
+    def check_session(self, principal: Principal) -> None:
+        """Nobody is revoked here."""
+
     def forget(self, principal: Principal, alias: str) -> None:
         self._note("forget", principal.user, alias)
 
