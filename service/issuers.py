@@ -7,10 +7,12 @@ moderators.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -18,7 +20,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from cryptography.x509 import load_der_x509_certificate
 
 from service.secret import Secret
 
@@ -28,7 +31,8 @@ TRUSTS: Final = ("admin", "rooms", "claims")
 LEAST_HMAC_BYTES: Final = 32
 LEAST_RSA_BITS: Final = 2048
 SYMMETRIC: Final = ("HS256",)
-ASYMMETRIC: Final = ("EdDSA", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+# In this order: an RSA key that names no algorithm of its own has the first one allowed.
+ASYMMETRIC: Final = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 _DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 # Printed in so many tutorials that they protect nothing; compared without case, and wherever they repeat to length.
@@ -75,55 +79,88 @@ class IssuerFault(ValueError):
         self.member = member
 
 
+class IssuerFaults(ValueError):
+    """All that is wrong with an issuer, or with a table of them."""
+
+    def __init__(self, faults: Sequence[IssuerFault]) -> None:
+        super().__init__("; ".join(f"{fault.member}: {fault}" for fault in faults))
+        self.faults = tuple(faults)
+
+
 def read_table(text: str) -> tuple[IssuerConfig, ...]:
-    """The issuers of a TOML file; the first is the default unless another says so. Raises ``IssuerFault``."""
-    try:
-        entries = tomllib.loads(text).get("issuer", [])
-    except tomllib.TOMLDecodeError as error:
-        raise IssuerFault("", f"is not TOML: {error}") from None
-    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise IssuerFault("", "needs at least one [[issuer]] table")
-    issuers = tuple(read_issuer({"default": False, **entry}) for entry in entries)
-    defaults = [issuer for issuer in issuers if issuer.default]
-    if len(defaults) > 1:
-        raise IssuerFault("default", "more than one issuer is the default")
-    if not defaults:
-        issuers = (read_issuer({**entries[0], "default": True}), *issuers[1:])
-    for member in ("name", "issuer"):
-        values = [getattr(issuer, member) for issuer in issuers]
+    """The issuers of a TOML file; the first is the default unless another says so. Raises ``IssuerFaults``."""
+    entries, faults = _entries(text)
+    issuers = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            issuers.append(read_issuer({"default": False, **entry}))
+        except IssuerFaults as found:
+            faults += [IssuerFault(f"issuer {number}, {fault.member}", str(fault)) for fault in found.faults]
+    for member, unsaid in (("name", "default"), ("issuer", None)):
+        values = [value for entry in entries if isinstance(value := entry.get(member, unsaid), str)]
         if len(set(values)) != len(values):
-            raise IssuerFault(member, "is the same for two issuers")
-    return issuers
+            faults.append(IssuerFault(member, "is the same for two issuers"))
+    defaults = sum(entry.get("default") is True for entry in entries)
+    if defaults > 1:
+        faults.append(IssuerFault("default", "more than one issuer is the default"))
+    if faults:
+        raise IssuerFaults(faults)
+    return tuple(issuers) if defaults else (replace(issuers[0], default=True), *issuers[1:])
+
+
+def _entries(text: str) -> tuple[list[dict[str, Any]], list[IssuerFault]]:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise IssuerFaults([IssuerFault("", f"is not TOML: {error}")]) from None
+    except (ValueError, RecursionError):
+        raise IssuerFaults([IssuerFault("", "is not TOML that can be read")]) from None
+    entries = document.pop("issuer", [])
+    faults = [IssuerFault(member, "does not belong here, only [[issuer]] tables do") for member in sorted(document)]
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
+        raise IssuerFaults([*faults, IssuerFault("", "needs at least one [[issuer]] table")])
+    return entries, faults
 
 
 def read_issuer(given: Mapping[str, Any]) -> IssuerConfig:
-    """One issuer; members are named as the variables, without ``AUTH_`` and in lower case. Raises ``IssuerFault``."""
-    unknown = set(given) - _MEMBERS
-    if unknown:
-        raise IssuerFault(min(unknown), "is not a setting of an issuer")
-    name = str(given.get("name", "default"))
-    if _NAME.fullmatch(name) is None:
-        raise IssuerFault("name", "must be 1 to 32 of a-z, 0-9 and -")
-    issuer = _text(given, "issuer")
-    sources = _sources(given, issuer)
-    asked = _texts(given, "algorithms")
-    return IssuerConfig(
-        name=name,
-        default=bool(given.get("default", True)),
-        issuer=issuer,
-        audiences=_texts(given, "audience", required=True),
-        algorithms=_algorithms(asked, sources),
-        **sources,
-        types=tuple(kind.lower() for kind in _texts(given, "types")) or ("jwt", "at+jwt"),
-        leeway_secs=_number(given, "leeway_secs", 60, 0, 300),
-        max_lifetime_secs=_number(given, "max_lifetime_secs", 86_400, 60, 31 * 86_400),
-        user_claim=str(given.get("user_claim", "sub")),
-        name_claim=str(given.get("name_claim", "name")),
-        scope_claim=str(given.get("scope_claim", "scope")),
-        groups_claim=str(given.get("groups_claim", "groups")),
-        audience_claim=str(given.get("audience_claim", "aud")),
-        trust=_trust(given),
+    """One issuer; members are named as the variables, without ``AUTH_`` and in lower case. Raises ``IssuerFaults``."""
+    read = _Reading(given)
+    sources = read(_sources)
+    config = IssuerConfig(
+        name=read(_name),
+        default=read(_flag, "default", unsaid=True),
+        issuer=read(_text, "issuer"),
+        audiences=read(_texts, "audience", required=True),
+        algorithms=read(_algorithms, sources),
+        **sources or {},
+        types=read(_types),
+        leeway_secs=read(_number, "leeway_secs", 60, 0, 300),
+        max_lifetime_secs=read(_number, "max_lifetime_secs", 86_400, 60, 31 * 86_400),
+        user_claim=read(_text, "user_claim", "sub"),
+        name_claim=read(_text, "name_claim", "name"),
+        scope_claim=read(_text, "scope_claim", "scope"),
+        groups_claim=read(_text, "groups_claim", "groups"),
+        audience_claim=read(_text, "audience_claim", "aud"),
+        trust=read(_trust),
     )
+    if read.faults:
+        raise IssuerFaults(read.faults)
+    return config
+
+
+class _Reading:
+    """Reads the members of one issuer and remembers every fault; what has one is ``None``."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = given
+        self.faults = [IssuerFault(name, "is not a setting of an issuer") for name in sorted(set(given) - _MEMBERS)]
+
+    def __call__(self, read: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        try:
+            return read(self._given, *args, **options)
+        except IssuerFault as fault:
+            self.faults.append(fault)
+            return None
 
 
 _SOURCES: Final = ("hs256_secret", "public_key", "jwks_url", "discovery_url")
@@ -134,36 +171,40 @@ _MEMBERS: Final = {
 }
 
 
-def _sources(given: Mapping[str, Any], issuer: str) -> dict[str, Any]:
+def _sources(given: Mapping[str, Any]) -> dict[str, Any]:
     chosen = [source for source in _SOURCES if given.get(source)]
     if len(chosen) != 1:
         found = " and ".join(chosen) or "none"
         raise IssuerFault("jwks_url", f"set exactly one of {', '.join(_SOURCES)}; found {found}")
     match chosen[0]:
         case "hs256_secret":
-            return {"hs256_secrets": tuple(_hmac_secret(text) for text in _at_most_two(given, "hs256_secret"))}
+            return {"hs256_secrets": tuple(_hmac_secret(text) for text in _secrets(given))}
         case "public_key":
             return {"public_keys_pem": tuple(_pem_keys(_text(given, "public_key")))}
         case "jwks_url":
             return {"jwks_url": check_url(_text(given, "jwks_url"), "jwks_url")}
         case _:
-            value = given["discovery_url"]
-            url = issuer.rstrip("/") + _DISCOVERY_PATH if value in {True, "true"} else str(value)
+            usual = given["discovery_url"] in (True, "true")
+            url = _text(given, "issuer").rstrip("/") + _DISCOVERY_PATH if usual else _text(given, "discovery_url")
             return {"discovery_url": check_url(url, "discovery_url")}
 
 
-def _algorithms(asked: tuple[str, ...], sources: Mapping[str, Any]) -> tuple[str, ...]:
+def _algorithms(given: Mapping[str, Any], sources: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Exactly those of the keys: symmetric and asymmetric never mix, and a PEM key has the algorithms of its type."""
-    if "hs256_secrets" in sources:
-        possible: Sequence[str] = SYMMETRIC
-    elif "public_keys_pem" in sources:
-        possible = [name for pem in sources["public_keys_pem"] for name in algorithms_of(pem)]
+    asked = tuple(dict.fromkeys(_texts(given, "algorithms")))
+    if sources is None:
+        families: list[Sequence[str]] = [SYMMETRIC + ASYMMETRIC]
+    elif "hs256_secrets" in sources:
+        families = [SYMMETRIC]
     else:
-        possible = ASYMMETRIC
+        families = [algorithms_of(pem) for pem in sources.get("public_keys_pem", ())] or [ASYMMETRIC]
+    possible = tuple(dict.fromkeys(name for family in families for name in family))
     wrong = [name for name in asked if name not in possible]
     if wrong:
         raise IssuerFault("algorithms", f"{wrong[0]} does not fit the keys; possible: {', '.join(possible)}")
-    return asked or tuple(dict.fromkeys(possible))
+    if asked and not all(set(family) & set(asked) for family in families):
+        raise IssuerFault("algorithms", "leaves one of the keys without an algorithm")
+    return asked or possible
 
 
 def algorithms_of(pem: str) -> tuple[str, ...]:
@@ -180,14 +221,25 @@ def algorithms_of(pem: str) -> tuple[str, ...]:
 
 
 def _hmac_secret(text: str) -> Secret:
+    if _is_public(text):
+        raise IssuerFault("hs256_secret", "is a key, not a shared secret; public keys belong in public_key")
     if len(text.encode()) < LEAST_HMAC_BYTES:
         raise IssuerFault("hs256_secret", f"must be at least {LEAST_HMAC_BYTES} bytes of randomness")
     plain = text.lower()
     if len(set(plain)) < _LEAST_DISTINCT or any(plain.replace(word, "").strip("-_ .1!") == "" for word in _NOTORIOUS):
         raise IssuerFault("hs256_secret", "is guessable; make one with: openssl rand -base64 48")
-    if "BEGIN " in text or text.lstrip().startswith(("{", "ssh-", "ecdsa-")):
-        raise IssuerFault("hs256_secret", "is a key, not a shared secret; public keys belong in public_key")
     return Secret(text)
+
+
+def _is_public(text: str) -> bool:
+    """Whether this is a key or certificate as issuers publish them: whoever reads it there could sign (RFC 8725 2.1)."""
+    if "BEGIN " in text or text.lstrip("\ufeff \t\r\n").startswith(("{", "ssh-", "ecdsa-")):
+        return True
+    for load in (load_der_public_key, load_der_x509_certificate):
+        with contextlib.suppress(ValueError, UnsupportedAlgorithm):
+            load(base64.b64decode(text))
+            return True
+    return False
 
 
 def _pem_keys(text: str) -> Iterator[str]:
@@ -208,11 +260,32 @@ def _pem_keys(text: str) -> Iterator[str]:
 
 def check_url(url: str, member: str) -> str:
     """``url`` if it is https, or http on this machine itself. Raises ``IssuerFault``."""
-    parts = urlsplit(url)
-    local = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1"}
-    if not parts.hostname or not (parts.scheme == "https" or local):
+    if not _is_safe(url):
         raise IssuerFault(member, "must be an https URL (http only on this machine itself)")
     return url
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    local = parts.scheme == "http" and host in {"127.0.0.1", "localhost", "::1"}
+    return bool(host) and port != 0 and (parts.scheme == "https" or local)
+
+
+def _name(given: Mapping[str, Any]) -> str:
+    name = given.get("name", "default")
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise IssuerFault("name", "must be 1 to 32 of a-z, 0-9 and -")
+    return name
+
+
+def _types(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """As they are compared: in lower case and without ``application/`` (RFC 7515 section 4.1.9)."""
+    kinds = _texts(given, "types") or ("jwt", "at+jwt")
+    return tuple(kind.lower().removeprefix("application/") for kind in kinds)
 
 
 def _trust(given: Mapping[str, Any]) -> frozenset[Trust]:
@@ -223,10 +296,19 @@ def _trust(given: Mapping[str, Any]) -> frozenset[Trust]:
     return frozenset(granted)
 
 
-def _text(given: Mapping[str, Any], member: str) -> str:
-    value = given.get(member)
-    if not isinstance(value, str) or not value:
+def _flag(given: Mapping[str, Any], member: str, *, unsaid: bool) -> bool:
+    value = given.get(member, unsaid)
+    if not isinstance(value, bool):
+        raise IssuerFault(member, "must be true or false")
+    return value
+
+
+def _text(given: Mapping[str, Any], member: str, unsaid: str | None = None) -> str:
+    value = given.get(member, unsaid)
+    if value is None or value == "":
         raise IssuerFault(member, "is required")
+    if not isinstance(value, str):
+        raise IssuerFault(member, "must be a text")
     return value
 
 
@@ -241,18 +323,17 @@ def _texts(given: Mapping[str, Any], member: str, *, required: bool = False) -> 
     return texts
 
 
-def _at_most_two(given: Mapping[str, Any], member: str) -> tuple[str, ...]:
-    texts = _texts(given, member)
+def _secrets(given: Mapping[str, Any]) -> tuple[str, ...]:
+    texts = _texts(given, "hs256_secret", required=True)
     if len(texts) > 2:  # noqa: PLR2004 - the new one and the old one
-        raise IssuerFault(member, "may hold two secrets at most: the new one and the old one")
+        raise IssuerFault("hs256_secret", "may hold two secrets at most: the new one and the old one")
     return texts
 
 
-def _number(given: Mapping[str, Any], member: str, default: int, least: int, most: int) -> int:
-    try:
-        value = int(given.get(member, default))
-    except (TypeError, ValueError):
-        raise IssuerFault(member, "must be a whole number") from None
-    if not least <= value <= most:
-        raise IssuerFault(member, f"must be from {least} to {most}")
+def _number(given: Mapping[str, Any], member: str, unsaid: int, least: int, most: int) -> int:
+    value = given.get(member, unsaid)
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value, re.ASCII):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise IssuerFault(member, f"must be a whole number from {least} to {most}")
     return value

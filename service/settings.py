@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from service.issuers import IssuerConfig, IssuerFault, check_url, read_issuer, read_table
+from service.issuers import IssuerConfig, IssuerFault, IssuerFaults, check_url, read_issuer, read_table
 from service.secret import Secret, SecretBytes
 
 _SECRET_BYTES: Final = 32
@@ -105,20 +105,20 @@ class _Reader:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self.faults: list[Fault] = []
+        self._lost: set[str] = set()
 
     def text(self, variable: str) -> str | None:
         """The text of a variable, from itself or its file; empty is ``None``."""
         direct, path = self._env.get(variable) or None, self._env.get(f"{variable}_FILE") or None
         if direct is not None and path is not None:
-            self.fault(variable, f"is set twice: by itself and by {variable}_FILE; keep one")
-            return None
+            return self._lose(variable, variable, f"is set twice: by itself and by {variable}_FILE; keep one")
         if path is None:
-            return direct
+            readable = direct is None or direct.isascii() or _is_utf8(direct)
+            return direct if readable else self._lose(variable, variable, "is not UTF-8")
         try:
             return Path(path).read_text("utf-8").strip() or None
         except (OSError, UnicodeDecodeError) as error:
-            self.fault(f"{variable}_FILE", f"cannot be read ({type(error).__name__})")
-            return None
+            return self._lose(variable, f"{variable}_FILE", f"cannot be read ({type(error).__name__})")
 
     def value(self, field: Field) -> Any:
         """The field's value, or ``None`` with a fault."""
@@ -138,6 +138,8 @@ class _Reader:
     def issuers(self) -> tuple[IssuerConfig, ...]:
         """The issuer table, from a file or from simple variables."""
         table = self.text("AUTH_ISSUERS")
+        if "AUTH_ISSUERS" in self._lost:
+            return ()
         members = {field.variable: self.text(field.variable) for field in ISSUER_FIELDS[1:]}
         given = {name.removeprefix("AUTH_").lower(): text for name, text in members.items() if text is not None}
         if table is not None and given:
@@ -145,8 +147,9 @@ class _Reader:
             return ()
         try:
             return read_table(table) if table is not None else (read_issuer(given),)
-        except IssuerFault as fault:
-            self.fault("AUTH_ISSUERS" if table is not None else f"AUTH_{fault.member.upper()}", _said(fault, table))
+        except IssuerFaults as found:
+            for fault in found.faults:
+                self.fault("AUTH_ISSUERS" if table is not None else f"AUTH_{fault.member.upper()}", _said(fault, table))
             return ()
 
     def check_names(self) -> None:
@@ -160,13 +163,27 @@ class _Reader:
 
     def _excused(self, field: Field) -> bool:
         """Of the two names for the API keys one is enough."""
-        return field.variable == "TELNYX_API_KEYS" and self.text("TELNYX_API_KEY") is not None
+        other = "TELNYX_API_KEY"
+        return field.variable == "TELNYX_API_KEYS" and (self.text(other) is not None or other in self._lost)
+
+    def _lose(self, variable: str, named: str, message: str) -> None:
+        """A variable that is given and cannot be read: that it then has no value is no second fault."""
+        self.fault(named, message)
+        self._lost.add(variable)
 
     def fault(self, variable: str, message: str) -> None:
         """Remember what is wrong; once is enough."""
         fault = Fault(variable, message)
-        if fault not in self.faults:
+        if fault not in self.faults and variable not in self._lost:
             self.faults.append(fault)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _said(fault: IssuerFault, table: str | None) -> str:
@@ -194,7 +211,7 @@ def _redis_url(text: str) -> Secret:
 
 
 def _service_secrets(text: str) -> tuple[SecretBytes, ...]:
-    return tuple(_service_secret(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(_service_secret(part.strip()) for part in text.strip(", ").split(","))
 
 
 def _service_secret(text: str) -> SecretBytes:
@@ -210,10 +227,7 @@ def _service_secret(text: str) -> SecretBytes:
 
 
 def _url(text: str) -> str:
-    try:
-        return check_url(text.rstrip("/"), "")
-    except IssuerFault as fault:
-        raise ValueError(str(fault)) from None
+    return check_url(text.rstrip("/"), "")
 
 
 def _origins(text: str) -> tuple[str, ...]:

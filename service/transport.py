@@ -10,10 +10,12 @@ The only module that imports ``requests``, for ``telnyx`` and ``keys``.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, Self
 
 import requests
@@ -51,10 +53,17 @@ class TransportError(Exception):
 
 
 class _Cutter:
-    """Ends one attempt: shuts its socket when its time is over."""
+    """Ends one attempt: shuts its connection when its time is over.
+
+    It holds a descriptor of its own: the TLS layer takes away that of the socket it wraps, and has state that must not
+    be shut from under the reading thread.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.cut = False
+        self.connected = False
+        self._over = False
+        self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
@@ -67,21 +76,42 @@ class _Cutter:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         _attempt.cutter = None
+        self.let_go()
 
-    def watch(self, sock: socket.socket | None) -> None:
-        self._sock = sock
-        if self.cut:
-            self._shut()
+    def watch(self, sock: socket.socket) -> None:
+        """From now on this connection is the attempt's."""
+        with self._lock:
+            self._close()
+            self._sock = socket.socket(fileno=os.dup(sock.fileno()))
+            if self.cut:
+                self._shut()
+
+    def let_go(self) -> None:
+        """From now on the connection may be another attempt's."""
+        with self._lock:
+            self._over = True
+            self._close()
 
     def _cut(self) -> None:
-        self.cut = True
-        self._shut()
+        with self._lock:
+            if not self._over:
+                self.cut = True
+                self._shut()
 
     def _shut(self) -> None:
         if self._sock is not None:
             with contextlib.suppress(OSError):
-                # Not the TLS layer's own shutdown, which would take its state from under the reading thread.
-                socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def _close(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+
+def _cutter() -> _Cutter | None:
+    cutter: _Cutter | None = getattr(_attempt, "cutter", None)
+    return cutter
 
 
 class _Watched(HTTPConnection):
@@ -89,38 +119,53 @@ class _Watched(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
-            _watch(self.sock)
+            self._show(self.sock)
+            self._note_connected()
         super().request(*args, **kwargs)
 
     def connect(self) -> None:
         super().connect()
-        _watch(self.sock)
+        self._note_connected()
+
+    def _new_conn(self) -> socket.socket:
+        whole = self.timeout
+        if isinstance(whole, int | float):
+            # The library allows the whole time to each address of a name.
+            self.timeout = whole / len(socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
+        try:
+            sock = super()._new_conn()
+        finally:
+            self.timeout = whole
+        if isinstance(whole, int | float):
+            sock.settimeout(whole)
+        self._show(sock)
+        return sock
+
+    @staticmethod
+    def _show(sock: socket.socket) -> None:
+        if (cutter := _cutter()) is not None:
+            cutter.watch(sock)
+
+    @staticmethod
+    def _note_connected() -> None:
+        if (cutter := _cutter()) is not None:
+            cutter.connected = True
 
 
-class _WatchedTLS(HTTPSConnection):
+class _WatchedTLS(_Watched, HTTPSConnection):
     """As ``_Watched``, over TLS."""
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is not None:
-            _watch(self.sock)
-        super().request(*args, **kwargs)
-
-    def connect(self) -> None:
-        super().connect()
-        _watch(self.sock)
-
-
-def _watch(sock: Any) -> None:
-    cutter: _Cutter | None = getattr(_attempt, "cutter", None)
-    if cutter is not None:
-        cutter.watch(sock)
 
 
 class _Pool(HTTPConnectionPool):
     ConnectionCls = _Watched
 
+    def _put_conn(self, conn: Any) -> None:
+        if (cutter := _cutter()) is not None:
+            cutter.let_go()
+        super()._put_conn(conn)
 
-class _TLSPool(HTTPSConnectionPool):
+
+class _TLSPool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _WatchedTLS
 
 
@@ -132,14 +177,23 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
 
+class _Session(requests.Session):
+    """The library's session without any thought of redirects: to look ahead it would read their whole body."""
+
+    def get_redirect_target(self, _resp: requests.Response) -> str | None:
+        return None
+
+
 class Transport:
     """A pool of connections; safe to use from many threads."""
 
     def __init__(self, pool_size: int) -> None:
-        self._session = requests.Session()
+        self._session = _Session()
         # Otherwise a netrc entry would replace our Authorization header, and proxy variables would have a say.
         self._session.trust_env = False
         self._session.headers.clear()
+        # Callers share this session and nothing else.
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
         adapter = _Adapter(pool_connections=2, pool_maxsize=pool_size, max_retries=Retry(0, read=False))
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -176,7 +230,7 @@ class Transport:
                     names = {name.lower(): value for name, value in response.headers.items()}
                     return self._whole(Reply(response.status_code, names, content), cutter)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                raise TransportError(_kind(error, cutter), sent=not _never_sent(error)) from None
+                raise TransportError(_kind(error, cutter), sent=cutter.connected) from None
 
     @staticmethod
     def _whole(reply: Reply, cutter: _Cutter) -> Reply:
@@ -198,11 +252,3 @@ def _content(response: requests.Response) -> bytes:
 def _kind(error: Exception, cutter: _Cutter) -> str:
     timed_out = cutter.cut or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
     return "timeout" if timed_out else "connection"
-
-
-def _never_sent(error: Exception) -> bool:
-    """Whether the connection failed before a byte of the request could leave."""
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)

