@@ -232,7 +232,7 @@ def _hmac_secret(text: str) -> Secret:
 
 
 def _is_public(text: str) -> bool:
-    """Whether this is a key or certificate as issuers publish them: whoever reads it there could sign (RFC 8725 2.1)."""
+    """Whether this is a key or certificate as issuers publish them, with which any reader of it could sign."""
     if "BEGIN " in text or text.lstrip("\ufeff \t\r\n").startswith(("{", "ssh-", "ecdsa-")):
         return True
     for load in (load_der_public_key, load_der_x509_certificate):

@@ -7,7 +7,8 @@ bad tokens), and it has no answer once its set is old; hence this module.
 Rules for editors (DESIGN 5):
 * the last good set is used for up to an hour through an outage; after that nobody can tell (``KeysUnavailable``);
 * an unknown ``kid`` causes at most one fetch per 30 s, counted from the attempt, and few requests wait for it;
-* it is certainly bad only if the set in hand was fetched after the bearer was issued.
+* it is certainly bad only if the set in hand was fetched after the bearer was issued, or after it arrived;
+* a bearer without a ``kid`` that no key has signed is like one with an unknown ``kid``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -51,8 +52,10 @@ class KeyState:
 class KeySource(Protocol):
     """Keys of one issuer."""
 
-    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Sequence[VerificationKey]:
-        """Keys that a bearer may have been signed with; raises ``InvalidToken`` or ``KeysUnavailable``."""
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
+        """Keys that a bearer may have been signed with, to be tried in turn. When none is left it raises
+        ``InvalidToken`` if the bearer is certainly bad, else ``KeysUnavailable``.
+        """
 
     def start(self) -> None:
         """Begin background work, in the process that will verify."""
@@ -88,9 +91,10 @@ class FixedKeys:
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
         self._keys = tuple(keys)
 
-    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Sequence[VerificationKey]:
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
         del kid, issued_at
-        return [key for key in self._keys if key.algorithm == algorithm]
+        yield from (key for key in self._keys if key.algorithm == algorithm)
+        raise InvalidToken
 
     def start(self) -> None:
         """Nothing to begin."""
@@ -140,26 +144,31 @@ class FetchedKeys:
             return KeyState(loaded=False, fetched_at=None, keys=0, last_error=self._last_error)
         return KeyState(True, snapshot.fetched_at, len(snapshot.keys), self._last_error)
 
-    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Sequence[VerificationKey]:
-        found = self._known(kid, algorithm)
-        if not found:
-            self._ask_for_fetch()
-            found = self._known(kid, algorithm)
-        if found:
-            return found
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
+        arrived = self._clock.monotonic()
+        known = self._known(kid, algorithm)
+        yield from known
+        if known and kid is not None:
+            raise InvalidToken
+        self._ask_for_fetch()
+        yield from (key for key in self._known(kid, algorithm) if key not in known)
+        if self._is_newer_than(issued_at, arrived):
+            raise InvalidToken
+        raise KeysUnavailable
+
+    def _is_newer_than(self, issued_at: float, arrived: float) -> bool:
+        """Whether a bearer's key would be in the set in hand if there were such a key."""
         snapshot = self._snapshot
-        if snapshot is None or self._too_old(snapshot) or snapshot.fetched_at <= issued_at:
-            raise KeysUnavailable
-        raise InvalidToken
+        if snapshot is None or self._too_old(snapshot):
+            return False
+        # Issuers drop the fraction of ``iat``, so a bearer may be up to a second younger than it says.
+        return snapshot.fetched_monotonic >= arrived or snapshot.fetched_at >= issued_at + 1.0
 
     def _known(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey]:
         snapshot = self._snapshot
         if snapshot is None or self._too_old(snapshot):
             return ()
-        fitting = [key for key in snapshot.keys if key.algorithm == algorithm]
-        if kid is None:
-            return fitting if len(fitting) == 1 else ()
-        return [key for key in fitting if key.kid == kid]
+        return [key for key in snapshot.keys if key.algorithm == algorithm and kid in {None, key.kid}]
 
     def _too_old(self, snapshot: _Snapshot) -> bool:
         return self._clock.monotonic() - snapshot.fetched_monotonic > STALE_SECS
@@ -214,6 +223,8 @@ class FetchedKeys:
             keys = read_set(document, self._issuer.algorithms)
         except (FetchFailed, UnusableSet, IssuerFault) as why:
             return None, str(why)
+        except Exception as why:  # noqa: BLE001 - a thread that ends would leave this source as it is for good
+            return None, type(why).__name__
         return _Snapshot(keys, began, began_monotonic), None
 
     def _jwks_url(self) -> str:

@@ -111,14 +111,17 @@ class _Reader:
         """The text of a variable, from itself or its file; empty is ``None``."""
         direct, path = self._env.get(variable) or None, self._env.get(f"{variable}_FILE") or None
         if direct is not None and path is not None:
-            return self._lose(variable, variable, f"is set twice: by itself and by {variable}_FILE; keep one")
-        if path is None:
-            readable = direct is None or direct.isascii() or _is_utf8(direct)
-            return direct if readable else self._lose(variable, variable, "is not UTF-8")
-        try:
-            return Path(path).read_text("utf-8").strip() or None
-        except (OSError, UnicodeDecodeError) as error:
-            return self._lose(variable, f"{variable}_FILE", f"cannot be read ({type(error).__name__})")
+            self._lose(variable, variable, f"is set twice: by itself and by {variable}_FILE; keep one")
+        elif path is not None:
+            try:
+                return Path(path).read_text("utf-8").strip() or None
+            except (OSError, UnicodeDecodeError) as error:
+                self._lose(variable, f"{variable}_FILE", f"cannot be read ({type(error).__name__})")
+        elif direct is None or _is_utf8(direct):
+            return direct
+        else:
+            self._lose(variable, variable, "is not UTF-8")
+        return None
 
     def value(self, field: Field) -> Any:
         """The field's value, or ``None`` with a fault."""
@@ -141,14 +144,16 @@ class _Reader:
         if "AUTH_ISSUERS" in self._lost:
             return ()
         members = {field.variable: self.text(field.variable) for field in ISSUER_FIELDS[1:]}
-        given = {name.removeprefix("AUTH_").lower(): text for name, text in members.items() if text is not None}
+        # What could not be read is given all the same, as what no member may be: its fault is known by now.
+        found = {name: True if name in self._lost else text for name, text in members.items()}
+        given = {name.removeprefix("AUTH_").lower(): value for name, value in found.items() if value is not None}
         if table is not None and given:
             self.fault("AUTH_ISSUERS", "is the whole table: remove the other AUTH_ variables")
             return ()
         try:
             return read_table(table) if table is not None else (read_issuer(given),)
-        except IssuerFaults as found:
-            for fault in found.faults:
+        except IssuerFaults as error:
+            for fault in error.faults:
                 self.fault("AUTH_ISSUERS" if table is not None else f"AUTH_{fault.member.upper()}", _said(fault, table))
             return ()
 
@@ -211,7 +216,8 @@ def _redis_url(text: str) -> Secret:
 
 
 def _service_secrets(text: str) -> tuple[SecretBytes, ...]:
-    return tuple(_service_secret(part.strip()) for part in text.strip(", ").split(","))
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return tuple(_service_secret(part) for part in parts or [""])
 
 
 def _service_secret(text: str) -> SecretBytes:
