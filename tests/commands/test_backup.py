@@ -28,7 +28,7 @@ closes_at = "2031-05-01T10:00:00Z"
 enable_recording = true
 max_participants = 12
 opens_at = "2026-05-01T10:00:00Z"
-title = "Daily \\"stand-up\\" – ü"
+title = "Daily \\"stand-up\\", ü"
 token_ttl_secs = 300
 members."alice" = { name = "Alice", role = "moderator" }
 members."idp:bob.x/y z" = { closes_at = "2030-01-01T00:00:00Z", role = "participant" }
@@ -125,7 +125,7 @@ def test_a_file_that_is_not_there_is_named(env: dict[str, str]) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_an_unreachable_store_is_told(env: dict[str, str], file: Path) -> None:
+def test_an_unreachable_store_is_told(env: dict[str, str]) -> None:
     """Exit code 1, and the advice to run it again."""
     done = run({**env, "REDIS_URL": "redis://127.0.0.1:1/0"}, "export")
 

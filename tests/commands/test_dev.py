@@ -1,0 +1,179 @@
+"""``make run``: everything starts with one command, and everything ends with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.commands.cli import BASE
+from tests.processes import ROOT, free_port, until
+
+
+class Dev:
+    """One ``dev`` in a folder, with ports of its own."""
+
+    def __init__(self, folder: Path, **env: str) -> None:
+        self.ports = {name: str(free_port()) for name in ("PORT", "SANDBOX_PORT", "METRICS_PORT")} | env
+        self.log = folder / "dev.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "service", "dev"],
+                env={**BASE, "PYTHONPATH": str(ROOT), **self.ports},
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def output(self) -> str:
+        return self.log.read_text("utf-8")
+
+    def started(self) -> Dev:
+        until(lambda: "Ctrl-C stops everything." in self.output() or self.process.poll() is not None, 40, "dev")
+        assert self.process.poll() is None, self.output()
+        return self
+
+    def curl(self) -> str:
+        """What the printed line prints when it is pasted into a shell."""
+        (line,) = re.findall(r"^curl .*$", self.output(), re.MULTILINE)
+        return subprocess.run(line, shell=True, capture_output=True, text=True, timeout=20, check=True).stdout
+
+    def family(self) -> dict[int, str]:
+        """Every process that this one has started, at any depth, with its command line."""
+        parents = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue
+        family, fresh = set(), {self.process.pid}
+        while fresh:
+            family |= fresh
+            fresh = {pid for pid, parent in parents.items() if parent in fresh} - family
+        return {pid: command(pid) for pid in family}
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def alive(family: dict[int, str]) -> list[str]:
+    """Those of ``family`` that still run; a process that took over a number has another command."""
+    return [line for pid, line in family.items() if line and command(pid) == line]
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Dev]:
+    made = Dev(tmp_path).started()
+    yield made
+    made.process.terminate()
+    made.process.wait(40)
+
+
+def test_the_printed_line_returns_a_token(dev: Dev) -> None:
+    """Pasted twice it gives a token and then the same from the cache, for one call upstream."""
+    first, second = dev.curl(), dev.curl()
+
+    assert '"source":"issued"' in first
+    assert '"source":"cache"' in second
+    counts = requests.get(f"http://127.0.0.1:{dev.ports['SANDBOX_PORT']}/sandbox/requests/counts", timeout=5).json()
+    assert counts["generate_join_client_token"] == 1
+
+
+def test_everything_listens_on_this_machine_only(dev: Dev) -> None:
+    """No port of it is open to the network."""
+    listening = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    ports = {f"{int(port):04X}" for port in dev.ports.values()}
+    open_to = {line.split()[1].partition(":")[0] for line in listening if line.split()[1].partition(":")[2] in ports}
+
+    assert open_to == {"0100007F"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything(dev: Dev, number: int) -> None:
+    """Exit code 0, and no process stays behind."""
+    family = dev.family()
+    assert len(family) >= 6
+    dev.process.send_signal(number)
+
+    assert dev.process.wait(40) == 0
+    until(lambda: not alive(family), 10, "the end of every process")
+
+
+@pytest.mark.parametrize("part", ["valkey-server", "service.sandbox", "-m service serve"])
+def test_a_part_that_dies_takes_the_rest_with_it(dev: Dev, part: str) -> None:
+    """The message says which part it was; exit code 1, and no process stays behind."""
+    family = dev.family()
+    (victim,) = [pid for pid, line in family.items() if part in line]
+    os.kill(victim, signal.SIGKILL)
+
+    assert dev.process.wait(40) == 1
+    assert "ended with code -9: stopping the rest" in dev.output()
+    until(lambda: not alive(family), 40, "the end of every process")
+
+
+def test_it_starts_again_after_a_kill_and_has_its_data(dev: Dev, tmp_path: Path) -> None:
+    """Nothing outlives ``kill -9``, and a new start finds the token of the old one."""
+    family = dev.family()
+    dev.curl()
+    dev.process.kill()
+    until(lambda: not alive(family), 40, "the end of every process")
+    again = Dev(tmp_path).started()
+    try:
+        assert '"source":"cache"' in again.curl()
+    finally:
+        again.process.terminate()
+        again.process.wait(40)
+
+
+@pytest.mark.parametrize("variable", ["PORT", "SANDBOX_PORT", "METRICS_PORT"])
+def test_a_taken_port_is_named(dev: Dev, tmp_path: Path, variable: str) -> None:
+    """One line says which variable to change, and nothing is started."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = Dev(folder, **{variable: dev.ports[variable]})
+
+    assert other.process.wait(20) == 1
+    assert other.output() == (
+        f"Not started: port {dev.ports[variable]} is taken; set {variable} to a free one: {variable}=... make run\n"
+    )
+
+
+def test_an_exported_key_alone_is_not_used(tmp_path: Path) -> None:
+    """A real account is never touched by accident: the sandbox sees the demo's own key."""
+    made = Dev(tmp_path, TELNYX_API_KEY="KEY-of-a-real-account", TELNYX_API_URL="http://127.0.0.1:9/v2").started()
+    try:
+        assert '"source":"issued"' in made.curl()
+    finally:
+        made.process.terminate()
+        made.process.wait(40)
+
+
+def test_a_port_that_serve_cannot_have_is_named(dev: Dev, tmp_path: Path) -> None:
+    """``serve`` says so at once and exits with 2."""
+    env = {**BASE, "PYTHONPATH": str(ROOT), "PORT": dev.ports["PORT"], "HOST": "127.0.0.1"}
+    settings = {
+        "TELNYX_API_KEY": "KEY-x", "REDIS_URL": "redis://127.0.0.1:1",
+        "SERVICE_SECRETS": "MDEyMzQ1Njc4OUFCQ0RFRkdISUpLTE1OT1BRUlNUVVY=", "AUTH_ISSUER": "https://issuer.test",
+        "AUTH_AUDIENCE": "a", "AUTH_JWKS_URL": "https://issuer.test/jwks",
+    }  # fmt: skip
+    done = subprocess.run(
+        shlex.split(f"{sys.executable} -m service serve"),
+        env={**env, **settings}, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        [f"PORT {dev.ports['PORT']} cannot be listened on at HOST 127.0.0.1: choose another"],
+    )
