@@ -29,6 +29,7 @@ FAULTS: Final[dict[str, dict[str, Any]]] = {
     "garbage": {"kind": "html"},
     "wrong_room": {},
     "life": {"secs": -60.0},
+    "refresh_life": {"secs": 90.0},
     "date_offset": {"secs": 300.0},
 }
 GARBAGE: Final = (

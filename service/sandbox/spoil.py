@@ -64,6 +64,11 @@ def spoilt(answer: Answer, fault: Fault, world: World, room_id: str | None) -> A
         minted = world.mint(other, fault.params.get("secs", 600.0))
         changes = {name: minted[name] for name in ("token", "token_expires_at")}
         return _with_data(answer, {**granted, **changes})
+    if fault.name == "refresh_life" and room_id is not None and answer.status == 201:
+        granted = json.loads(answer.body)["data"]
+        minted = world.mint(room_id, 600.0, fault.params["secs"])
+        changes = {name: minted[name] for name in ("refresh_token", "refresh_token_expires_at") if name in granted}
+        return _with_data(answer, {**granted, **changes})
     return answer
 
 

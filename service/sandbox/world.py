@@ -202,12 +202,12 @@ class World:
         """The sandbox's time, epoch seconds."""
         return self._clock.now()
 
-    def mint(self, room_id: str, ttl: float) -> Record:
+    def mint(self, room_id: str, ttl: float, refresh_ttl: float = 3600.0) -> Record:
         """A token pair for a fault: of any life, for any room, existing or not."""
         now = self._clock.now()
         return {
-            "refresh_token": self._signer.make("refresh", room_id, now, 3600),
-            "refresh_token_expires_at": seconds(now + 3600),
+            "refresh_token": self._signer.make("refresh", room_id, now, refresh_ttl),
+            "refresh_token_expires_at": seconds(now + refresh_ttl),
             "token": self._signer.make("access", room_id, now, ttl),
             "token_expires_at": seconds(now + ttl),
         }
