@@ -50,6 +50,8 @@ class Peer:
         self.bytes_sent = 0
         self.ended = threading.Semaphore(0)
         self.stopped = threading.Event()
+        # In a behaviour's thread: the request that it treats.
+        self.now = threading.local()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
@@ -89,6 +91,7 @@ class Peer:
                 with self._lock:
                     behaviour = self.behaviours[min(len(self.requests), len(self.behaviours) - 1)]
                     self.requests.append(request)
+                self.now.request = request
                 if not behaviour(self, conn):
                     break
         with self._lock:
@@ -165,6 +168,11 @@ def floods(head: bytes, piece: bytes, most: int) -> Behaviour:
         return False
 
     return behave
+
+
+def echoes(peer: Peer, conn: socket.socket) -> bool:
+    """Answers with the path that was asked for."""
+    return answers(200, {"data": {"asked": peer.now.request.path}})(peer, conn)
 
 
 def hangs(peer: Peer, _conn: socket.socket) -> bool:
