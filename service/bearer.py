@@ -21,7 +21,7 @@ MOST_BYTES: Final = 7 * 1024
 DEEPEST: Final = 16
 _SEGMENTS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _SCHEME: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
-_MOST_DIGITS: Final = 18
+_MOST_DIGITS: Final = 20  # those of 64 bits, which some issuers' ids have
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _refuse(_constant: str) -> None:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
+    if len(digits.lstrip("-")) > _MOST_DIGITS:
         raise ValueError("number out of range")
     return int(digits)
 

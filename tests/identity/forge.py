@@ -1,0 +1,114 @@
+"""Bearers made by hand: good ones, and ones that no library would make. Keys are made anew in every run."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from service import keys
+from service.clock import Clock
+from service.identity import Principal, Verifier
+from service.issuers import IssuerConfig, read_issuer
+
+NOW = 1_795_358_000.0
+ISSUER = "https://login.example.com/"
+AUDIENCE = "video"
+ADMIN_SCOPE = "rooms:admin"
+SECRET = secrets.token_urlsafe(48)
+_CURVES: Mapping[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+
+
+class MovableClock(Clock):
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def wall(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now - NOW + 1000.0
+
+
+@cache
+def private_key(algorithm: str, owner: str = "issuer") -> Any:
+    """The key with which ``owner`` signs; one for each algorithm, for the whole run."""
+    del owner
+    if algorithm == "HS256":
+        return secrets.token_urlsafe(48)
+    if algorithm.startswith(("RS", "PS")):
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return ec.generate_private_key(_CURVES[algorithm]) if algorithm in _CURVES else ed25519.Ed25519PrivateKey.generate()
+
+
+def pem(algorithm: str, owner: str = "issuer") -> str:
+    """The public half, as operators paste it."""
+    public = private_key(algorithm, owner).public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Those of a good bearer, with changes; a change to ``None`` leaves the claim out."""
+    good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": int(NOW), "exp": int(NOW) + 600}
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def token(
+    payload: Mapping[str, Any] | str | bytes | None = None,
+    *,
+    header: Mapping[str, Any] | str | bytes | None = None,
+    algorithm: str = "HS256",
+    key: Any = SECRET,
+    **more_header: Any,
+) -> str:
+    """A compact JWS over exactly these bytes: mappings become JSON, texts and bytes stay as they are."""
+    shown = header if header is not None else {"alg": algorithm, **more_header}
+    signed = f"{b64(_bytes(shown))}.{b64(_bytes(claims() if payload is None else payload))}"
+    return f"{signed}.{b64(signature(signed, algorithm, key))}"
+
+
+def signature(signed: str, algorithm: str, key: Any) -> bytes:
+    scheme = jwt.get_algorithm_by_name(algorithm)
+    return scheme.sign(signed.encode(), scheme.prepare_key(key))
+
+
+def _bytes(value: Mapping[str, Any] | str | bytes) -> bytes:
+    text = value if isinstance(value, str | bytes) else json.dumps(value)
+    return text if isinstance(text, bytes) else text.encode()
+
+
+def issuer(**members: Any) -> IssuerConfig:
+    """A table row; with a shared secret unless another key source is named."""
+    given = {"issuer": ISSUER, "audience": AUDIENCE, **members}
+    if not {"hs256_secret", "public_key", "jwks_url", "discovery_url"} & set(given):
+        given["hs256_secret"] = SECRET
+    return read_issuer(given)
+
+
+def verifier(
+    *issuers: IssuerConfig, clock: Clock | None = None, outcomes: list[tuple[str, str]] | None = None
+) -> Verifier:
+    """One with fixed keys only, at ``NOW``."""
+    table = issuers or (issuer(),)
+    moment = clock or MovableClock()
+    heard = [] if outcomes is None else outcomes
+    return Verifier(
+        table, keys.build(table, moment), moment, ADMIN_SCOPE, lambda name, code: heard.append((name, code))
+    )
+
+
+def ask(gate: Verifier, bearer: str) -> Principal:
+    return gate.verify([f"Bearer {bearer}"])
