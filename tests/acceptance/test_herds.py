@@ -1,0 +1,77 @@
+"""Many callers at once: as few calls upstream as there are tokens to be had, and nobody left without one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.processes import Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, mint, running
+
+LATENCY_SECS = 0.3
+CALL_SECS = 60.0
+
+
+@dataclass
+class Fleet:
+    """Replicas that share one server and one slow upstream."""
+
+    replicas: list[ServiceProcess]
+    sandbox: Sandbox
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Sandbox]:
+    """Healthy, and 300 ms away."""
+    yield from running(Sandbox("--latency", str(LATENCY_SECS)))
+
+
+@pytest.fixture(scope="module", params=[1, 3], ids=["two workers", "three replicas"])
+def fleet(request: pytest.FixtureRequest, upstream: Sandbox) -> Iterator[Fleet]:
+    valkey = Valkey()
+    env = environment(upstream, valkey.url, WEB_CONCURRENCY="2")
+    replicas = [ServiceProcess(env) for _ in range(request.param)]
+    for _ in running(*replicas, valkey):
+        yield Fleet(replicas, upstream)
+
+
+async def call(port: int, alias: str, bearer: str) -> tuple[int, dict[str, Any]]:
+    """One request over a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /v1/rooms/{alias}/token HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n"
+    writer.write((head + "Content-Length: 0\r\nConnection: close\r\n\r\n").encode())
+    answer = await asyncio.wait_for(reader.read(), CALL_SECS)
+    writer.close()
+    headers, _, body = answer.partition(b"\r\n\r\n")
+    return int(headers.split()[1]), json.loads(body)
+
+
+def at_once(fleet: Fleet, alias: str, bearers: Sequence[str]) -> list[tuple[int, dict[str, Any]]]:
+    """A call for each bearer, all at the same time, spread over the replicas."""
+
+    async def everybody() -> list[tuple[int, dict[str, Any]]]:
+        ports = [fleet.replicas[index % len(fleet.replicas)].port for index in range(len(bearers))]
+        return await asyncio.gather(*[call(port, alias, bearer) for port, bearer in zip(ports, bearers, strict=True)])
+
+    return asyncio.run(everybody())
+
+
+@pytest.mark.parametrize(("users", "calls"), [(1, 1000), (1000, 1), (100, 10)])
+def test_a_herd_costs_one_call_for_each_token(fleet: Fleet, users: int, calls: int) -> None:
+    """Cold, all get a token, callers with the same name the same one, and upstream is asked once for each."""
+    alias = fresh("herd")
+    room_id = make_room(fleet.replicas[0].url, alias, access=[{"authenticated": True, "role": "participant"}])
+    bearers = [mint(f"user-{number}") for number in range(users)] * calls
+
+    answers = at_once(fleet, alias, bearers)
+
+    assert Counter(status for status, _ in answers) == {200: 1000}
+    tokens = {(body["participant"]["user_id"], body["token"]) for _, body in answers}
+    assert len(tokens) == len({token for _, token in tokens}) == users
+    assert fleet.sandbox.calls("generate_join_client_token", room_id) == users
+    assert fleet.sandbox.calls("refresh_client_token", room_id) == 0
