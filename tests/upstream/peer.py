@@ -218,3 +218,20 @@ def full_backlog() -> Iterator[int]:
             waiting.setblocking(False)
             waiting.connect_ex(listener.getsockname())
         yield listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def slammed_doors() -> Iterator[int]:
+    """A port where each connection is accepted and ended at once."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def slam() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        thread = threading.Thread(target=slam)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
