@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from service.telnyx.client import SharedCooldowns
 from tests.processes import Sandbox, running
-from tests.upstream.rig import KEY, Cooldowns, Rig
+from tests.upstream.rig import KEY, Rig
 
 MakeRig = Callable[..., Rig]
 
@@ -17,7 +18,7 @@ def rig() -> Iterator[MakeRig]:
     """Makes clients and closes them."""
     made: list[Rig] = []
 
-    def make(url: str, *keys: str, cooldowns: Cooldowns | None = None) -> Rig:
+    def make(url: str, *keys: str, cooldowns: SharedCooldowns | None = None) -> Rig:
         made.append(Rig(url, *keys, cooldowns=cooldowns))
         return made[-1]
 

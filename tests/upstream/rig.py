@@ -11,6 +11,7 @@ from service.clock import Clock, Deadline
 from service.errors import OwnTrouble
 from service.secret import Secret
 from service.telnyx import Answer, Telnyx
+from service.telnyx.client import SharedCooldowns
 from service.telnyx.operations import OPERATIONS, Kind
 from tests.upstream.peer import ROOM
 
@@ -70,7 +71,7 @@ class Reports:
 class Rig:
     """A client of ``url`` and its surroundings."""
 
-    def __init__(self, url: str, *keys: str, cooldowns: Cooldowns | None = None) -> None:
+    def __init__(self, url: str, *keys: str, cooldowns: SharedCooldowns | None = None) -> None:
         self.clock = MovableClock()
         self.cooldowns = cooldowns or Cooldowns(self.clock)
         self.reports = Reports()
