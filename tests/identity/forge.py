@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import secrets
 from collections.abc import Mapping
@@ -10,7 +11,9 @@ from functools import cache
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service import keys
@@ -23,6 +26,7 @@ ISSUER = "https://login.example.com/"
 AUDIENCE = "video"
 ADMIN_SCOPE = "rooms:admin"
 SECRET = secrets.token_urlsafe(48)
+_HASHES = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
 _CURVES: Mapping[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 
 
@@ -39,9 +43,13 @@ class MovableClock(Clock):
         return self.now - NOW + 1000.0
 
 
-@cache
 def private_key(algorithm: str, owner: str = "issuer") -> Any:
     """The key with which ``owner`` signs; one for each algorithm, for the whole run."""
+    return _made(algorithm, owner)
+
+
+@cache
+def _made(algorithm: str, owner: str) -> Any:
     del owner
     if algorithm == "HS256":
         return secrets.token_urlsafe(48)
@@ -54,6 +62,14 @@ def pem(algorithm: str, owner: str = "issuer") -> str:
     """The public half, as operators paste it."""
     public = private_key(algorithm, owner).public_key()
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def jwk(algorithm: str, owner: str = "issuer", **members: Any) -> dict[str, Any]:
+    """The public half, as issuers publish it; a member of ``None`` is left out."""
+    scheme: Any = jwt.get_algorithm_by_name(algorithm)
+    shown = scheme.to_jwk(private_key(algorithm, owner).public_key(), as_dict=True)
+    entry = shown | {"kid": owner, "alg": algorithm, "use": "sig"} | members
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 def b64(raw: bytes) -> str:
@@ -81,8 +97,19 @@ def token(
 
 
 def signature(signed: str, algorithm: str, key: Any) -> bytes:
-    scheme = jwt.get_algorithm_by_name(algorithm)
-    return scheme.sign(signed.encode(), scheme.prepare_key(key))
+    """By RFC 7518 section 3 and RFC 8037, from primitives: what verifies bearers has no part in it."""
+    data, digest = signed.encode(), _HASHES.get(algorithm[-3:])
+    if algorithm.startswith("HS"):
+        return hmac.digest(key if isinstance(key, bytes) else key.encode(), data, digest().name)
+    if algorithm.startswith("ES"):
+        size = (key.key_size + 7) // 8
+        numbers = decode_dss_signature(key.sign(data, ec.ECDSA(digest())))
+        return b"".join(number.to_bytes(size, "big") for number in numbers)
+    if algorithm.startswith("RS"):
+        return key.sign(data, padding.PKCS1v15(), digest())
+    if algorithm.startswith("PS"):
+        return key.sign(data, padding.PSS(padding.MGF1(digest()), digest.digest_size), digest())
+    return key.sign(data)
 
 
 def _bytes(value: Mapping[str, Any] | str | bytes) -> bytes:
