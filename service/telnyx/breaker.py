@@ -38,22 +38,24 @@ class Breaker:
         self._in_a_row = 0
         self._outcomes: deque[tuple[float, bool]] = deque(maxlen=1000)
         self._opened: float | None = None
-        self._probing = False
+        # The thread whose call is the probe: what became of calls from before the breaker opened is not its outcome.
+        self._prober: int | None = None
 
     @property
     def state(self) -> State:
-        if self._opened is None:
+        opened = self._opened
+        if opened is None:
             return "closed"
-        return "half_open" if self._rested() else "open"
+        return "half_open" if self._rested(opened) else "open"
 
     def admits(self) -> bool:
-        """Whether the caller may make its call; if so it must report by ``succeeded``, ``failed`` or ``unknown``."""
+        """Whether this thread may make its call; if so it must report by ``succeeded``, ``failed`` or ``unknown``."""
         with self._lock:
             if self._opened is None:
                 return True
-            if self._probing or not self._rested():
+            if self._prober is not None or not self._rested(self._opened):
                 return False
-            self._probing = True
+            self._prober = threading.get_ident()
         self._on_change("half_open")
         return True
 
@@ -67,7 +69,7 @@ class Breaker:
         """The upstream is well."""
         with self._lock:
             was_open = self._opened is not None
-            self._opened, self._probing, self._in_a_row = None, False, 0
+            self._opened, self._prober, self._in_a_row = None, None, 0
             if was_open:
                 self._outcomes.clear()
             self._outcomes.append((self._clock.monotonic(), True))
@@ -80,19 +82,17 @@ class Breaker:
             now = self._clock.monotonic()
             self._in_a_row += 1
             self._outcomes.append((now, False))
-            if self._opened is None and not self._over_the_line(now):
+            opens = self._over_the_line(now) if self._opened is None else self._prober == threading.get_ident()
+            if not opens:
                 return
-            newly = self._opened is None or self._probing
-            if newly:
-                self._opened = now
-            self._probing = False
-        if newly:
-            self._on_change("open")
+            self._opened, self._prober = now, None
+        self._on_change("open")
 
     def unknown(self) -> None:
         """The call said nothing of the upstream's health (it was never made, or our own budget ended)."""
         with self._lock:
-            self._probing = False
+            if self._prober == threading.get_ident():
+                self._prober = None
 
     def _over_the_line(self, now: float) -> bool:
         if self._in_a_row >= self._consecutive:
@@ -100,5 +100,5 @@ class Breaker:
         recent = [good for at, good in self._outcomes if now - at <= WINDOW_SECS]
         return len(recent) >= WINDOW_CALLS and recent.count(False) >= WINDOW_SHARE * len(recent)
 
-    def _rested(self) -> bool:
-        return self._opened is not None and self._clock.monotonic() - self._opened >= self._rest_secs
+    def _rested(self, opened: float) -> bool:
+        return self._clock.monotonic() - opened >= self._rest_secs
