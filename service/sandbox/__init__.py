@@ -1,11 +1,11 @@
 """A stand-in for Telnyx Video on this machine: run everything without an account, and fail it on purpose.
 
-``world`` is a pretend account (state and rules, no HTTP), ``tokens`` its client tokens, ``faults`` what can go wrong on
-demand, ``record`` what was asked, ``idp`` a demo identity provider, ``api`` the HTTP face, ``server`` the sockets.
+Reading order: ``account`` (what there is), ``rooms``, ``grants``, ``sessions``, ``recordings``, ``compositions`` (the
+rules of each), ``world`` (all of them together, no HTTP); ``filters``, ``paging``, ``operations``, ``v2`` (the 25
+operations), ``control`` (what a test asks), ``api`` (both faces); ``webhooks``, ``idp``, ``faults``, ``spoil``,
+``ratelimit``, ``record``; ``server`` (the sockets). ``about`` says what it does and does not do.
 
-What it does not do: media of any kind, the signalling of the client SDKs, PSTN, billing, or anything of the Telnyx
-API outside of Video rooms. Simulated participants join with a client token and are dropped when it expires; that
-is all they do. What the documentation leaves open is a switch (``/sandbox/switches``), by default at the safest answer.
+What the documentation leaves open is a switch (``/sandbox/switches``), by default at the safest answer.
 
 It imports nothing else of ``service``, so that the client and its stand-in cannot share a misunderstanding. It must
 never be reachable by anybody but its developer: it hands out tokens for the asking.

@@ -12,14 +12,18 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from service.sandbox.api import Parts, create_app
+from service.sandbox.account import Account
+from service.sandbox.api import create_app
 from service.sandbox.clock import MovableClock
 from service.sandbox.faults import Faults
 from service.sandbox.idp import IdentityProvider
+from service.sandbox.parts import Parts
+from service.sandbox.ratelimit import RateLimit
 from service.sandbox.record import Record
 from service.sandbox.server import serve
 from service.sandbox.switches import Switches
 from service.sandbox.tokens import TokenSigner
+from service.sandbox.webhooks import Outbox
 from service.sandbox.world import World
 
 
@@ -33,6 +37,7 @@ def main() -> None:
         sys.exit(f"sandbox: cannot listen on {arguments.host}:{arguments.port}: {error.strerror}")
     address = f"http://{arguments.host}:{server.port}"
     parts.idp.issuer = f"{address}/sandbox/idp"
+    parts.world.links.address = address
     print("This is a SANDBOX, a stand-in that is NOT Telnyx: it hands out tokens for the asking.", flush=True)
     print(f"sandbox listening on {address}", flush=True)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,14 +61,16 @@ def _made(arguments: argparse.Namespace) -> Parts:
         arguments.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
     if arguments.latency:
         faults.add({"operation": "*_*", "fault": "latency", "secs": arguments.latency})
-    signer = TokenSigner(_signing_key(arguments.keys), str(uuid.uuid4()))
+    outbox = Outbox(_kept_key(arguments.keys, "webhook-key.pem"), clock, switches)
+    signer = TokenSigner(_kept_key(arguments.keys, "token-key.pem"), str(uuid.uuid4()))
+    world = World(Account(clock, switches, outbox.publish), signer, arguments.state)
     idp = IdentityProvider("", clock, arguments.keys)
-    return Parts(World(signer, clock, switches, arguments.state), clock, switches, faults, Record(), idp)
+    return Parts(world, clock, switches, faults, Record(), idp, outbox, RateLimit(clock, switches))
 
 
-def _signing_key(folder: Path | None) -> Ed25519PrivateKey:
-    """The key of client tokens: the one kept in ``folder``, or a new one."""
-    file = folder / "token-key.pem" if folder else None
+def _kept_key(folder: Path | None, name: str) -> Ed25519PrivateKey:
+    """The key kept in ``folder`` under that name, or a new one."""
+    file = folder / name if folder else None
     if file is not None and file.exists():
         key = load_pem_private_key(file.read_bytes(), None)
         if isinstance(key, Ed25519PrivateKey):

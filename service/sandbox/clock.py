@@ -30,3 +30,8 @@ def micros(moment: float) -> str:
 def seconds(moment: float) -> str:
     """Whole seconds, as token expiries have it (UPSTREAM 3.5)."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def epoch(text: str) -> float:
+    """The moment that ``micros`` or ``seconds`` wrote."""
+    return datetime.fromisoformat(text).timestamp()

@@ -1,8 +1,9 @@
 """Faults on demand: which are set, which one a request meets, and what they do to an answer.
 
 ``latency`` and ``hang`` hold a request; ``refuse``, ``reset``, ``drip`` and ``truncate`` need the socket and are done
-by ``server``; the others change the answer. The control call takes ``operation`` (a glob), ``fault``, ``times``,
-``probability`` and the parameters named at each.
+by ``server``; the others change the answer: ``life``, ``refresh_life`` and ``wrong_room`` give another token, and
+``wrong_room`` also answers with objects of another room. The control call takes ``operation`` (a glob), ``fault``,
+``times``, ``probability`` and the parameters named at each.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _CHOICES: Final = {
     ("reset", "after"): ("before", "effect"),
     ("truncate", "kind"): ("content_length", "chunked", "close"),
     ("garbage", "kind"): GARBAGE,
+    ("status", "shape"): (None, "array", "document", "bare", "map", "success", "text"),
 }
 
 

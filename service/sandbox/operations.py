@@ -2,45 +2,62 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from typing import Final
 
-_ID: Final = "[^/]+"
-_TABLE: Final = (
-    ("GET", "/v2/rooms", "list_rooms"),
-    ("POST", "/v2/rooms", "create_room"),
-    ("GET", f"/v2/rooms/{_ID}", "retrieve_room"),
-    ("PATCH", f"/v2/rooms/{_ID}", "update_room"),
-    ("DELETE", f"/v2/rooms/{_ID}", "delete_room"),
-    ("GET", f"/v2/rooms/{_ID}/sessions", "list_room_sessions_of_room"),
-    ("POST", f"/v2/rooms/{_ID}/actions/generate_join_client_token", "generate_join_client_token"),
-    ("POST", f"/v2/rooms/{_ID}/actions/refresh_client_token", "refresh_client_token"),
-    ("GET", "/v2/room_sessions", "list_room_sessions"),
-    ("GET", f"/v2/room_sessions/{_ID}", "retrieve_room_session"),
-    ("GET", f"/v2/room_sessions/{_ID}/participants", "list_session_participants"),
-    ("POST", f"/v2/room_sessions/{_ID}/actions/end", "end_session"),
-    ("POST", f"/v2/room_sessions/{_ID}/actions/kick", "kick_participants"),
-    ("POST", f"/v2/room_sessions/{_ID}/actions/mute", "mute_participants"),
-    ("POST", f"/v2/room_sessions/{_ID}/actions/unmute", "unmute_participants"),
-    ("GET", "/v2/room_participants", "list_room_participants"),
-    ("GET", f"/v2/room_participants/{_ID}", "retrieve_room_participant"),
-    ("GET", "/v2/room_recordings", "list_room_recordings"),
-    ("GET", f"/v2/room_recordings/{_ID}", "retrieve_room_recording"),
-    ("DELETE", f"/v2/room_recordings/{_ID}", "delete_room_recording"),
-    ("DELETE", "/v2/room_recordings", "delete_room_recordings"),
-    ("POST", "/v2/room_compositions", "create_room_composition"),
-    ("GET", "/v2/room_compositions", "list_room_compositions"),
-    ("GET", f"/v2/room_compositions/{_ID}", "retrieve_room_composition"),
-    ("DELETE", f"/v2/room_compositions/{_ID}", "delete_room_composition"),
-    ("GET", "/sandbox/idp/.well-known/openid-configuration", "idp_discovery"),
-    ("GET", "/sandbox/idp/jwks", "idp_jwks"),
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call; ``path`` has ``<ident>`` where an id stands."""
+
+    method: str
+    path: str
+    name: str
+
+
+OPERATIONS: Final = (
+    Operation("GET", "/v2/rooms", "list_rooms"),
+    Operation("POST", "/v2/rooms", "create_room"),
+    Operation("GET", "/v2/rooms/<ident>", "retrieve_room"),
+    Operation("PATCH", "/v2/rooms/<ident>", "update_room"),
+    Operation("DELETE", "/v2/rooms/<ident>", "delete_room"),
+    Operation("GET", "/v2/rooms/<ident>/sessions", "list_room_sessions_of_room"),
+    Operation("POST", "/v2/rooms/<ident>/actions/generate_join_client_token", "generate_join_client_token"),
+    Operation("POST", "/v2/rooms/<ident>/actions/refresh_client_token", "refresh_client_token"),
+    Operation("GET", "/v2/room_sessions", "list_room_sessions"),
+    Operation("GET", "/v2/room_sessions/<ident>", "retrieve_room_session"),
+    Operation("GET", "/v2/room_sessions/<ident>/participants", "list_session_participants"),
+    Operation("POST", "/v2/room_sessions/<ident>/actions/end", "end_session"),
+    Operation("POST", "/v2/room_sessions/<ident>/actions/kick", "kick_participants"),
+    Operation("POST", "/v2/room_sessions/<ident>/actions/mute", "mute_participants"),
+    Operation("POST", "/v2/room_sessions/<ident>/actions/unmute", "unmute_participants"),
+    Operation("GET", "/v2/room_participants", "list_room_participants"),
+    Operation("GET", "/v2/room_participants/<ident>", "retrieve_room_participant"),
+    Operation("GET", "/v2/room_recordings", "list_room_recordings"),
+    Operation("GET", "/v2/room_recordings/<ident>", "retrieve_room_recording"),
+    Operation("DELETE", "/v2/room_recordings/<ident>", "delete_room_recording"),
+    Operation("DELETE", "/v2/room_recordings", "delete_room_recordings"),
+    Operation("POST", "/v2/room_compositions", "create_room_composition"),
+    Operation("GET", "/v2/room_compositions", "list_room_compositions"),
+    Operation("GET", "/v2/room_compositions/<ident>", "retrieve_room_composition"),
+    Operation("DELETE", "/v2/room_compositions/<ident>", "delete_room_composition"),
 )
-_PATTERNS: Final = [(method, re.compile(pattern), name) for method, pattern, name in _TABLE]
+# Faults and the record know these as well.
+_IDENTITY: Final = (
+    Operation("GET", "/sandbox/idp/.well-known/openid-configuration", "idp_discovery"),
+    Operation("GET", "/sandbox/idp/jwks", "idp_jwks"),
+)
 
 
 def operation_of(method: str, path: str) -> str | None:
     """Its name, or ``None`` for anything else (control calls, unknown paths)."""
-    for table_method, pattern, name in _PATTERNS:
-        if method == table_method and pattern.fullmatch(path):
-            return name
+    asked = path.split("/")
+    for operation in (*OPERATIONS, *_IDENTITY):
+        if method == operation.method and _matches(operation.path.split("/"), asked):
+            return operation.name
     return None
+
+
+def _matches(pattern: list[str], asked: list[str]) -> bool:
+    pairs = zip(pattern, asked, strict=False)
+    return len(pattern) == len(asked) and all(part == given or (part == "<ident>" and given) for part, given in pairs)

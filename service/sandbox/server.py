@@ -1,4 +1,4 @@
-"""The sandbox on a socket: records each request, lays faults over answers, and drops participants whose token expired.
+"""The sandbox on a socket: records each request, counts it, lays faults over its answer, and lets time pass.
 
 Werkzeug's threaded server is used because it hands over the raw socket, which drip, reset and truncation need, and
 holds as many slow requests as there are threads. It is a development server, which is what this is.
@@ -21,14 +21,13 @@ from typing import Any, Final
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from service.sandbox.api import Parts
 from service.sandbox.faults import Fault
 from service.sandbox.operations import operation_of
+from service.sandbox.parts import Parts
 from service.sandbox.record import short_hash, without_secrets
-from service.sandbox.spoil import Answer, refusal, spoilt
+from service.sandbox.spoil import Answer, refusal, spoilt, too_many
 
 TICK_SECS: Final = 0.25
-_RATE_LIMIT: Final = 1000
 _ROOM_ID_SEGMENT: Final = 3
 
 
@@ -49,10 +48,13 @@ class Face:
         faults = self._parts.faults.met_by(operation)
         for fault in faults:
             self._before(fault, environ)
+        refused, limits = self._parts.ratelimit.count(operation)
         answer = next((made for fault in faults if (made := refusal(fault)) is not None), None)
+        if answer is None and refused:
+            answer = too_many(self._parts.switches["error_shape"])
         if answer is None:
             answer = self._asked(environ)
-        answer = Answer(answer.status, {**self._headers(), **answer.headers}, answer.body)
+        answer = Answer(answer.status, {**self._headers(), **limits, **answer.headers}, answer.body)
         for fault in faults:
             answer = spoilt(answer, fault, self._parts.world, _room_id(environ["PATH_INFO"]))
         entry["status"] = answer.status
@@ -104,22 +106,16 @@ class Face:
         return Answer(int(status[0].split(" ")[0]), dict(headers), body)
 
     def _headers(self) -> dict[str, str]:
-        now = self._parts.clock.now()
-        reset = 60 if self._parts.switches["ratelimit_reset"] == "delta" else int(now) + 60
-        return {
-            "Date": formatdate(now, usegmt=True),
-            "X-Sandbox": "not-telnyx",
-            "x-request-id": str(uuid.uuid4()),
-            "x-ratelimit-limit": f"{_RATE_LIMIT}, {_RATE_LIMIT};w=60",
-            "x-ratelimit-remaining": str(_RATE_LIMIT - 1),
-            "x-ratelimit-reset": str(reset),
-        }
+        headers = {"Date": formatdate(self._parts.clock.now(), usegmt=True), "X-Sandbox": "not-telnyx"}
+        named = self._parts.switches["request_id"] == "sent"
+        return {**headers, "x-request-id": str(uuid.uuid4())} if named else headers
 
 
 def serve(app: Flask, parts: Parts, host: str, port: int) -> ThreadedWSGIServer:
-    """A bound server, not yet running; ``serve_forever`` runs it. A thread drops expired participants meanwhile."""
+    """A bound server, not yet running; ``serve_forever`` runs it. Threads let time pass in it and send webhooks."""
     server = _Server(host, port, Face(app, parts), handler=_Handler)
     threading.Thread(target=_tick, args=(parts,), name="sandbox-tick", daemon=True).start()
+    parts.outbox.start()
     return server
 
 

@@ -39,16 +39,23 @@ def refusal(fault: Fault) -> Answer | None:
     return None
 
 
+def too_many(shape: str) -> Answer:
+    """The answer beyond a rate limit."""
+    return _json_answer(429, shaped(errors.too_many(), shape), {})
+
+
 def shaped(error: errors.ApiError, shape: str) -> Any:
-    """An error body in one of the shapes of UPSTREAM 4."""
+    """An error body in one of the shapes of UPSTREAM 4; ``document`` is what each operation declares."""
+    if shape == "document":
+        shape = "bare" if error.status in {403, 404} else "array"
     shapes: dict[str, Any] = {
         "array": error.to_json(),
         "bare": error.to_bare_json(),
-        "map": {"errors": {error.title.lower().replace(" ", "_"): [error.detail]}},
+        "map": error.to_map_json(),
         "success": {"success": False, "message": "Error"},
         "text": "upstream connect error",
     }
-    return shapes[shape]
+    return shapes[error.shape or shape]
 
 
 def spoilt(answer: Answer, fault: Fault, world: World, room_id: str | None) -> Answer:
@@ -56,20 +63,39 @@ def spoilt(answer: Answer, fault: Fault, world: World, room_id: str | None) -> A
     if fault.name == "garbage":
         return _garbage(answer, fault.params["kind"])
     if fault.name == "date_offset":
-        now = world.now() + fault.params["secs"]
+        now = world.account.clock.now() + fault.params["secs"]
         return replace(answer, headers={**answer.headers, "Date": formatdate(now, usegmt=True)})
-    if fault.name in {"wrong_room", "life"} and room_id is not None and answer.status == 201:
-        granted = json.loads(answer.body)["data"]
-        other = str(uuid.uuid4()) if fault.name == "wrong_room" else room_id
-        minted = world.mint(other, fault.params.get("secs", 600.0))
-        changes = {name: minted[name] for name in ("token", "token_expires_at")}
-        return _with_data(answer, {**granted, **changes})
-    if fault.name == "refresh_life" and room_id is not None and answer.status == 201:
-        granted = json.loads(answer.body)["data"]
-        minted = world.mint(room_id, 600.0, fault.params["secs"])
-        changes = {name: minted[name] for name in ("refresh_token", "refresh_token_expires_at") if name in granted}
-        return _with_data(answer, {**granted, **changes})
-    return answer
+    if fault.name not in {"wrong_room", "life", "refresh_life"}:
+        return answer
+    value = _json(answer.body)
+    if not isinstance(value, dict) or not isinstance(value.get("data"), dict | list):
+        return answer
+    data = value["data"]
+    if fault.name == "wrong_room":
+        room_id = str(uuid.uuid4())
+        data = _of_room(data, room_id)
+    if isinstance(data, dict) and "token" in data and room_id is not None:
+        data = {**data, **_other_tokens(data, fault, world, room_id)}
+    return replace(answer, body=json.dumps({**value, "data": data}).encode())
+
+
+def _other_tokens(data: dict[str, Any], fault: Fault, world: World, room_id: str) -> dict[str, Any]:
+    secs = fault.params.get("secs", 600.0)
+    if fault.name == "refresh_life":
+        minted, changed = world.grants.mint(room_id, 600.0, secs), "refresh_token"
+    else:
+        minted, changed = world.grants.mint(room_id, secs, 3600.0), "token"
+    return {name: minted[name] for name in (changed, f"{changed}_expires_at") if name in data}
+
+
+def _of_room(data: Any, room_id: str) -> Any:
+    """The same objects, of another room."""
+    if isinstance(data, list):
+        return [_of_room(item, room_id) for item in data]
+    if not isinstance(data, dict):
+        return data
+    names = ("id",) if data.get("record_type") == "room" else ("room_id",)
+    return {name: room_id if name in names else _of_room(value, room_id) for name, value in data.items()}
 
 
 def _garbage(answer: Answer, kind: str) -> Answer:
@@ -91,7 +117,18 @@ def _garbage(answer: Answer, kind: str) -> Answer:
         return Answer(answer.status, {**answer.headers, "Content-Encoding": "gzip"}, gzip.compress(b" " * _HUGE))
     if kind == "content_type":
         return replace(answer, headers={**answer.headers, "Content-Type": "text/plain"})
-    return _with_data(answer, _odd_data(json.loads(answer.body)["data"], kind))
+    value = _json(answer.body)
+    data = value.get("data") if isinstance(value, dict) else None
+    if not isinstance(data, dict):
+        return answer
+    return replace(answer, body=json.dumps({**value, "data": _odd_data(data, kind)}).encode())
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None
 
 
 def _odd_data(data: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -105,10 +142,6 @@ def _odd_data(data: dict[str, Any], kind: str) -> dict[str, Any]:
         "expiry_words": {"token_expires_at": "in ten minutes"},
     }
     return {name: value for name, value in {**data, **changes[kind]}.items() if value is not None}
-
-
-def _with_data(answer: Answer, data: dict[str, Any]) -> Answer:
-    return replace(answer, body=json.dumps({"data": data}).encode())
 
 
 def _json_answer(status: int, body: Any, headers: dict[str, str]) -> Answer:

@@ -21,11 +21,12 @@ class BadToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token grants: one room, until ``expires`` (epoch seconds)."""
+    """What a token grants: one room, until ``expires`` (epoch seconds). ``number`` tells tokens apart."""
 
     room_id: str
     expires: float
     kind: str
+    number: str
 
 
 class TokenSigner:
@@ -33,10 +34,10 @@ class TokenSigner:
 
     def __init__(self, key: Ed25519PrivateKey, user_id: str) -> None:
         self._key = key
-        self._user_id = user_id
+        self.user_id = user_id
 
-    def make(self, kind: str, room_id: str, issued: float, ttl: float) -> str:
-        """``kind`` is ``access`` or ``refresh``."""
+    def make(self, kind: str, room_id: str, issued: float, ttl: float, number: str | None = None) -> str:
+        """``kind`` is ``access`` or ``refresh``; ``number`` becomes its ``jti``."""
         claims = {
             "aud": _ISSUER,
             "exp": int(issued + ttl),
@@ -44,13 +45,13 @@ class TokenSigner:
                 {
                     "actions": ["join"],
                     "resources": [_RESOURCE + room_id],
-                    "subjects": [f"telnyx:users:{self._user_id}"],
+                    "subjects": [f"telnyx:users:{self.user_id}"],
                 }
             ],
             "grants_version": "1.0.0",
             "iat": int(issued),
             "iss": _ISSUER,
-            "jti": str(uuid.uuid4()),
+            "jti": number or str(uuid.uuid4()),
             "nbf": int(issued) - 1,
             "sub": "null",
             "typ": kind,
@@ -70,7 +71,8 @@ class TokenSigner:
             raise BadToken("of another type")
         if claims["exp"] <= now:
             raise BadToken("expired")
-        return Grant(claims["grants"][0]["resources"][0].removeprefix(_RESOURCE), claims["exp"], kind)
+        room_id = claims["grants"][0]["resources"][0].removeprefix(_RESOURCE)
+        return Grant(room_id, claims["exp"], kind, claims["jti"])
 
 
 def _segment(value: dict[str, Any]) -> str:

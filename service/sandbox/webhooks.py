@@ -1,0 +1,217 @@
+"""Signed webhooks (UPSTREAM 7): each event is sent until its URL answers 2xx, then to the failover URL, then given up.
+
+A thread of its own finds what is due by the sandbox's clock; each URL has one sender, so that a slow receiver holds up
+nobody else, and first attempts arrive in order. The signature's timestamp is the machine's time, whatever a test has
+moved the sandbox's clock by: receivers hold it against their own. Nothing is sent to any address but this machine and
+private networks: a real URL in a room of the sandbox is somebody's production.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import requests
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from service.sandbox import errors
+from service.sandbox.account import new_id
+from service.sandbox.clock import MovableClock, micros
+from service.sandbox.deliveries import DAMAGES, Delivery, Target, is_near, signature
+from service.sandbox.switches import Switches
+
+_MOST_KEPT: Final = 20_000
+_LOOK_EVERY_SECS: Final = 0.05
+_RETRIED_4XX: Final = (408, 429)
+ORDERS: Final = ("made", "reversed", "shuffled")
+
+
+class Outbox:
+    """The events of one account on their way. ``mode``: what a test does to all of them."""
+
+    def __init__(self, key: Ed25519PrivateKey, clock: MovableClock, switches: Switches, seed: int = 1) -> None:
+        self._key = key
+        self._clock = clock
+        self._switches = switches
+        self._random = random.Random(seed)
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+        self._kept: deque[Delivery] = deque(maxlen=_MOST_KEPT)
+        self._waiting: list[Delivery] = []
+        self._held: list[Delivery] = []
+        self._senders: dict[str, ThreadPoolExecutor] = {}
+        self.mode: dict[str, Any] = _usual_mode()
+
+    @property
+    def public_key(self) -> str:
+        """Base64 of the 32 bytes, as the portal shows it."""
+        return base64.b64encode(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="sandbox-webhooks", daemon=True).start()
+
+    def publish(self, event_type: str, payload: Mapping[str, Any], target: Mapping[str, Any]) -> Delivery | None:
+        """An event of an object with webhook members; nothing if it has no URL."""
+        if not target.get("webhook_event_url"):
+            return None
+        secs = target.get("webhook_timeout_secs")
+        failover = target.get("webhook_event_failover_url") or None
+        where = Target(target["webhook_event_url"], failover, secs)
+        return self.send(event(event_type, payload, self._clock.now()), where)
+
+    def send(
+        self, data: Mapping[str, Any], target: Target, *, skew: float = 0.0, damage: str | None = None
+    ) -> Delivery:
+        """A new delivery of ``data``, on its way under the mode in force."""
+        if damage is not None and damage not in DAMAGES:
+            raise errors.not_one_of("damage", DAMAGES)
+        with self._lock:
+            copies = 2 if self._random.random() < self.mode["duplicate"] else 1
+            for _ in range(copies):
+                made = Delivery(next(self._numbers), dict(data), target, self._clock.now(), skew=skew, damage=damage)
+                self._kept.append(made)
+                if self._random.random() < self.mode["drop"]:
+                    made.state = "dropped"
+                elif self.mode["hold"]:
+                    made.state = "held"
+                    self._held.append(made)
+                else:
+                    self._waiting.append(made)
+            return made
+
+    def choose_mode(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """``hold`` keeps events back until ``release``; ``drop`` and ``duplicate`` are probabilities."""
+        kinds: dict[str, Any] = {"hold": bool, "drop": (int, float), "duplicate": (int, float)}
+        for name, value in changes.items():
+            if name not in kinds or not isinstance(value, kinds[name]):
+                raise errors.invalid(name, "the mode has hold (a flag), drop and duplicate (probabilities)")
+        with self._lock:
+            self.mode.update(changes)
+            return dict(self.mode)
+
+    def release(self, order: str, times: int) -> int:
+        """Send what was held, ``times`` times each, in another order; answers how many."""
+        if order not in ORDERS:
+            raise errors.not_one_of("order", ORDERS)
+        with self._lock:
+            held, self._held, self.mode["hold"] = self._held, [], False
+            if order == "reversed":
+                held.reverse()
+            elif order == "shuffled":
+                self._random.shuffle(held)
+            for delivery in held:
+                delivery.state = "waiting"
+                self._waiting.append(delivery)
+                for _ in range(times - 1):
+                    self.send(delivery.data, delivery.target)
+            return len(held)
+
+    def delivery(self, number: int) -> Delivery:
+        with self._lock:
+            found = next((one for one in self._kept if one.number == number), None)
+        if found is None:
+            raise errors.not_found()
+        return found
+
+    def deliveries(self, event_type: str | None, state: str | None) -> list[dict[str, Any]]:
+        with self._lock:
+            return [
+                one.to_json()
+                for one in self._kept
+                if event_type in {None, one.data["event_type"]} and state in {None, one.state}
+            ]
+
+    def clear(self) -> None:
+        """Forget all deliveries; those on their way are not sent again."""
+        with self._lock:
+            for delivery in self._kept:
+                delivery.state = "forgotten" if delivery.state == "waiting" else delivery.state
+            for memory in (self._kept, self._waiting, self._held):
+                memory.clear()
+            self.mode = _usual_mode()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_LOOK_EVERY_SECS)
+            with self._lock:
+                now = self._clock.now()
+                due = [delivery for delivery in self._waiting if delivery.due <= now]
+                self._waiting = [delivery for delivery in self._waiting if delivery.due > now]
+            for delivery in due:
+                self._sender(delivery.url).submit(self._attempt, delivery)
+
+    def _sender(self, url: str) -> ThreadPoolExecutor:
+        if url not in self._senders:
+            self._senders[url] = ThreadPoolExecutor(1, "sandbox-webhook")
+        return self._senders[url]
+
+    def _attempt(self, delivery: Delivery) -> None:
+        if delivery.state != "waiting":
+            return
+        status, error = self._post(delivery)
+        with self._lock:
+            tried = {"url": delivery.url, "status": status, "error": error, "at": micros(self._clock.now())}
+            delivery.attempts.append(tried)
+            if status is not None and 200 <= status < 300:
+                delivery.state = "delivered"
+                return
+            per_url = max(1, int(self._switches["webhook_attempts"]))
+            again = error != "not near" and self._retried(status) and delivery.tries_of_url < per_url
+            if not again and not delivery.fail_over():
+                delivery.state = "failed"
+            elif delivery.state == "waiting":
+                waits = delivery.tries_of_url - 1
+                delivery.due = self._clock.now() + (self._switches["webhook_backoff_secs"] * 2**waits if again else 0)
+                self._waiting.append(delivery)
+
+    def _post(self, delivery: Delivery) -> tuple[int | None, str | None]:
+        if not is_near(delivery.url):
+            return None, "not near"
+        body = delivery.body()
+        stamp = str(int(time.time() + delivery.skew))
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "telnyx-sandbox-webhooks",
+            "telnyx-timestamp": stamp,
+            "telnyx-signature-ed25519": signature(self._key, stamp, body, delivery.damage),
+        }
+        timeout = delivery.target.timeout_secs or self._switches["webhook_timeout_secs"]
+        sent = body + b" " if delivery.damage == "body" else body
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                answer = session.post(
+                    delivery.url, data=sent, headers=headers, timeout=max(0.05, timeout), allow_redirects=False
+                )
+        except requests.RequestException as error:
+            return None, type(error).__name__
+        return answer.status_code, None
+
+    def _retried(self, status: int | None) -> bool:
+        """One reading of the documents has it that 4xx go to the failover URL at once (UPSTREAM 7.4)."""
+        if self._switches["webhook_retry_4xx"] == "retry" or status in _RETRIED_4XX:
+            return True
+        return status is None or status not in range(400, 500)
+
+
+def event(event_type: str, payload: Mapping[str, Any], now: float, ident: str | None = None) -> dict[str, Any]:
+    """The object under ``data`` of a webhook's body."""
+    return {
+        "record_type": "event",
+        "event_type": event_type,
+        "id": ident or new_id(),
+        "occurred_at": micros(now),
+        "payload": dict(payload),
+    }
+
+
+def _usual_mode() -> dict[str, Any]:
+    return {"hold": False, "drop": 0.0, "duplicate": 0.0}
