@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
-from uuid import UUID
 
+from service.admission import admit, grants
 from service.clock import Clock, Deadline
 from service.errors import (
     Banned,
@@ -20,13 +20,14 @@ from service.errors import (
     InvalidRequest,
     MemberNotFound,
     NotOpenYet,
+    RecordUnreadable,
     Refused,
     RoomNotFound,
     TemplateExhausted,
 )
 from service.identity import Principal, check_revoked
 from service.provisioning import Provisioning
-from service.rooms import Admission, Ban, Member, Role, Room, admit, grants, is_alias, template_for
+from service.rooms import Ban, Member, Role, Room, is_alias, template_for
 from service.store.directory import DirectoryStore
 from service.store.keyspace import Owner
 from service.store.views import Permission
@@ -68,19 +69,6 @@ class Entry:
             "window": self.room.window.to_json(),
             **{name: value for name, value in optional.items() if value is not None},
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the directory says of one user and one room, read and revocation-checked at one moment."""
-
-    room: Room
-    room_id: UUID
-    member: Member | None
-    ban: Ban | None
-
-    def admit(self, principal: Principal, now: float) -> Admission:
-        return admit(self.room, principal, self.member, self.ban, now)
 
 
 class Directory:
@@ -281,8 +269,11 @@ def revoked_before(permission: Permission) -> float | None:
 
 
 def latest(moments: Iterable[bytes | None]) -> float | None:
-    """The last of the moments that are there."""
-    return max((float(moment) for moment in moments if moment is not None), default=None)
+    """The last of the moments that are there. Raises ``RecordUnreadable``."""
+    try:
+        return max((float(moment) for moment in moments if moment is not None), default=None)
+    except ValueError:
+        raise RecordUnreadable from None
 
 
 def _entry(room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float) -> Entry | None:

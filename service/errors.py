@@ -6,12 +6,11 @@ framework: ``routes.problems`` is the only place that turns one into an answer. 
     ServiceError
       CallerError                     the request is at fault; a repeat of it cannot help
         MalformedRequest 400, UnsupportedMediaType 415, InvalidRequest 422, BodyTooLarge 413,
-        RouteNotFound 404, MethodNotAllowed 405, Conflict 409, RateLimited 429
+        RouteNotFound 404, MethodNotAllowed 405, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
-        Refused                       RoomNotFound 404, Banned, NotOpenYet, Closed, InsufficientRole,
-                                      InsufficientScope 403
+        Refused                       RoomNotFound 404, Banned, NotOpenYet, Closed, InsufficientScope 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
-        KeysUnavailable, StoreUnavailable, Overloaded, Draining 503, DeadlineExceeded 504
+        KeysUnavailable, StoreUnavailable (RecordUnreadable), Overloaded 503, DeadlineExceeded 504
         UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
                                       UpstreamRejectedCredentials, UpstreamRejected, UpstreamInvalidResponse,
                                       UpstreamRoomMissing 502
@@ -81,12 +80,6 @@ class MethodNotAllowed(CallerError):
     status, code, title = 405, "method_not_allowed", "This path does not take this method"
 
 
-class Conflict(CallerError):
-    """The write contradicts what is there."""
-
-    status, code, title = 409, "conflict", "The request contradicts the current state"
-
-
 class RateLimited(CallerError):
     """Too many token calls of one user for one room."""
 
@@ -153,12 +146,6 @@ class Closed(Refused):
     status, code, title = 403, "closed", "The room is closed"
 
 
-class InsufficientRole(Refused):
-    """A role, but not the one this call needs."""
-
-    status, code, title = 403, "insufficient_role", "Your role in this room does not allow this"
-
-
 class InsufficientScope(Refused):
     """The admin scope is missing, or its issuer is not trusted with it."""
 
@@ -190,6 +177,12 @@ class StoreUnavailable(OwnTrouble):
     """Redis does not answer and nothing in this process can vouch for the caller, or the write needs Redis."""
 
     code, title = "store_unavailable", "The service's store does not answer"
+
+
+class RecordUnreadable(StoreUnavailable):
+    """Redis answers, but what it holds cannot be read: nothing else may decide in its place."""
+
+    title = "A record in the service's store cannot be read"
 
 
 class Overloaded(OwnTrouble):

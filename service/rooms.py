@@ -1,8 +1,5 @@
-"""Rooms, members and bans as records, and admission: who may enter what, as what, now.
+"""Rooms, members and bans as records. What they mean for somebody at the door is decided by ``admission``.
 
-``admit`` is pure and total: it looks at a room, a principal, at most one member entry and one ban, and the time.
-Every rule of a room is evaluated and the highest role whose own window is open wins (DESIGN 6). Refusals come in the
-order of DESIGN 4: without any role the room does not exist, banned or not; with one, a ban outweighs it.
 A record's JSON is what administrators see and write; times in it are RFC 3339, whole seconds, UTC.
 """
 
@@ -10,15 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from service.clock import parse_rfc3339, rfc3339
-from service.errors import Banned, Closed, InvalidRequest, NotOpenYet, RoomNotFound
+from service.errors import InvalidRequest, RecordUnreadable
 from service.identity import Principal
 
 ALIAS: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -27,6 +24,8 @@ TEMPLATE_SUFFIX: Final = "-*"
 DEFAULT_MOST_ROOMS: Final = 100
 # Telnyx's own default and limits (UPSTREAM 3.1).
 DEFAULT_PARTICIPANTS: Final = 10
+
+_T = TypeVar("_T")
 
 
 class Role(IntEnum):
@@ -129,8 +128,8 @@ class Member:
 
     @classmethod
     def parse(cls, raw: bytes) -> Member:
-        spec = json.loads(raw)
-        return cls.of(spec["user"], spec)
+        """From a stored record. Raises ``RecordUnreadable``."""
+        return _stored(raw, lambda spec: cls.of(spec["user"], spec))
 
     def to_json(self) -> dict[str, Any]:
         name = {} if self.name is None else {"name": self.name}
@@ -146,8 +145,8 @@ class Ban:
 
     @classmethod
     def parse(cls, raw: bytes) -> Ban:
-        spec = json.loads(raw)
-        return cls(spec["user"], _moment(spec, "until"))
+        """From a stored record. Raises ``RecordUnreadable``."""
+        return _stored(raw, lambda spec: cls(spec["user"], _moment(spec, "until")))
 
     def stands(self, now: float) -> bool:
         return self.until is None or self.until > now
@@ -201,7 +200,7 @@ class Room:
 
     @staticmethod
     def parse(raw: bytes) -> Room:
-        """From a stored record; equal bytes are read once."""
+        """From a stored record; equal bytes are read once. Raises ``RecordUnreadable``."""
         return _parse_room(raw)
 
     @property
@@ -238,13 +237,15 @@ class Room:
 
 @lru_cache(maxsize=2048)
 def _parse_room(raw: bytes) -> Room:
-    spec = json.loads(raw)
-    access = tuple(Rule.of(rule) for rule in spec["access"])
+    return _stored(raw, _room_of)
+
+
+def _room_of(spec: Mapping[str, Any]) -> Room:
     return Room(
         alias=spec["alias"],
         room_id=UUID(spec["room_id"]) if spec["room_id"] else None,
         title=spec.get("title"),
-        access=access,
+        access=tuple(Rule.of(rule) for rule in spec["access"]),
         window=Window.of(spec),
         max_participants=spec["max_participants"],
         enable_recording=spec["enable_recording"],
@@ -257,54 +258,11 @@ def _parse_room(raw: bytes) -> Room:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """One reason for which somebody has a role, and when."""
-
-    role: Role
-    window: Window
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """May enter, as ``role``, until ``until`` (epoch seconds, ``None`` for no end in sight)."""
-
-    role: Role
-    until: float | None
-
-
-def admit(room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float) -> Admission:
-    """Whether ``principal`` may enter ``room`` at ``now``; raises ``RoomNotFound``, ``Banned``, ``NotOpenYet`` or
-    ``Closed``. Pure: the cache holds tokens, never permission.
-    """
-    granted = list(grants(room, principal, member))
-    if not granted:
-        raise RoomNotFound
-    if ban is not None and ban.stands(now):
-        raise Banned
-    current = [grant for grant in granted if grant.window.open(now)]
-    if current:
-        ends = [grant.window.closes_at for grant in current]
-        until = None if None in ends else max(end for end in ends if end is not None)
-        return Admission(max(grant.role for grant in current), until)
-    future = [grant.window.opens_at for grant in granted if grant.window.opens_at and not grant.window.over(now)]
-    upcoming = [moment for moment in future if moment > now]
-    if upcoming:
-        raise NotOpenYet(opens_at=rfc3339(min(upcoming)))
-    raise Closed
-
-
-def grants(room: Room, principal: Principal, member: Member | None) -> Iterator[Grant]:
-    """Every role that the room's rules give this principal, open or not, within the room's own window."""
-    for rule in room.access:
-        if rule.members:
-            if member is not None:
-                yield Grant(member.role, member.window.within(room.window))
-        elif rule.matches(principal):
-            yield Grant(rule.role, rule.window.within(room.window))
-    claimed = ROLES.get(principal.rooms.get(room.alias, ""))
-    if claimed is not None:
-        yield Grant(claimed, room.window)
+def _stored(raw: bytes, read: Callable[[Any], _T]) -> _T:
+    try:
+        return read(json.loads(raw))
+    except (ValueError, LookupError, TypeError, InvalidRequest):
+        raise RecordUnreadable from None
 
 
 def template_for(alias: str, templates: list[str]) -> str | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from service.admission import Admission, admit
 from service.clock import Clock, Deadline
 from service.context import context_text
 from service.directory import Directory, read_person, revoked_before
@@ -23,7 +24,7 @@ from service.flights import Flights
 from service.identity import Principal, check_revoked
 from service.lifecycle import Allowance, ClientToken, Decision, Want, decide, refresh_after, retry_stale_after
 from service.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault, adopted_id
-from service.rooms import Admission, Member, Room, admit
+from service.rooms import Member, Room
 from service.sealing import TicketSigner
 from service.secret import Secret
 from service.store.keyspace import Owner, digest

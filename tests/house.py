@@ -47,6 +47,7 @@ FLOORS = (
     (
         "rules",
         (
+            "service.admission",
             "service.bearer",
             "service.context",
             "service.directory",

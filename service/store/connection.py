@@ -19,7 +19,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.errors import StoreUnavailable
+from service.errors import RecordUnreadable, StoreUnavailable
 from service.secret import Secret
 
 TIMEOUT_SECS: Final = 0.25
@@ -151,7 +151,7 @@ class Connection:
         if isinstance(reply, redis.ConnectionError) or text.startswith(_UNAVAILABLE):
             raise self._lost(reply)
         self._metrics.store_error("unreadable")
-        raise StoreUnavailable
+        raise RecordUnreadable
 
     def _lost(self, error: redis.RedisError) -> StoreUnavailable:
         kind = "timeout" if isinstance(error, redis.TimeoutError) else type(error).__name__

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from service.clock import Clock
-from service.errors import StoreUnavailable
+from service.errors import RecordUnreadable, StoreUnavailable
 from service.store import keyspace
 from service.store.connection import Connection, Script, WritesOff
 from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys
@@ -39,6 +39,8 @@ class RoomStore:
         look = self.view_command(alias, owner, count=count)
         try:
             reply, revoked = self._connection.send(look, revocation_command(owner.user, session))
+        except RecordUnreadable:
+            raise
         except StoreUnavailable:
             return self._remembered(alias, owner, session, count=count)
         view = read_view(reply, revoked)
