@@ -205,7 +205,11 @@ class Telnyx:
         try:
             reply, sent_at = self._send(operation, target, query, body, seconds)
         except TransportError as error:
-            breaker.failed()
+            if error.kind == "timeout" and seconds < TROUBLED_SECS:
+                # The rest of a caller's time was too short to judge upstream by.
+                breaker.unknown()
+            else:
+                breaker.failed()
             self._credentials.unknown()
             raise self._transport_failure(operation, error, began, deadline) from None
         except BaseException:
