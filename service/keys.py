@@ -162,7 +162,7 @@ class FetchedKeys:
         if snapshot is None or self._too_old(snapshot):
             return False
         # Issuers drop the fraction of ``iat``, so a bearer may be up to a second younger than it says.
-        return snapshot.fetched_monotonic >= arrived or snapshot.fetched_at >= issued_at + 1.0
+        return snapshot.fetched_monotonic > arrived or snapshot.fetched_at >= issued_at + 1.0
 
     def _known(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey]:
         snapshot = self._snapshot

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hmac
+import itertools
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from service import keys
 from service.clock import Clock
 from service.identity import Principal, Verifier
 from service.issuers import IssuerConfig, read_issuer
+from service.keys import KeySource
 
 NOW = 1_795_358_000.0
 ISSUER = "https://login.example.com/"
@@ -31,16 +33,17 @@ _CURVES: Mapping[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.
 
 
 class MovableClock(Clock):
-    """Stands still until a test moves it."""
+    """Stands still until a test moves it; but no two moments of monotonic time are the same."""
 
     def __init__(self) -> None:
         self.now = NOW
+        self._ticks = itertools.count()
 
     def wall(self) -> float:
         return self.now
 
     def monotonic(self) -> float:
-        return self.now - NOW + 1000.0
+        return self.now - NOW + 1000.0 + next(self._ticks) * 1e-9
 
 
 def private_key(algorithm: str, owner: str = "issuer") -> Any:
@@ -129,12 +132,19 @@ def verifier(
     *issuers: IssuerConfig, clock: Clock | None = None, outcomes: list[tuple[str, str]] | None = None
 ) -> Verifier:
     """One with fixed keys only, at ``NOW``."""
-    table = issuers or (issuer(),)
-    moment = clock or MovableClock()
+    table, moment = issuers or (issuer(),), clock or MovableClock()
+    return verifier_of(table, keys.build(table, moment), moment, outcomes)
+
+
+def verifier_of(
+    table: Sequence[IssuerConfig],
+    sources: Mapping[str, KeySource],
+    clock: Clock,
+    outcomes: list[tuple[str, str]] | None = None,
+) -> Verifier:
+    """One with these sources of keys; tells ``outcomes`` what becomes of each bearer."""
     heard = [] if outcomes is None else outcomes
-    return Verifier(
-        table, keys.build(table, moment), moment, ADMIN_SCOPE, lambda name, code: heard.append((name, code))
-    )
+    return Verifier(table, sources, clock, ADMIN_SCOPE, lambda name, code: heard.append((name, code)))
 
 
 def ask(gate: Verifier, bearer: str) -> Principal:

@@ -1,0 +1,158 @@
+"""Which published keys may verify: those that are public, strong, meant for signatures, and told apart."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given
+from hypothesis import strategies as st
+from jwt.algorithms import RSAAlgorithm
+
+from service.issuers import ASYMMETRIC
+from service.jwk import MOST_KEYS, UnusableSet, read_key, read_set
+from tests.identity.forge import jwk, private_key
+
+GOOD = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
+
+
+def weak_rsa() -> dict[str, Any]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
+    return RSAAlgorithm.to_jwk(key, as_dict=True) | {"kid": "weak", "alg": "RS256"}
+
+
+@pytest.mark.parametrize("algorithm", GOOD)
+def test_a_published_key_is_used(algorithm: str) -> None:
+    """For the algorithm that it names."""
+    key = read_key(jwk(algorithm), ASYMMETRIC)
+
+    assert key is not None
+    assert (key.kid, key.algorithm) == ("issuer", algorithm)
+    assert key.material == private_key(algorithm).public_key()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "members"),
+    [
+        ("EdDSA", {"alg": None}),
+        ("EdDSA", {"alg": "Ed25519"}),
+        ("EdDSA", {"use": None}),
+        ("EdDSA", {"kid": None}),
+        ("RS256", {"key_ops": ["verify"]}),
+        ("RS256", {"x5t": "x", "unknown": [1]}),
+    ],
+)
+def test_a_key_may_say_less_or_more(algorithm: str, members: dict[str, Any]) -> None:
+    """Optional members (RFC 7517 section 4) may be missing, and unknown ones be there."""
+    assert read_key(jwk(algorithm, **members), ASYMMETRIC) is not None
+
+
+UNFIT: dict[str, Any] = {
+    "for encryption": jwk("EdDSA", use="enc"),
+    "a use that is no text": jwk("EdDSA", use=["sig"]),
+    "to sign with": jwk("EdDSA", key_ops=["sign"]),
+    "for no operation": jwk("EdDSA", key_ops=[]),
+    "operations in a text": jwk("EdDSA", key_ops="verify"),
+    "a number as kid": jwk("EdDSA", kid=5),
+    "an algorithm of another kind of key": jwk("EdDSA", alg="ES256"),
+    "an algorithm of another curve": jwk("ES256", alg="ES384"),
+    "an algorithm for encryption": jwk("ES256", alg="ECDH-ES"),
+    "a symmetric algorithm": jwk("EdDSA", alg="HS256"),
+    "the algorithm none": jwk("EdDSA", alg="none"),
+    "an algorithm that is no text": jwk("EdDSA", alg=["EdDSA"]),
+    "a private part": jwk("EdDSA", d="AAAA"),
+    "a symmetric part": jwk("EdDSA", k="AAAA"),
+    "a shared secret": {"kty": "oct", "k": "c2VjcmV0", "kid": "1", "alg": "HS256"},
+    "a shared secret in disguise": {"kty": "oct", "crv": "Ed25519", "x": jwk("EdDSA")["x"], "alg": "EdDSA"},
+    "another kind than its curve": jwk("EdDSA", kty="EC"),
+    "an unknown kind": jwk("EdDSA", kty="AKP"),
+    "an unknown curve": jwk("ES256", crv="secp256k1", alg=None),
+    "a curve for key agreement": jwk("EdDSA", crv="X25519"),
+    "a curve that is no text": jwk("ES256", crv=["P-256"]),
+    "a point beside the curve": jwk("ES256", y=jwk("ES256", "other")["y"]),
+    "a short coordinate": jwk("EdDSA", x="AAAA"),
+    "a coordinate that is a number": jwk("ES256", x=5),
+    "a modulus that is a number": jwk("RS256", n=5),
+    "no modulus": jwk("RS256", n=None),
+    "an exponent of one": jwk("RS256", e="AQ"),
+    "an exponent of zero": jwk("RS256", e="AA"),
+    "a weak RSA key": weak_rsa(),
+    "no object": "key",
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("entry", UNFIT.values(), ids=UNFIT)
+def test_an_unfit_key_is_dropped_and_the_others_stay(entry: object) -> None:
+    """One bad entry takes nobody's key away."""
+    good = jwk("EdDSA", "good")
+
+    assert [key.kid for key in read_set({"keys": [entry, good, entry]}, ASYMMETRIC)] == ["good"]
+
+
+@pytest.mark.parametrize("entry", UNFIT.values(), ids=UNFIT)
+def test_a_set_of_unfit_keys_is_unusable(entry: object) -> None:
+    """It does not replace a set that is."""
+    with pytest.raises(UnusableSet):
+        read_set({"keys": [entry]}, ASYMMETRIC)
+
+
+def test_keys_that_share_a_kid_are_not_told_apart() -> None:
+    """Both go, since either could be meant; a third stays."""
+    entries = [jwk("EdDSA", "a", kid="same"), jwk("EdDSA", "b", kid="same"), jwk("EdDSA", "c")]
+
+    assert [key.kid for key in read_set({"keys": entries}, ASYMMETRIC)] == ["c"]
+
+
+def test_a_kid_may_be_shared_by_keys_of_two_algorithms() -> None:
+    """The algorithm tells them apart."""
+    entries = [jwk("EdDSA", kid="same"), jwk("RS256", kid="same")]
+
+    assert {key.algorithm for key in read_set({"keys": entries}, ASYMMETRIC)} == {"EdDSA", "RS256"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "used"),
+    [(ASYMMETRIC, "RS256"), (("PS256", "RS256"), "PS256"), (("RS512",), "RS512"), (("EdDSA",), None)],
+)
+def test_an_rsa_key_without_alg_has_the_first_allowed(allowed: tuple[str, ...], used: str | None) -> None:
+    """RS256, unless the operator has said otherwise."""
+    key = read_key(jwk("RS256", alg=None), allowed)
+
+    assert (key and key.algorithm) == used
+
+
+def test_a_hundred_keys_are_the_most() -> None:
+    """A set of more is none."""
+    entries = [jwk("EdDSA", kid=str(number)) for number in range(MOST_KEYS + 1)]
+
+    assert len(read_set({"keys": entries[:-1]}, ASYMMETRIC)) == MOST_KEYS
+    with pytest.raises(UnusableSet):
+        read_set({"keys": entries}, ASYMMETRIC)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+_members = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "alg", "use", "key_ops", "kid", "x5c", "oth", "keys"])
+_values = _json | st.sampled_from(
+    ["RSA", "EC", "OKP", "oct", "P-256", "Ed25519", "Ed448", "sig", "verify", "AQAB", "AA"]
+)
+
+
+@given(st.sampled_from(GOOD), st.dictionaries(_members, _values, max_size=4))
+def test_no_entry_breaks_the_reading(algorithm: str, changes: dict[str, Any]) -> None:
+    """A key with any members changed to anything is read or dropped."""
+    read_key(jwk(algorithm) | changes, ASYMMETRIC)
+
+
+@given(_json | st.dictionaries(st.just("keys"), _json))
+def test_no_document_breaks_the_reading(document: object) -> None:
+    """Any JSON is a set or unusable."""
+    with contextlib.suppress(UnusableSet):
+        read_set(json.loads(json.dumps(document)), ASYMMETRIC)
