@@ -1,4 +1,7 @@
-"""The image and its deployment, held without an engine: what the recipes say, and their own commands run as they are."""
+"""The image and its deployment, held without an engine: what the recipes say, and their own commands run as they are.
+
+First the recipe of the image, then the tree that it makes, then the deployment with compose.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 import requests
+import yaml
+from redis.exceptions import NoPermissionError
 
 from service.commands import children
-from service.settings import FIELDS
+from service.commands.valkey import _command as valkey_command
+from service.settings import FIELDS, Settings
 from tests.processes import ROOT, Valkey, environment, free_port, until
 
 _APP = "/app"
@@ -51,16 +59,6 @@ def _command(instruction: str) -> list[str]:
     return [sys.executable, *command[1:]]
 
 
-def _health_command() -> list[str]:
-    (check,) = _all(FINAL, "HEALTHCHECK")
-    return _command(check.partition("CMD ")[2])
-
-
-def _sources() -> list[str]:
-    """What the build takes from the repository."""
-    return [source for rest in _all(BUILD, "COPY") for source in rest.split()[:-1]]
-
-
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the build stage leaves as the image's own, made by that stage's own instructions; read-only."""
@@ -69,19 +67,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for word, rest in BUILD[BUILD.index(("WORKDIR", _APP)) + 1 :]:
         if word == "RUN":
             subprocess.run(["sh", "-ec", rest], cwd=folder, env={**os.environ, "PATH": path}, check=True)
+        elif (source := ROOT / rest.split()[0]).is_dir():
+            shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            assert word == "COPY"
-            _copy(rest.split()[0], folder)
-    for item in [*folder.rglob("*"), folder]:
-        item.chmod(item.stat().st_mode & ~0o222)
+            shutil.copy2(source, folder)
+    subprocess.run(["chmod", "-R", "a-w", folder], check=True)
     return folder
-
-
-def _copy(source: str, folder: Path) -> None:
-    if (ROOT / source).is_dir():
-        shutil.copytree(ROOT / source, folder / source, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    else:
-        shutil.copy2(ROOT / source, folder / source)
 
 
 class Replica:
@@ -97,11 +88,10 @@ class Replica:
             self.process = children.start(_command(command), env=self._environment(redis_url), output=log, cwd=image)
         until(self._healthy, 20, f"the service ({self.log})")
 
-    def _environment(self, redis_url: str) -> Mapping[str, str]:
-        pairs = [pair.partition("=") for rest in _all(FINAL, "ENV") for pair in rest.split()]
-        of_image = {name: value for name, _, value in pairs if name != "PATH"}
+    def _environment(self, redis_url: str) -> dict[str, str]:
+        of_image = dict(pair.split("=", 1) for rest in _all(FINAL, "ENV") for pair in rest.split())
         settings = environment(None, redis_url, PORT=str(self.port), METRICS_PORT=str(free_port()))
-        return {"PATH": os.environ["PATH"], "TMPDIR": str(self.tmp), **of_image, **settings}
+        return {**of_image, **settings, "PATH": os.environ["PATH"], "TMPDIR": str(self.tmp)}
 
     def _healthy(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -122,9 +112,6 @@ def _state(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(item): (item.stat().st_mtime_ns, item.stat().st_size) for item in folder.rglob("*")}
 
 
-# --- what the recipe says -----------------------------------------------------------------------------------------
-
-
 def test_the_recipe_has_no_lint() -> None:
     """The image linter finds nothing to say about the Dockerfile, not even by way of information."""
     done = subprocess.run([_PYTHONS / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
@@ -138,17 +125,13 @@ def test_both_stages_stand_on_one_base_that_may_be_chosen() -> None:
     assert [rest.split()[0] for stage in (BUILD, FINAL) for rest in _all(stage, "FROM")] == ["${BASE}", "${BASE}"]
 
 
-def test_whatever_is_copied_exists() -> None:
-    """Every file and folder that the build takes from the repository is there."""
-    assert _sources()
-    assert [source for source in _sources() if not (ROOT / source).exists()] == []
-
-
 def test_the_builder_sees_only_what_is_copied() -> None:
-    """The ignore file shuts everything out and lets in exactly what the build takes: no secret lies in a context."""
+    """The ignore file lets in exactly what the build takes, which exists: no secret lies in a context."""
     lines = [line for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if not line.startswith("#")]
+    allowed = [line.removeprefix("!") for line in lines if line.startswith("!")]
     assert lines[0] == "*"
-    assert sorted(line[1:] for line in lines if line.startswith("!")) == sorted(_sources())
+    assert sorted(allowed) == sorted(source for rest in _all(BUILD, "COPY") for source in rest.split()[:-1])
+    assert all((ROOT / source).exists() for source in allowed)
 
 
 def test_packages_are_installed_by_hash_and_as_wheels() -> None:
@@ -159,23 +142,17 @@ def test_packages_are_installed_by_hash_and_as_wheels() -> None:
         assert option in installs[0]
 
 
-def test_the_image_takes_nothing_from_the_repository_but_by_the_build() -> None:
-    """The final stage copies from the build stage alone."""
-    copies = _all(FINAL, "COPY")
-    assert copies
-    assert all(rest.startswith("--from=build ") for rest in copies)
-
-
 def test_it_runs_as_a_numbered_user_that_is_not_root() -> None:
     """An orchestrator that refuses root can see by the number that this is not root."""
     assert _all(FINAL, "USER") == ["10001:10001"]
 
 
-def test_nothing_runs_after_the_user_is_chosen() -> None:
-    """No file of the image can belong to the user that the service runs as."""
+def test_that_user_owns_nothing() -> None:
+    """The final stage copies, as root, from the build stage alone; nothing is made once the user is chosen."""
     words = [word for word, _ in FINAL]
-    assert not {"RUN", "COPY", "ADD"} & set(words[words.index("USER") :])
-    assert not any("--chown" in rest for rest in _all(FINAL, "COPY"))
+    assert not {"RUN", "COPY"} & set(words[words.index("USER") :])
+    assert not _all(FINAL, "ADD")
+    assert all(re.fullmatch(r"--from=build (\S+) \1", rest) for rest in _all(FINAL, "COPY"))
 
 
 def test_the_supervisor_gets_the_signals() -> None:
@@ -189,9 +166,6 @@ def test_only_the_public_port_is_exposed() -> None:
     """The image names the default of PORT and not that of METRICS_PORT."""
     (default,) = [field.default for field in FIELDS if field.variable == "PORT"]
     assert _all(FINAL, "EXPOSE") == [default]
-
-
-# --- what the recipe makes ----------------------------------------------------------------------------------------
 
 
 def test_the_image_holds_no_stand_in_for_telnyx(image: Path) -> None:
@@ -219,18 +193,16 @@ def test_the_image_reaches_redis(replica: Replica) -> None:
     until(lambda: requests.get(f"{replica.url}/readyz", timeout=5).json()["redis"] == "up", what="the store")
 
 
-def _health(env: Mapping[str, Any]) -> int:
-    return subprocess.run(_health_command(), env=dict(env), capture_output=True, check=False).returncode
+def _health(env: dict[str, str]) -> int:
+    (check,) = _all(FINAL, "HEALTHCHECK")
+    command = _command(check.partition("CMD ")[2])
+    return subprocess.run(command, env=env, capture_output=True, check=False).returncode
 
 
-def test_the_health_command_finds_a_service_in_health(replica: Replica) -> None:
-    """The image's health command succeeds while the service answers on PORT."""
-    assert _health({"PORT": str(replica.port)}) == 0
-
-
-def test_the_health_command_asks_no_proxy(replica: Replica) -> None:
-    """A proxy that the environment names for outgoing calls does not come between the check and the service."""
-    assert _health({"PORT": str(replica.port), "http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://x.test"}) == 0
+@pytest.mark.parametrize("besides", [{}, {"http_proxy": "http://127.0.0.1:9"}], ids=["alone", "with a proxy"])
+def test_the_health_command_finds_a_service_in_health(replica: Replica, besides: dict[str, str]) -> None:
+    """The image's health command succeeds while the service answers on PORT, whatever proxy is for outgoing calls."""
+    assert _health({"PORT": str(replica.port), **besides}) == 0
 
 
 def test_the_health_command_notices_silence() -> None:
@@ -241,8 +213,7 @@ def test_the_health_command_notices_silence() -> None:
 def test_a_life_writes_nothing_into_the_image(image: Path, valkey: Valkey, tmp_path: Path) -> None:
     """From start to stop not one file of the image's folder is made or changed, so that it may be read-only."""
     before = _state(image)
-    started = Replica(image, tmp_path / "tmp", valkey.url)
-    started.stop()
+    Replica(image, tmp_path / "tmp", valkey.url).stop()
     assert _state(image) == before
 
 
@@ -251,3 +222,128 @@ def test_sigterm_ends_it_well_and_clean(image: Path, valkey: Valkey, tmp_path: P
     started = Replica(image, tmp_path / "tmp", valkey.url)
     assert started.stop() == 0, started.log.read_text()
     assert list(started.tmp.iterdir()) == []
+
+
+# --- the deployment -----------------------------------------------------------------------------------------------
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_bytes())
+SERVICE, VALKEY = COMPOSE["services"]["service"], COMPOSE["services"]["valkey"]
+_GIVEN = {"AUTH_ISSUER": "https://login.test", "AUTH_AUDIENCE": "video", "PUBLIC_URL": "https://tokens.test"}
+
+
+def _filled(text: str) -> str:
+    """Compose's ``${NAME:-default}`` and ``${NAME:?message}``, with what an operator exports."""
+    return re.sub(r"\$\{(\w+):[-?]([^}]*)\}", lambda found: _GIVEN.get(found[1], found[2]), text)
+
+
+def _make_secrets(folder: Path, key: str = "KEY-of-no-account") -> Path:
+    (folder / "key").write_text(f"{key}\n", "utf-8")
+    subprocess.run([ROOT / "deploy" / "make-secrets", folder / "key", folder / "secrets"], check=True)
+    return folder / "secrets"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The secrets, as the operator makes them."""
+    return _make_secrets(tmp_path_factory.mktemp("operator"))
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_a_container_can_do_little(name: str) -> None:
+    """A read-only root, no capabilities, no way to more of them, and bounds on memory, processors and processes."""
+    spec = COMPOSE["services"][name]
+    assert spec["read_only"] is True
+    assert spec["cap_drop"] == ["ALL"]
+    assert spec["security_opt"] == ["no-new-privileges:true"]
+    assert set(spec["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_an_image_is_named_by_its_version(name: str) -> None:
+    """No container changes its release because it was started again."""
+    assert re.search(r":\d+\.\d+\.\d+$", COMPOSE["services"][name]["image"])
+
+
+def test_only_the_public_port_is_published_and_on_this_machine() -> None:
+    """One port reaches the host, on its loopback unless told otherwise; metrics and the store stay inside."""
+    assert [_filled(port) for port in SERVICE["ports"]] == ["127.0.0.1:8080:8080"]
+    assert "ports" not in VALKEY
+
+
+def test_the_store_is_reached_by_the_service_alone() -> None:
+    """Valkey is in one network only, which leads nowhere and which only the service shares."""
+    (network,) = VALKEY["networks"]
+    assert COMPOSE["networks"][network] == {"internal": True}
+    assert network in SERVICE["networks"]
+    assert set(COMPOSE["services"]) == {"service", "valkey"}
+
+
+def test_a_stop_is_waited_for() -> None:
+    """The engine kills later than the supervisor would: after draining and its patience with gunicorn."""
+    grace = float(SERVICE["stop_grace_period"].removesuffix("s"))
+    assert grace > float(SERVICE["environment"]["DRAIN_SECONDS"]) + children.STOP_SECS
+
+
+def test_no_secret_is_in_an_environment() -> None:
+    """Whatever is secret comes from a file that git does not take, and never from a variable's value."""
+    assert not {field.variable for field in FIELDS if field.secret} & set(SERVICE["environment"])
+    ignored = (ROOT / "deploy" / ".gitignore").read_text("utf-8").split()
+    assert {secret["file"].split("/")[1] + "/" for secret in COMPOSE["secrets"].values()} <= set(ignored)
+
+
+def test_the_settings_of_the_deployment_are_complete(made: Path) -> None:
+    """What compose gives to the service, with secrets just made, is an environment without a fault."""
+    env = {name: _filled(text).replace("/run/secrets", str(made)) for name, text in SERVICE["environment"].items()}
+    settings = Settings.from_env(env)
+    assert settings.telnyx_api_keys[0].reveal() == "KEY-of-no-account"
+    assert settings.redis_url.reveal().endswith("@valkey:6379/0")
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_every_secret_of_a_container_is_made(made: Path, name: str) -> None:
+    """A container gets only secrets that the script makes, readable by its user, in a folder closed to others."""
+    for secret in COMPOSE["services"][name]["secrets"]:
+        assert (made / secret).stat().st_mode & 0o777 == 0o644
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    """Running the script again changes no secret, so that nothing in use is lost."""
+    before = {item.name: item.read_text() for item in _make_secrets(tmp_path).iterdir()}
+    assert {item.name: item.read_text() for item in _make_secrets(tmp_path, "KEY-another").iterdir()} == before
+
+
+@pytest.fixture(scope="module")
+def store(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Valkey with the deployment's own options and users; answers its port."""
+    places = {"/data": str(tmp_path_factory.mktemp("data")), "valkey-server": valkey_command()[0]}
+    command = [places.get(text, text.replace("/run/secrets", str(made))) for text in VALKEY["command"]]
+    port = free_port()
+    process = children.start([*command, "--bind", "127.0.0.1", "--port", str(port)], output=subprocess.DEVNULL)
+    until(lambda: _client(port, "health", "none").ping(), what="the store")
+    yield port
+    children.stop(process)
+
+
+def _client(port: int, user: str | None = None, password: str | None = None) -> redis.Redis:
+    return redis.Redis(port=port, username=user, password=password, protocol=2)
+
+
+def test_the_service_may_use_the_store_and_nothing_of_it_is_evicted(store: int, made: Path) -> None:
+    """With the password that was made the store is open, keeps what it has, and writes it down."""
+    with _client(store, None, urlsplit((made / "redis_url").read_text("utf-8")).password) as client:
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert client.config_get("appendonly") == {"appendonly": "yes"}
+
+
+def test_nobody_else_may_use_the_store(store: int) -> None:
+    """Without a password the store refuses everything."""
+    with _client(store) as client, pytest.raises(redis.AuthenticationError):
+        client.get("key")
+
+
+def test_the_health_check_of_the_store_can_do_nothing_else(store: int) -> None:
+    """The user without a password, whose name the health check says, may ask for a PONG and no more."""
+    assert "--user health --pass none" in VALKEY["healthcheck"]["test"][1]
+    with _client(store, "health", "none") as client, pytest.raises(NoPermissionError):
+        client.get("key")
