@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # The environment is made anew when a requirements file changes.
 READY := $(VENV)/ready-$(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
 
-.PHONY: run test check fuzz bench lock clean
+.PHONY: run test check fuzz soak lock clean
 
 run: $(READY)
 	@exec $(PY) -m service dev $(ARGS)
@@ -21,10 +21,10 @@ check: $(READY)
 	$(PY) -m openapi_spec_validator openapi.yaml
 
 fuzz: $(READY)
-	@VTS_LONG=1 $(PY) -m pytest tests/test_openapi.py $(ARGS)
+	@FUZZ_CASES=2000 $(PY) -m pytest tests/test_openapi.py $(ARGS)
 
-bench: $(READY)
-	@$(PY) -m tests.bench $(ARGS)
+soak: $(READY)
+	@SOAK=1 $(PY) -m pytest tests/acceptance/test_renewing.py -k never_dropped $(ARGS)
 
 lock: $(READY)
 	@tests/lock.sh $(VENV)

@@ -17,7 +17,7 @@ from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, fresh, make
 # The least that Telnyx grants: with it the advisory window begins after about 5 s.
 SHORT = {"token_ttl_secs": 10}
 # ``make soak`` stays in the meeting for two whole lives of a refresh token.
-STAY_SECS = 190.0 if os.environ.get("VTS_LONG") else 58.0
+STAY_SECS = 190.0 if os.environ.get("SOAK") else 58.0
 REFRESH_SECS = 90.0
 
 
