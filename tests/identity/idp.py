@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+from service.errors import ServiceError
 from service.identity import Principal, Verifier
 from service.issuers import IssuerConfig
 from service.keys import FetchedKeys
@@ -151,6 +152,15 @@ class Trust:
         for thread in threading.enumerate():
             if thread.name == f"keys-{self.config.name}":
                 thread.join(10)
+
+
+def outcome(ask: Callable[[], object]) -> str:
+    """What a caller is told: ``good``, or the code of the refusal."""
+    try:
+        ask()
+    except ServiceError as refusal:
+        return refusal.code
+    return "good"
 
 
 @contextlib.contextmanager

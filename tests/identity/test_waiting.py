@@ -11,16 +11,10 @@ import pytest
 from service import jwks_fetch, keys
 from service.errors import KeysUnavailable
 from tests.identity.forge import ask
-from tests.identity.idp import IdentityProvider, Trust, hang, provider
+from tests.identity.idp import IdentityProvider, Trust, hang
 from tests.processes import until
 
 CALLERS = 16
-
-
-@pytest.fixture
-def idp() -> Iterator[IdentityProvider]:
-    with provider() as running:
-        yield running
 
 
 @pytest.fixture
