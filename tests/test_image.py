@@ -346,4 +346,4 @@ def test_the_health_check_of_the_store_can_do_nothing_else(store: int) -> None:
     """The user without a password, whose name the health check says, may ask for a PONG and no more."""
     assert "--user health --pass none" in VALKEY["healthcheck"]["test"][1]
     with _client(store, "health", "none") as client, pytest.raises(NoPermissionError):
-        client.get("key")
+        client.config_get("maxmemory")
