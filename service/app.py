@@ -48,7 +48,6 @@ from service.tokens import Broker
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
 # Of a worker's threads so many of four may wait for upstream; the rest is kept for hits (DESIGN 7).
 _WAITING_OF_FOUR: Final = 3
-_TICKET_ISSUER: Final = "video-token-service"
 _WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
 
 
@@ -66,7 +65,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     Housekeeping(directory, gateways.directory_store).start()
     for source in gateways.key_sources.values():
         source.start()
-    signer = TicketSigner(settings.service_secrets, settings.public_url or _TICKET_ISSUER)
+    signer = TicketSigner(settings.service_secrets)
     openapi = OPENAPI.read_bytes()
     return face(
         Services(

@@ -7,6 +7,7 @@ Verification has three outcomes: good, certainly bad (``InvalidToken``, 401), an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -136,8 +137,9 @@ class Verifier:
 
     def _subject(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
         subject = _text(claims, config.user_claim)
-        encoded = subject.encode("utf-8", "surrogatepass")
-        if not subject.isprintable() or not 1 <= len(encoded) <= LONGEST_ID:
+        # As long as JSON writes it, because a context ticket has to hold it (DESIGN 4.4).
+        written = json.dumps(subject, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+        if not subject.isprintable() or not 1 <= len(written) <= LONGEST_ID:
             raise InvalidToken
         if config.user_claim == "email" and claims.get("email_verified") is not True:
             raise InvalidToken

@@ -31,6 +31,7 @@ _KEY_ID_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
 
 TICKET_TYPE: Final = "room-ticket+jwt"
+TICKET_ISSUER: Final = "video-token-service"
 TICKET_AUDIENCE: Final = "room-context"
 
 
@@ -84,8 +85,7 @@ class TicketSigner:
     and no verifier of bearers accepts them (DESIGN 4.4).
     """
 
-    def __init__(self, secrets: Sequence[SecretBytes], issuer: str) -> None:
-        self._issuer = issuer
+    def __init__(self, secrets: Sequence[SecretBytes]) -> None:
         self._keys = [Ed25519PrivateKey.from_private_bytes(_derive(secret, "ticket")) for secret in secrets]
         self._jwks = [_public_jwk(key) for key in self._keys]
 
@@ -93,14 +93,16 @@ class TicketSigner:
         """A compact JWT over ``claims``; ``now`` in epoch seconds, ``lifetime`` in seconds."""
         payload = {
             **claims,
-            "iss": self._issuer,
+            "iss": TICKET_ISSUER,
             "aud": TICKET_AUDIENCE,
             "iat": int(now),
             "exp": int(now + lifetime),
             "jti": ticket_id,
         }
+        # Not ``jwt.encode``, which writes six bytes for a letter that is not ASCII: space is short here (DESIGN 4.4).
+        content = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {"typ": TICKET_TYPE, "kid": self._jwks[0]["kid"]}
-        return jwt.encode(payload, self._keys[0], algorithm="EdDSA", headers=headers)
+        return jwt.PyJWS().encode(content, self._keys[0], algorithm="EdDSA", headers=headers)
 
     def jwks(self) -> dict[str, Any]:
         """The JWK set (RFC 7517) that verifies tickets of every current secret."""

@@ -172,7 +172,7 @@ def test_configured_types_are_compared_as_media_types(types: str | list[str]) ->
 
 def test_a_ticket_is_no_bearer() -> None:
     """Even where an issuer has the service's own keys, name and audience: the type of a ticket is its own."""
-    signer = TicketSigner([SecretBytes(bytes(range(32)))], ISSUER)
+    signer = TicketSigner([SecretBytes(bytes(range(32)))])
     key = PyJWK(signer.jwks()["keys"][0]).key
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     ticket = signer.sign(claims(), now=NOW, lifetime=60.0, ticket_id="1")

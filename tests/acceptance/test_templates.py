@@ -1,0 +1,196 @@
+"""Rooms made by a template on first join, found or made at Telnyx by name, and deleted when nobody uses them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+
+from service import app
+from service.errors import ServiceError
+from service.settings import Settings
+from service.store.keyspace import RoomKeys
+from tests.processes import API_KEY, Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room
+
+EVERYBODY = [{"authenticated": True, "role": "participant"}]
+
+
+@pytest.fixture
+def template(service: ServiceProcess) -> str:
+    """The prefix of a template that everybody may make rooms from."""
+    prefix = fresh("consult")
+    put(service, f"{prefix}-*", access=EVERYBODY, max_rooms=3)
+    return prefix
+
+
+def put(service: ServiceProcess, alias: str, **spec: Any) -> requests.Response:
+    answer = admin(service.url).ask("PUT", f"/v1/admin/rooms/{alias}", json=spec)
+    assert answer.ok, answer.text
+    return answer
+
+
+def rooms_named(sandbox: Sandbox, name: str) -> list[dict[str, Any]]:
+    """What Telnyx has under a unique name."""
+    headers, params = {"Authorization": f"Bearer {API_KEY}"}, {"filter[unique_name]": name}
+    return requests.get(f"{sandbox.api_url}/rooms", headers=headers, params=params, timeout=5).json()["data"]
+
+
+def test_the_first_join_makes_the_room(service: ServiceProcess, sandbox: Sandbox, template: str) -> None:
+    """It exists at Telnyx under our prefix, and the second caller joins the same."""
+    alias = f"{template}-17"
+    first, second = (Caller(service.url, user).token(alias).json() for user in ("alice", "bob"))
+
+    assert first["room"]["id"] == second["room"]["id"]
+    assert [room["id"] for room in rooms_named(sandbox, f"vts-{alias}")] == [first["room"]["id"]]
+    shown = admin(service.url).ask("GET", f"/v1/admin/rooms/{alias}").json()
+    assert shown["template"] == f"{template}-*"
+
+
+def test_simultaneous_first_joins_make_one_room(service: ServiceProcess, sandbox: Sandbox, template: str) -> None:
+    """Of many creators one wins and the others adopt."""
+    alias = f"{template}-1"
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda number: Caller(service.url, f"u{number}").token(alias), range(12)))
+
+    assert Counter(answer.status_code for answer in answers) == {200: 12}, [answer.text for answer in answers]
+    assert len({answer.json()["room"]["id"] for answer in answers}) == 1
+    assert len(rooms_named(sandbox, f"vts-{alias}")) == 1
+
+
+def test_a_template_makes_only_so_many_rooms(service: ServiceProcess, template: str) -> None:
+    """The one after the last is 429 with a time to come back; a deleted room makes place."""
+    answers = [Caller(service.url, f"u{number}").token(f"{template}-{number}") for number in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[3].json()["code"] == "template_exhausted"
+    admin(service.url).ask("DELETE", f"/v1/admin/rooms/{template}-0")
+
+    assert Caller(service.url, "u3").token(f"{template}-3").ok
+
+
+def test_one_user_makes_five_rooms_an_hour(service: ServiceProcess) -> None:
+    """The sixth is refused to that user alone, and repeats of a room already made cost nothing."""
+    prefix, user = fresh("many"), fresh("user")
+    put(service, f"{prefix}-*", access=EVERYBODY, max_rooms=20)
+    caller = Caller(service.url, user)
+    statuses = [caller.token(f"{prefix}-{number}").status_code for number in (0, 0, 1, 2, 3, 4, 5)]
+
+    assert statuses == [200, 200, 200, 200, 200, 200, 429]
+    assert caller.token(f"{prefix}-4").ok
+    assert Caller(service.url, fresh("other")).token(f"{prefix}-5").ok
+
+
+def test_who_is_refused_makes_nothing(service: ServiceProcess, sandbox: Sandbox) -> None:
+    """A template's rules are asked before anything is created."""
+    prefix = fresh("closed")
+    put(service, f"{prefix}-*", access=[{"claim": "groups", "contains": "staff", "role": "moderator"}])
+    answer = Caller(service.url, "alice").token(f"{prefix}-1")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "room_not_found")
+    assert rooms_named(sandbox, f"vts-{prefix}-1") == []
+
+
+def test_the_lobby_sees_a_room_that_is_not_made_yet(service: ServiceProcess, template: str) -> None:
+    """The pre-check answers by the template and creates nothing."""
+    seen = Caller(service.url, "alice").ask("GET", f"/v1/rooms/{template}-9").json()
+
+    assert (seen["open"], seen["role"]) == (True, "participant")
+    assert admin(service.url).ask("GET", f"/v1/admin/rooms/{template}-9").status_code == 404
+
+
+def test_a_room_that_exists_upstream_is_adopted(service: ServiceProcess, sandbox: Sandbox) -> None:
+    """A repeat after a lost directory ends in the same room, with today's settings."""
+    alias = fresh()
+    room_id = make_room(service.url, alias, max_participants=4)
+    admin(service.url).ask("DELETE", f"/v1/admin/rooms/{alias}?upstream=keep")
+    again = make_room(service.url, alias, max_participants=7)
+
+    assert again == room_id
+    (room,) = rooms_named(sandbox, f"vts-{alias}")
+    assert room["max_participants"] == 7
+
+
+def test_deleting_a_room_deletes_it_upstream(service: ServiceProcess, sandbox: Sandbox) -> None:
+    """Unless told to keep it; that it was gone there already is success."""
+    alias = fresh()
+    room_id = make_room(service.url, alias)
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    assert requests.delete(f"{sandbox.api_url}/rooms/{room_id}", headers=headers, timeout=5).status_code == 204
+
+    assert admin(service.url).ask("DELETE", f"/v1/admin/rooms/{alias}").status_code == 204
+    assert rooms_named(sandbox, f"vts-{alias}") == []
+
+
+def test_an_idle_room_is_swept(service: ServiceProcess, sandbox: Sandbox, valkey: Valkey) -> None:
+    """Unused for longer than its template says it goes, here and upstream; a used one stays."""
+    prefix = fresh("idle")
+    put(service, f"{prefix}-*", access=EVERYBODY, idle_delete_after=3600)
+    for name in ("old", "new"):
+        assert Caller(service.url, "alice").token(f"{prefix}-{name}").ok
+    valkey.client.set(RoomKeys(f"{prefix}-old").used, int(time.time()) - 3700)
+    swept = app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).sweep()
+
+    assert swept == [f"{prefix}-old"]
+    assert rooms_named(sandbox, f"vts-{prefix}-old") == []
+    assert rooms_named(sandbox, f"vts-{prefix}-new") != []
+
+
+@pytest.fixture
+def _clear(sandbox: Sandbox) -> Iterator[None]:
+    yield
+    sandbox.clear_faults()
+
+
+@pytest.mark.usefixtures("_clear")
+def test_a_creation_that_fails_leaves_nothing_half_made(service: ServiceProcess, sandbox: Sandbox) -> None:
+    """Telnyx down: 503 and no record; the same call later succeeds."""
+    alias = fresh()
+    sandbox.fault("create_room", "status", status=503)
+    answer = admin(service.url).ask("PUT", f"/v1/admin/rooms/{alias}", json={})
+    assert (answer.status_code, answer.json()["code"]) == (503, "upstream_unavailable"), answer.text
+    assert admin(service.url).ask("GET", f"/v1/admin/rooms/{alias}").status_code == 404
+    sandbox.clear_faults()
+
+    assert make_room(service.url, alias)
+
+
+@pytest.mark.usefixtures("_clear")
+def test_a_creation_whose_answer_was_lost_is_finished_by_a_repeat(service: ServiceProcess, sandbox: Sandbox) -> None:
+    """Telnyx made the room and the connection broke: not repeated by us, and adopted by the caller's own repeat."""
+    alias = fresh()
+    sandbox.fault("create_room", "reset", after="effect")
+    answer = admin(service.url).ask("PUT", f"/v1/admin/rooms/{alias}", json={})
+    sandbox.clear_faults()
+    (made,) = rooms_named(sandbox, f"vts-{alias}")
+
+    assert answer.status_code == 504, answer.text
+    assert make_room(service.url, alias) == made["id"]
+
+
+@pytest.mark.parametrize("user", ["ü" * 127, '"' * 127, "a" * 255], ids=["letters", "quotes", "ascii"])
+def test_the_context_stays_under_a_kilobyte(service: ServiceProcess, user: str) -> None:
+    """With the longest id, name, alias and device there can be; the ticket always names the user."""
+    alias = "a" * 63
+    make_room(service.url, alias, access=EVERYBODY)
+    caller = Caller(service.url, user, name="\N{GRINNING FACE}" * 200)
+    context = caller.token(alias, device_id="d" * 64).json()["context"]
+
+    assert len(context.encode()) < 1024
+    assert json.loads(context).keys() == {"id", "username", "role", "ticket"}
+
+
+def test_a_service_error_names_itself() -> None:
+    """Every code of the house is snake case and unique to one meaning."""
+    codes: dict[str, set[str]] = {}
+    todo = [ServiceError]
+    while todo:
+        kind = todo.pop()
+        todo += kind.__subclasses__()
+        codes.setdefault(kind.code, set()).add(f"{kind.status}")
+
+    assert all(len(statuses) == 1 for code, statuses in codes.items() if code not in {"unavailable", "internal_error"})

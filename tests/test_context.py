@@ -1,0 +1,39 @@
+"""The text for the SDK's ``context``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from service.context import MOST_BYTES, context_text
+from service.sealing import TicketSigner
+from service.secret import SecretBytes
+
+
+def ticket(user: str) -> str:
+    """The longest ticket that a user of this id can get."""
+    claims = {"sub": user, "room": "a" * 63, "role": "participant", "device": "0" * 16}
+    signer = TicketSigner([SecretBytes(bytes(range(32)))])
+    return signer.sign(claims, now=4e9, lifetime=3600, ticket_id="x" * 16)
+
+
+@pytest.mark.parametrize(
+    ("user", "name", "shown"),
+    [
+        ("alice", "Alice", ("alice", "Alice")),
+        ("alice", None, ("alice", "alice")),
+        ("alice", "A" * 500, ("alice", "A" * 64)),
+        ("u" * 200, "\N{GRINNING FACE}" * 64, ("", "")),
+        ("n" * 32 + ":" + '"' * 127, '"' * 64, ("", "")),
+        ("n" * 32 + ":" + "a" * 255, "Alice", ("", "")),
+    ],
+)
+def test_it_stays_under_a_kilobyte(user: str, name: str | None, shown: tuple[str, str]) -> None:
+    """The name gives way first, then the repeated id; the ticket is always whole."""
+    text = context_text(user, name, "participant", ticket(user))
+    members = json.loads(text)
+
+    assert len(text.encode()) < MOST_BYTES
+    assert (members["id"], members["username"]) == shown
+    assert members["ticket"] == ticket(user)
