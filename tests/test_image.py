@@ -95,7 +95,7 @@ class Replica:
 
     def _healthy(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
-        return requests.get(f"{self.url}/healthz", timeout=2).status_code == 200
+        return requests.get(f"{self.url}/healthz", timeout=15).status_code == 200
 
     def stop(self) -> int:
         return children.stop(self.process)
