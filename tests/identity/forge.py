@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import settings
 
 from service import keys
 from service.clock import Clock
@@ -27,6 +28,7 @@ NOW = 1_795_358_000.0
 ISSUER = "https://login.example.com/"
 AUDIENCE = "video"
 ADMIN_SCOPE = "rooms:admin"
+UNHURRIED = settings(deadline=None)  # a busy machine is no fault of an example
 SECRET = secrets.token_urlsafe(48)
 _HASHES = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
 _CURVES: Mapping[str, ec.EllipticCurve] = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}

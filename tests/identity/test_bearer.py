@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.bearer import MOST_BYTES, bearer_text, parse
 from service.errors import InvalidToken, MalformedRequest, MissingCredentials
-from tests.identity.forge import b64, claims, token
+from tests.identity.forge import UNHURRIED, b64, claims, token
 
 GOOD = token()
 HEADER, PAYLOAD, SIGNATURE = GOOD.split(".")
@@ -219,6 +219,7 @@ def test_a_megabyte_is_refused() -> None:
         parse(token(claims(sub="x" * 1_000_000)))
 
 
+@UNHURRIED
 @given(st.text())
 def test_arbitrary_text_is_invalid_and_nothing_worse(text: str) -> None:
     """No text makes the gate raise anything else."""
@@ -226,6 +227,7 @@ def test_arbitrary_text_is_invalid_and_nothing_worse(text: str) -> None:
         parse(text)
 
 
+@UNHURRIED
 @given(st.lists(st.text(), max_size=3))
 def test_arbitrary_headers_have_three_outcomes(headers: list[str]) -> None:
     """Missing, malformed, invalid or a word: nothing else comes out."""
@@ -244,6 +246,7 @@ _json = st.recursive(
 )
 
 
+@UNHURRIED
 @given(st.dictionaries(st.text(max_size=10), _json, max_size=5))
 def test_any_json_object_is_read_as_written(payload: dict[str, Any]) -> None:
     """Strictness costs no claim: what is JSON and small comes back the same."""
@@ -252,6 +255,7 @@ def test_any_json_object_is_read_as_written(payload: dict[str, Any]) -> None:
     assert read == payload
 
 
+@UNHURRIED
 @given(st.binary(max_size=200), st.binary(max_size=200), st.binary(max_size=80))
 def test_arbitrary_bytes_in_segments_never_break_the_gate(header: bytes, payload: bytes, signature: bytes) -> None:
     """Well-formed base64 around anything: a parsed object or ``InvalidToken``."""
@@ -262,6 +266,7 @@ def test_arbitrary_bytes_in_segments_never_break_the_gate(header: bytes, payload
     assert isinstance(read.unverified_claims, dict)
 
 
+@UNHURRIED
 @given(st.floats())
 def test_no_number_is_read_as_not_finite(number: float) -> None:
     """Every float that comes out is finite, however it was written."""

@@ -14,7 +14,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from service.issuers import ASYMMETRIC
 from service.jwk import MOST_KEYS, UnusableSet, read_key, read_set
-from tests.identity.forge import jwk, private_key
+from tests.identity.forge import UNHURRIED, jwk, private_key
 
 GOOD = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
 
@@ -145,12 +145,14 @@ _values = _json | st.sampled_from(
 )
 
 
+@UNHURRIED
 @given(st.sampled_from(GOOD), st.dictionaries(_members, _values, max_size=4))
 def test_no_entry_breaks_the_reading(algorithm: str, changes: dict[str, Any]) -> None:
     """A key with any members changed to anything is read or dropped."""
     read_key(jwk(algorithm) | changes, ASYMMETRIC)
 
 
+@UNHURRIED
 @given(_json | st.dictionaries(st.just("keys"), _json))
 def test_no_document_breaks_the_reading(document: object) -> None:
     """Any JSON is a set or unusable."""

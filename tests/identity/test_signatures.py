@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from service.errors import InvalidToken, MalformedRequest, MissingCredentials
 from service.identity import Verifier
 from service.issuers import ASYMMETRIC
-from tests.identity.forge import ISSUER, ask, b64, claims, issuer, jwk, pem, private_key, token, verifier
+from tests.identity.forge import ISSUER, UNHURRIED, ask, b64, claims, issuer, jwk, pem, private_key, token, verifier
 
 ALGORITHMS = ("HS256", *ASYMMETRIC)
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -297,6 +297,7 @@ def sample(algorithm: str) -> tuple[Verifier, str]:
 _algorithms = st.sampled_from(["HS256", "ES256", "EdDSA", "RS256"])
 
 
+@UNHURRIED
 @given(_algorithms, st.data())
 def test_a_changed_character_never_changes_the_caller(algorithm: str, data: st.DataObject) -> None:
     """One character replaced, removed or added: refused, or the very same caller."""
@@ -311,6 +312,7 @@ def test_a_changed_character_never_changes_the_caller(algorithm: str, data: st.D
     assert caller == ask(judge, text)
 
 
+@UNHURRIED
 @given(_algorithms, st.dictionaries(st.sampled_from(["sub", "scope", "rooms", "iss", "exp"]), st.text()))
 def test_claims_cannot_be_replaced_under_a_signature(algorithm: str, changes: dict[str, str]) -> None:
     """Whatever is written into the payload, the old signature does not carry it."""

@@ -15,7 +15,7 @@ from service.errors import InvalidToken, MalformedRequest, MissingCredentials, S
 from service.identity import check_revoked
 from service.sealing import TicketSigner
 from service.secret import SecretBytes
-from tests.identity.forge import AUDIENCE, ISSUER, NOW, ask, claims, issuer, token, verifier
+from tests.identity.forge import AUDIENCE, ISSUER, NOW, UNHURRIED, ask, claims, issuer, token, verifier
 
 GATE = verifier()
 NOW_SECS = int(NOW)
@@ -227,6 +227,7 @@ _names = (
 TRUSTING = verifier(issuer(trust="admin,rooms,claims"), issuer(name="mail", issuer="m", user_claim="email"))
 
 
+@UNHURRIED
 @given(st.dictionaries(st.sampled_from(_names), _json, max_size=4), st.sampled_from([ISSUER, "m"]))
 def test_any_signed_claims_are_good_or_certainly_bad(changes: dict[str, Any], iss: str) -> None:
     """An issuer that writes nonsense is refused; it makes no other error."""
@@ -237,6 +238,7 @@ def test_any_signed_claims_are_good_or_certainly_bad(changes: dict[str, Any], is
         assert all(isinstance(group, str) for group in caller.groups)
 
 
+@UNHURRIED
 @given(st.lists(st.text() | st.text().map(lambda text: f"Bearer {text}"), max_size=3))
 def test_arbitrary_headers_never_make_a_principal(headers: list[str]) -> None:
     """Missing, malformed or invalid; never somebody, never our own trouble."""

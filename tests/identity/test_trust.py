@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidToken
 from service.identity import Principal, Verifier
-from tests.identity.forge import ISSUER, ask, claims, issuer, token, verifier
+from tests.identity.forge import ISSUER, UNHURRIED, ask, claims, issuer, token, verifier
 
 GENEROUS = {"scope": "openid rooms:admin", "groups": ["eng"], "rooms": {"standup": "moderator"}, "department": "x"}
 PARTNER = "https://partner.example.com"
@@ -131,6 +131,7 @@ _subjects = st.from_regex(r"(default|partner|other)?:?[a-z:]{1,6}", fullmatch=Tr
 _TWO = two()
 
 
+@UNHURRIED
 @given(_subjects, _subjects)
 def test_no_two_people_share_an_id(ours: str, theirs: str) -> None:
     """Whatever the two issuers call their users."""
@@ -213,6 +214,7 @@ def test_names_are_cleaned(said: object, shown: str | None) -> None:
     assert caller({"name": said}).name == shown
 
 
+@UNHURRIED
 @given(st.text(max_size=300))
 def test_a_name_can_always_be_shown(said: str) -> None:
     """Printable, encodable, short and not blank, or ``None``."""
