@@ -55,8 +55,7 @@ class RateLimit:
         """Whether this request is refused, and the headers of its answer."""
         with self._lock:
             now = self._clock.now()
-            counted = self._limit is not None and fnmatch.fnmatch(operation or "", self._operation)
-            if not counted or self._limit is None:
+            if self._limit is None or operation is None or not fnmatch.fnmatch(operation, self._operation):
                 return False, self._headers(_UNLIMITED, _UNLIMITED - 1, _WINDOW_SECS, now, refused=False)
             if now >= self._opened + self._window:
                 self._opened, self._used = now, 0

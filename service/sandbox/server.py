@@ -131,6 +131,10 @@ class _Handler(WSGIRequestHandler):
         """Without the library's own Date: ours follows the sandbox's clock."""
         self.send_response_only(code, message)
 
+    def connection_dropped(self, *_: Any) -> None:
+        """Or the handler would wait for another request on the socket, and hold back its end."""
+        self.close_connection = True
+
     def log_request(self, *_: Any) -> None:
         """Requests are recorded, not printed."""
 
@@ -201,5 +205,5 @@ def _room_id(path: str) -> str | None:
 def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
