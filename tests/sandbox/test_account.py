@@ -1,0 +1,121 @@
+"""The rules of rooms and client tokens, as far as they are documented."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.sandbox.desk import Desk
+
+
+def test_a_new_room_is_as_captured(desk: Desk) -> None:
+    """The members of the one live answer that is known, with their values."""
+    room = desk.room(
+        unique_name="My room", max_participants="10", enable_recording="false", webhook_event_url="https://a.test"
+    )
+
+    assert {name: value for name, value in room.items() if name not in {"id", "created_at", "updated_at"}} == {
+        "active_session_id": None,
+        "enable_recording": False,
+        "max_participants": 10,
+        "record_type": "room",
+        "unique_name": "My room",
+        "video_codecs": ["h264", "vp8"],
+        "webhook_event_failover_url": "",
+        "webhook_event_url": "https://a.test",
+        "webhook_timeout_secs": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"max_participants": 1},
+        {"max_participants": 51},
+        {"max_participants": "many"},
+        {"max_participants": True},
+        {"max_participants": 2.5},
+        {"enable_recording": 1},
+        {"unique_name": 7},
+        {"webhook_event_url": "example.com"},
+        {"webhook_event_failover_url": 7},
+        {"webhook_timeout_secs": 31},
+        {"webhook_timeout_secs": -1},
+    ],
+)
+def test_a_room_beyond_the_limits_is_refused(desk: Desk, body: dict[str, Any]) -> None:
+    """On creating and on changing, and nothing is made or changed."""
+    room = desk.room()
+
+    assert desk.ask("POST", "/rooms", body).status_code == 422
+    assert desk.ask("PATCH", f"/rooms/{room['id']}", body).status_code == 422
+    assert desk.data("GET", "/rooms") == [room]
+
+
+def test_unknown_members_are_ignored(desk: Desk) -> None:
+    """An official app misspells one and nobody notices."""
+    assert desk.room(max_participant=3)["max_participants"] == 10
+
+
+def test_a_webhook_timeout_can_be_unset(desk: Desk) -> None:
+    """Null is its default."""
+    room = desk.room(webhook_timeout_secs=5)
+
+    assert desk.data("PATCH", f"/rooms/{room['id']}", {"webhook_timeout_secs": None})["webhook_timeout_secs"] is None
+
+
+def test_a_room_keeps_its_own_name(desk: Desk) -> None:
+    """A change that repeats the name is no duplicate; another room's name is."""
+    one, two = desk.room(unique_name="one"), desk.room(unique_name="two")
+
+    assert desk.ask("PATCH", f"/rooms/{one['id']}", {"unique_name": "one"}).ok
+    assert desk.ask("PATCH", f"/rooms/{two['id']}", {"unique_name": "one"}).status_code == 422
+
+
+def test_ids_are_found_in_any_case(desk: Desk) -> None:
+    """And in no other spelling."""
+    ident = desk.room()["id"]
+    spellings = (ident.upper(), ident.replace("-", ""), f"{{{ident}}}", f"urn:uuid:{ident}")
+
+    assert [desk.ask("GET", f"/rooms/{text}").status_code for text in spellings] == [200, 404, 404, 404]
+
+
+def test_a_pair_is_of_the_real_shape(desk: Desk) -> None:
+    """Header and claims as decoded from the published samples, and the live API's misspelt member."""
+    room = desk.room()
+    pair = desk.token(room)
+    header, payload = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in pair["token"].split(".")[:2])
+
+    assert header == {"alg": "Ed25519", "typ": "JWT"}
+    assert list(payload) == sorted(payload)
+    assert payload["grants"][0]["resources"] == [f"telnyx:video:rooms:{room['id']}"]
+    assert (payload["typ"], payload["sub"], payload["nbf"] - payload["iat"]) == ("access", "null", -1)
+    assert pair["recort_type"] == "client_token"
+
+
+def test_a_refresh_gives_a_client_token_only(desk: Desk) -> None:
+    """And the refresh token stays good, again and again."""
+    room = desk.room()
+    body = {"refresh_token": desk.token(room)["refresh_token"]}
+    answers = [desk.data("POST", f"/rooms/{room['id']}/actions/refresh_client_token", body) for _ in range(2)]
+
+    assert [sorted(answer) for answer in answers] == [["token", "token_expires_at"]] * 2
+    assert answers[0]["token"] != answers[1]["token"]
+
+
+def test_a_refresh_needs_its_token(desk: Desk) -> None:
+    """The only required member of all requests."""
+    answer = desk.ask("POST", f"/rooms/{desk.room()['id']}/actions/refresh_client_token", {})
+
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "10004")
+
+
+@pytest.mark.parametrize("header", ["Bearer nothing", "Basic KEY1", "KEY1", "Bearer "])
+def test_a_key_that_is_none_is_refused(desk: Desk, header: str) -> None:
+    """Whatever the scheme."""
+    desk.session.headers["Authorization"] = header
+
+    assert desk.ask("GET", "/rooms").status_code == 401
