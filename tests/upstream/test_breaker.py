@@ -65,6 +65,7 @@ class Made:
         ("fs" * 9 + "f", "closed"),
         ("fs" * 9 + "sf", "open"),
         ("ffs" * 7, "open"),
+        ("ffs" * 7 + "rsf", "closed"),
         ("fss" * 20, "closed"),
         ("fs" * 9 + "wsf", "closed"),
         ("fffffs", "open"),

@@ -235,3 +235,17 @@ def test_a_refresh_leaves_the_probe_of_the_credentials_to_others(rig: MakeRig) -
         assert probe.result(20).status == 200
     assert isinstance(error, UpstreamRejectedCredentials)
     assert state(client) == "closed"
+
+
+def test_a_probe_that_another_breaker_refuses_is_given_back(rig: MakeRig) -> None:
+    """A call that may find out about the key, but not be made, leaves that to the next one."""
+    with peer(answers(401, {}), *[answers(500, {})] * 5, answers(201)) as upstream:
+        client = rig(upstream.url)
+        client.failure("create_room")
+        client.clock.ahead += 60.1
+        for _ in range(6):
+            client.failure("create_room")
+        assert len(upstream.requests) == 6
+
+        assert client.generate().status == 201
+    assert state(client) == "closed"

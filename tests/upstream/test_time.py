@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from service.errors import DeadlineExceeded, OwnTrouble, UpstreamTimeout
 from service.telnyx.client import ATTEMPT_SECS
 from tests.processes import Sandbox
 from tests.upstream.conftest import MakeRig
-from tests.upstream.peer import Behaviour, drips, full_backlog, hangs, peer, wire
+from tests.upstream.peer import Behaviour, answers, drips, full_backlog, hangs, peer, wire
 from tests.upstream.rig import Rig
 
 SHORT = 0.4
@@ -97,6 +98,33 @@ def test_the_addresses_of_a_name_share_the_time_to_connect(rig: MakeRig, monkeyp
         _, took = rig(f"http://upstream.test:{port}").timed("retrieve_room", 0.5)
 
     assert took < 5.0
+
+
+def test_a_time_that_ends_before_there_is_a_connection_cuts_it_when_there_is(
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a name that took too long to resolve, a drip does not begin a time of its own."""
+    resolve, never = socket.getaddrinfo, threading.Event()
+
+    def resolve_slowly(*args: Any, **options: Any) -> Any:
+        never.wait(SHORT)
+        return resolve(*args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_slowly)
+    with peer(SLOW["a dripping body"]) as upstream:
+        _, took = rig(upstream.url).timed("create_room", SHORT)
+
+    assert took < LATE
+
+
+def test_a_second_key_gets_no_time_of_its_own(rig: MakeRig) -> None:
+    """Both keys share the time of one attempt, which ends with the deadline and not after three seconds."""
+    with peer(answers(401, {}), hangs) as upstream:
+        error, took = rig(upstream.url, "KEY-one", "KEY-two").timed("create_room", SHORT)
+
+        assert len(upstream.requests) == 2
+    assert isinstance(error, DeadlineExceeded)
+    assert took < ATTEMPT_SECS - 0.5
 
 
 def test_a_dripping_tls_handshake_is_cut_at_the_end_of_the_time(rig: MakeRig) -> None:
