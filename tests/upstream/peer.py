@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ Behaviour = Callable[["Peer", socket.socket], bool]
 class Peer:
     """Listens on 127.0.0.1 and treats the n-th request by the n-th behaviour; the last one is for all that follow."""
 
-    def __init__(self, *behaviours: Behaviour, port: int = 0) -> None:
+    def __init__(self, *behaviours: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.behaviours = list(behaviours)
         self.requests: list[Request] = []
         self.accepts = 0
@@ -56,7 +58,7 @@ class Peer:
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._threads = [threading.Thread(target=self._listen)]
         self._threads[0].start()
 
@@ -85,8 +87,8 @@ class Peer:
                 self._threads.append(thread)
             thread.start()
 
-    def _talk(self, conn: socket.socket) -> None:
-        with contextlib.suppress(OSError), conn:
+    def _talk(self, plain: socket.socket) -> None:
+        with contextlib.suppress(OSError), plain, self._over_tls(plain) as conn:
             while (request := _read(conn)) is not None:
                 with self._lock:
                     behaviour = self.behaviours[min(len(self.requests), len(self.behaviours) - 1)]
@@ -95,8 +97,11 @@ class Peer:
                 if not behaviour(self, conn):
                     break
         with self._lock:
-            self._open.discard(conn)
+            self._open.discard(plain)
         self.ended.release()
+
+    def _over_tls(self, plain: socket.socket) -> socket.socket:
+        return plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True)
 
     def send(self, conn: socket.socket, data: bytes) -> None:
         conn.sendall(data)
@@ -197,9 +202,9 @@ def held(gate: threading.Event, then: Behaviour) -> Behaviour:
 
 
 @contextlib.contextmanager
-def peer(*behaviours: Behaviour, port: int = 0) -> Iterator[Peer]:
+def peer(*behaviours: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Peer]:
     """A peer for the length of a block."""
-    made = Peer(*behaviours, port=port)
+    made = Peer(*behaviours, tls=tls)
     try:
         yield made
     finally:
