@@ -128,18 +128,27 @@ class _Watched(HTTPConnection):
         self._note_connected()
 
     def _new_conn(self) -> socket.socket:
-        whole = self.timeout
+        """A connection to the first address that takes one; the library would allow the whole time to each of them."""
+        name, whole = self.host, self.timeout
+        addresses = [str(found[4][0]) for found in socket.getaddrinfo(name, self.port, type=socket.SOCK_STREAM)]
         if isinstance(whole, int | float):
-            # The library allows the whole time to each address of a name.
-            self.timeout = whole / len(socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
+            self.timeout = whole / len(addresses)
         try:
-            sock = super()._new_conn()
+            sock = self._first_of(addresses)
         finally:
-            self.timeout = whole
+            self.host, self.timeout = name, whole
         if isinstance(whole, int | float):
             sock.settimeout(whole)
         self._show(sock)
         return sock
+
+    def _first_of(self, addresses: list[str]) -> socket.socket:
+        for address in addresses[:-1]:
+            self.host = address
+            with contextlib.suppress(urllib3.exceptions.HTTPError):
+                return super()._new_conn()
+        self.host = addresses[-1]
+        return super()._new_conn()
 
     @staticmethod
     def _show(sock: socket.socket) -> None:

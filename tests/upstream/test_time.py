@@ -89,11 +89,37 @@ def test_a_peer_that_never_accepts_is_given_up(rig: MakeRig) -> None:
     assert took < LATE
 
 
+def _name_of(monkeypatch: pytest.MonkeyPatch, name: str, addresses: list[str]) -> list[str]:
+    """Let a name have these addresses; answers the list of names that are looked up from now on."""
+    resolve, asked = socket.getaddrinfo, []
+
+    def look_up(host: str, port: int, *args: Any, **options: Any) -> Any:
+        if host != name:
+            return resolve(host, port, *args, **options)
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
+
+
+def test_a_name_is_looked_up_once_and_its_addresses_are_tried_in_turn(
+    rig: MakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address where nobody listens costs neither an attempt nor another look-up."""
+    with peer(answers(200)) as upstream:
+        asked = _name_of(monkeypatch, "upstream.test", ["::1", "::1", "127.0.0.1"])
+        client = rig(f"http://upstream.test:{upstream.port}")
+        client.call("create_room")
+
+        assert upstream.requests[0].headers["host"] == f"upstream.test:{upstream.port}"
+    assert (client.attempts, asked) == (1, ["upstream.test"])
+
+
 def test_the_addresses_of_a_name_share_the_time_to_connect(rig: MakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name with many addresses of which none accepts takes no longer than one address."""
     with full_backlog() as port:
-        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: [address] * 20)
+        _name_of(monkeypatch, "upstream.test", ["127.0.0.1"] * 20)
 
         _, took = rig(f"http://upstream.test:{port}").timed("retrieve_room", 0.5)
 
