@@ -193,7 +193,7 @@ def _webhooks(parts: Parts) -> list[Call]:
         skew, damage = float(asked.get("skew_secs", 0)), asked.get("damage")
         times = values.integer(asked.get("times", 1), "times", 1, 1000)
         made = [outbox.send(data, target, skew=skew, damage=damage) for _ in range(times)]
-        return {"data": [delivery.to_json() for delivery in made]}, 201
+        return {"data": [delivery.to_json(parts.clock.now()) for delivery in made]}, 201
 
     def release() -> Any:
         asked = body()

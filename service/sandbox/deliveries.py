@@ -60,7 +60,8 @@ class Delivery:
         meta = {"attempt": len(self.attempts) + 1, "delivered_to": self.url}
         return json.dumps({"data": self.data, "meta": meta}, separators=(",", ":")).encode()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, now: float) -> dict[str, Any]:
+        """``next_in``: seconds to the next attempt."""
         urls = [url for url in (self.target.url, self.target.failover) if url]
         return {
             "number": self.number,
@@ -68,6 +69,7 @@ class Delivery:
             "urls": urls,
             "data": self.data,
             "attempts": list(self.attempts),
+            "next_in": round(max(0.0, self.due - now), 3) if self.state == "waiting" else None,
         }
 
 

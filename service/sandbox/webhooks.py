@@ -48,6 +48,8 @@ class Outbox:
         self._waiting: list[Delivery] = []
         self._held: list[Delivery] = []
         self._senders: dict[str, ThreadPoolExecutor] = {}
+        self._session = requests.Session()
+        self._session.trust_env = False
         self.mode: dict[str, Any] = _usual_mode()
 
     @property
@@ -122,9 +124,10 @@ class Outbox:
         return found
 
     def deliveries(self, event_type: str | None, state: str | None) -> list[dict[str, Any]]:
+        now = self._clock.now()
         with self._lock:
             return [
-                one.to_json()
+                one.to_json(now)
                 for one in self._kept
                 if event_type in {None, one.data["event_type"]} and state in {None, one.state}
             ]
@@ -179,6 +182,8 @@ class Outbox:
         stamp = str(int(time.time() + delivery.skew))
         headers = {
             "Content-Type": "application/json",
+            # A kept connection that the receiver has just closed would look like a failed attempt.
+            "Connection": "close",
             "User-Agent": "telnyx-sandbox-webhooks",
             "telnyx-timestamp": stamp,
             "telnyx-signature-ed25519": signature(self._key, stamp, body, delivery.damage),
@@ -186,11 +191,9 @@ class Outbox:
         timeout = delivery.target.timeout_secs or self._switches["webhook_timeout_secs"]
         sent = body + b" " if delivery.damage == "body" else body
         try:
-            with requests.Session() as session:
-                session.trust_env = False
-                answer = session.post(
-                    delivery.url, data=sent, headers=headers, timeout=max(0.05, timeout), allow_redirects=False
-                )
+            answer = self._session.post(
+                delivery.url, data=sent, headers=headers, timeout=max(0.05, timeout), allow_redirects=False
+            )
         except requests.RequestException as error:
             return None, type(error).__name__
         return answer.status_code, None

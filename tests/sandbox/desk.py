@@ -94,6 +94,7 @@ class Receiver:
     def __init__(self) -> None:
         self.arrived: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[int] = []
+        self.moved_to = ""
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -102,6 +103,7 @@ class Receiver:
                 receiver.arrived.append(({name.lower(): value for name, value in self.headers.items()}, body))
                 self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
                 self.send_header("Content-Length", "0")
+                self.send_header("Location", receiver.moved_to)
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:

@@ -181,8 +181,10 @@ def test_a_placed_session_runs_in_its_room(desk: Desk) -> None:
     room = desk.room()
     session = desk.place("sessions", room_id=room["id"])
     bob = desk.place("participants", session_id=session["id"], context="Bob")
+    running = desk.data("GET", f"/rooms/{room['id']}")["active_session_id"]
     desk.ask("POST", f"/room_sessions/{session['id']}/actions/kick", {"participants": [bob["id"]]})
 
+    assert running == session["id"]
     assert desk.look(bob)["left_reason"] == "kicked"
     assert desk.data("GET", f"/rooms/{room['id']}")["active_session_id"] is None
 

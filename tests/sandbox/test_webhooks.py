@@ -35,6 +35,12 @@ def send(desk: Desk, receiver: Receiver, **more: Any) -> list[Json]:
     return desk.control("POST", "webhooks", **body)["data"]
 
 
+def next_of(desk: Desk, attempts: int) -> Json | None:
+    """The delivery, once it was tried so often and waits for more."""
+    delivery = desk.control("GET", "webhooks")["data"][0]
+    return delivery if len(delivery["attempts"]) == attempts and delivery["state"] == "waiting" else None
+
+
 def settled(desk: Desk, count: int = 1) -> list[Json]:
     """The deliveries, once ``count`` of them are delivered or given up."""
 
@@ -126,9 +132,9 @@ def test_an_old_timestamp_can_be_sent(desk: Desk, receiver: Receiver) -> None:
 
 
 def test_a_failing_receiver_is_tried_again(desk: Desk, receiver: Receiver) -> None:
-    """The same event, with the number of the attempt, until a 2xx; a redirect is no 2xx."""
+    """The same event, with the number of the attempt, until a 2xx."""
     desk.switch(webhook_backoff_secs=0)
-    receiver.answers += [500, 302]
+    receiver.answers += [500, 404]
     send(desk, receiver)
     bodies = [json.loads(body) for _, body in receiver.wait(3)]
 
@@ -162,15 +168,30 @@ def test_a_delivery_without_takers_is_given_up(desk: Desk) -> None:
     assert [one["error"] for one in delivery["attempts"]] == ["ConnectionError"] * 6
 
 
-def test_retries_wait_by_the_sandbox_clock(desk: Desk, receiver: Receiver) -> None:
+def test_a_redirect_is_a_failure(desk: Desk, receiver: Receiver) -> None:
+    """It is not followed: the next attempt comes to the same URL."""
+    desk.switch(webhook_backoff_secs=0)
+    with receiving() as other:
+        receiver.answers, receiver.moved_to = [307], other.url
+        send(desk, receiver)
+        receiver.wait(2)
+
+        assert other.arrived == []
+
+
+def test_retries_wait_by_the_sandbox_clock_and_twice_as_long_each(desk: Desk, receiver: Receiver) -> None:
     """A retry that is far off comes when the clock is moved there."""
     desk.switch(webhook_backoff_secs=1000)
-    receiver.answers.append(503)
+    receiver.answers += [503, 503]
     send(desk, receiver)
-    until(lambda: desk.control("GET", "webhooks")["data"][0]["attempts"], what="an attempt")
-    desk.advance(1001)
+    waits = []
+    for attempt in (1, 2):
+        listed = until(lambda n=attempt: next_of(desk, n), what="an attempt")
+        waits.append(listed["next_in"])
+        desk.advance(waits[-1])
 
-    assert len(receiver.wait(2)) == 2
+    assert waits == [pytest.approx(1000, abs=20), pytest.approx(2000, abs=20)]
+    assert len(receiver.wait(3)) == 3
 
 
 @pytest.mark.parametrize("url", ["https://example.com/hook", "http://93.184.216.34/", "ftp://127.0.0.1/"])
