@@ -11,7 +11,7 @@ run: $(READY)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(READY)
 	$(PY) -m ruff check .

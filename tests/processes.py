@@ -39,7 +39,7 @@ def until(condition: Callable[[], Any], seconds: float = 10.0, what: str = "cond
     """The condition's first true value; fails after ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        with contextlib.suppress(requests.ConnectionError, redis.RedisError):
+        with contextlib.suppress(requests.RequestException, redis.RedisError):
             value = condition()
             if value:
                 return value
