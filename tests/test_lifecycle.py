@@ -111,12 +111,11 @@ def test_an_upstream_that_grants_more_than_asked_does_not_make_every_call_a_miss
 
 @given(
     life=st.floats(1, 4000),
-    share=st.floats(0, 1),
     want=st.builds(Want, st.none() | st.integers(1, 4000), st.booleans()),
     data=st.data(),
 )
-def test_what_is_served_is_never_below_the_never_line(life: float, share: float, want: Want, data: Any) -> None:
-    """Whatever the caller asks, SERVE and ADVISORY mean at least the mandatory line, which lies above the never line."""
+def test_what_is_served_is_never_below_the_never_line(life: float, want: Want, data: Any) -> None:
+    """Whatever the caller asks, SERVE and ADVISORY mean at least the mandatory line, which is above the never line."""
     left = data.draw(st.floats(0, life))
     token = token_of(life)
 
