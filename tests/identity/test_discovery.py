@@ -72,3 +72,16 @@ def test_a_configuration_that_is_not_the_issuers_is_not_followed(
     idp.answer(document(right), CONFIGURATION)
 
     until(lambda: trust.source.state().loaded, what="recovery")
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://keys.example.com/", "ftp://keys.example.com/", "http://127.0.0.1.example.com/"]
+)
+def test_keys_are_not_fetched_in_the_clear(
+    uri: str, idp: IdentityProvider, discovering: Callable[[object], Trust]
+) -> None:
+    """A configuration cannot lead where the table may not: nothing is sent there at all."""
+    trust = discovering({"issuer": idp.url, "jwks_uri": uri}).start()
+
+    until(lambda: trust.source.state().last_error, what="an error for operators")
+    assert trust.source.state().last_error == "must be an https URL (http only on this machine itself)"

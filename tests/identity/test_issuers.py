@@ -225,7 +225,13 @@ def test_an_issuer_has_exactly_one_key_source(sources: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("keys", "algorithms"),
-    [(["RS256"], "HS256"), (["RS256"], "ES256"), (["ES256"], "ES384"), (["RS256", "ES256"], "RS256")],
+    [
+        (["RS256"], "HS256"),
+        (["RS256"], "RS256,HS256"),
+        (["RS256"], "ES256"),
+        (["ES256"], "ES384"),
+        (["RS256", "ES256"], "RS256"),
+    ],
 )
 def test_algorithms_fit_every_key(keys: list[str], algorithms: str) -> None:
     """One that no key can have, or a key that is left with none, would fail only later."""

@@ -241,6 +241,13 @@ def test_a_file_that_cannot_be_read_is_one_fault(variable: str, kind: str, tmp_p
     assert found[f"{variable}_FILE"].startswith("cannot be read")
 
 
+def test_a_table_that_cannot_be_read_is_one_fault(tmp_path: Path) -> None:
+    """Nothing is then said of the single issuer that is not there either."""
+    single = {"AUTH_ISSUER": None, "AUTH_AUDIENCE": None, "AUTH_HS256_SECRET": None}
+
+    assert list(faults(**single, AUTH_ISSUERS_FILE=str(tmp_path / "missing"))) == ["AUTH_ISSUERS_FILE"]
+
+
 def test_an_empty_file_is_no_value(tmp_path: Path) -> None:
     """A mount that has not been filled."""
     (tmp_path / "value").write_text("\n", "utf-8")
