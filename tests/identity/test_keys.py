@@ -125,6 +125,23 @@ def test_no_answer_ends_the_fetching(answer: Answer, idp: IdentityProvider, trus
     until(lambda: trust.source.state().loaded, what="recovery")
 
 
+@pytest.mark.usefixtures("_impatient")
+def test_an_error_that_nobody_thought_of_does_not_end_the_fetching(
+    trusting: Callable[..., Trust], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that ended would leave the issuer without keys until the process does."""
+    failing = [RuntimeError("unthought of")]
+    fetch = keys.fetch_json
+    monkeypatch.setattr(keys, "fetch_json", lambda *asked: _raise(failing.pop()) if failing else fetch(*asked))
+
+    assert trusting().loaded().ask().user == "alice"
+    assert failing == []
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
 @pytest.mark.usefixtures("_on_demand")
 def test_an_hour_is_the_longest_outage(idp: IdentityProvider, trusting: Callable[..., Trust]) -> None:
     """At its end the last good set still counts; after it nobody can tell, and nobody is called bad."""
