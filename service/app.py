@@ -26,6 +26,7 @@ from service.flights import Flights
 from service.housekeeping import Housekeeping
 from service.identity import Verifier
 from service.keys import KeySource
+from service.moderation import Moderation
 from service.provisioning import Provisioning
 from service.renewal import Issued, Renewal, Vault
 from service.routes import admin, cors, exchange, gate, join, ops, problems
@@ -89,6 +90,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             telnyx=gateways.telnyx,
             directory=directory,
             broker=_broker(settings, gateways, directory, provisioning, signer),
+            moderation=Moderation(directory),
         )
     )
 

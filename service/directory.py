@@ -11,8 +11,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
-from service.admission import admit, grants
+from service.admission import Admission, admit, grants
 from service.clock import Clock, Deadline
 from service.errors import (
     Banned,
@@ -115,6 +116,21 @@ class Directory:
             raise RoomNotFound
         return entry
 
+    def admission(self, principal: Principal, alias: str) -> tuple[Room, Admission]:
+        """The room, and as what ``principal`` may be in it now; raises what ``admit`` raises."""
+        (permission,) = self._permissions([alias], principal)
+        room = Room.parse(permission.record) if permission.record is not None else None
+        if room is None or room.room_id is None:
+            raise RoomNotFound
+        member, ban = read_person(permission)
+        return room, admit(room, principal, member, ban, self._clock.wall())
+
+    def alias_of(self, room_id: UUID) -> str | None:
+        """The room of ours that has this upstream id, if any."""
+        alias = self._store.alias_of(room_id)
+        record = self._store.record(alias) if alias is not None else None
+        return alias if record is not None and Room.parse(record).room_id == room_id else None
+
     def _permissions(self, aliases: list[str], principal: Principal) -> list[Permission]:
         owner = Owner(principal.issuer, principal.user, "")
         permissions = self._store.permissions(aliases, owner, principal.session_id) if aliases else []
@@ -150,7 +166,7 @@ class Directory:
         admit(room, principal, None, None, now)
         self._reserve(template, principal, alias, now)
         room_id = self._provisioning.create_or_adopt(room, deadline)
-        self._store.write_new(alias, _stored(replace(room, room_id=room_id)))
+        self._store.write_new(alias, _stored(replace(room, room_id=room_id)), room_id)
 
     def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:
         place = self._store.reserve(template.alias, alias, now, template.max_rooms or 0)
@@ -185,7 +201,7 @@ class Directory:
         if not room.is_template:
             known = existing.room_id if existing else None
             room = replace(room, room_id=self._provisioning.settle(room, known, deadline))
-        self._store.write(alias, _stored(room))
+        self._store.write(alias, _stored(room), room.room_id)
         if room.is_template:
             self._store.list_template(alias)
         return room, existing is None
@@ -195,7 +211,7 @@ class Directory:
         room = self.room(alias)
         if room.room_id is not None and not keep_upstream:
             self._provisioning.delete(room.room_id, deadline)
-        self._store.erase(alias)
+        self._store.erase(alias, room.room_id)
         if room.template is not None:
             self._store.unreserve(room.template, alias)
 

@@ -8,7 +8,8 @@ framework: ``routes.problems`` is the only place that turns one into an answer. 
         MalformedRequest 400, UnsupportedMediaType 415, InvalidRequest 422, BodyTooLarge 413,
         RouteNotFound 404, MethodNotAllowed 405, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
-        Refused                       RoomNotFound 404, Banned, NotOpenYet, Closed, InsufficientScope 403
+        Refused                       RoomNotFound 404, Banned, NotOpenYet, Closed, InsufficientRole,
+                                      InsufficientScope 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
         KeysUnavailable, StoreUnavailable (RecordUnreadable), Overloaded 503, DeadlineExceeded 504
         UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
@@ -144,6 +145,12 @@ class Closed(Refused):
     """A role whose window is over."""
 
     status, code, title = 403, "closed", "The room is closed"
+
+
+class InsufficientRole(Refused):
+    """A role, but not the one this call needs."""
+
+    status, code, title = 403, "insufficient_role", "Your role in this room does not allow this"
 
 
 class InsufficientScope(Refused):

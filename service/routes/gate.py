@@ -14,15 +14,19 @@ from flask import Blueprint, Flask, current_app, g, request
 
 from service.errors import InsufficientScope
 from service.identity import Principal
+from service.moderation import Moderator
 from service.routes.incoming import check_request
 from service.routes.services import services
 
 
 class Gate(Enum):
-    """``OPEN`` asks for nothing, ``USER`` for a valid bearer, ``ADMIN`` for one with the admin scope."""
+    """``OPEN`` asks for nothing, ``USER`` for a valid bearer, ``MODERATOR`` for one that may run the meeting of the
+    room in the path, ``ADMIN`` for one with the admin scope.
+    """
 
     OPEN = "open"
     USER = "user"
+    MODERATOR = "moderator"
     ADMIN = "admin"
 
 
@@ -34,6 +38,8 @@ class GatedBlueprint(Blueprint):
         self.gate = gate
         if gate is not Gate.OPEN:
             self.before_request(_require_user)
+            if gate is Gate.MODERATOR:
+                self.before_request(_require_moderator)
             if gate is Gate.ADMIN:
                 self.before_request(_require_admin)
             self.before_request(check_request)
@@ -49,6 +55,11 @@ def principal() -> Principal:
     return cast("Principal", g.principal)
 
 
+def moderator() -> Moderator:
+    """The caller of a view behind the moderator gate, and the room in its path."""
+    return cast("Moderator", g.moderator)
+
+
 def _refuse_ungated() -> None:
     if request.endpoint is not None and not isinstance(
         current_app.blueprints.get(request.blueprint or ""), GatedBlueprint
@@ -58,6 +69,10 @@ def _refuse_ungated() -> None:
 
 def _require_user() -> None:
     g.principal = services().verifier.verify(request.headers.getlist("Authorization"))
+
+
+def _require_moderator() -> None:
+    g.moderator = services().moderation.require(principal(), (request.view_args or {})["alias"])
 
 
 def _require_admin() -> None:

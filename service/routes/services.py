@@ -14,6 +14,7 @@ from service.clock import Clock
 from service.directory import Directory
 from service.identity import Verifier
 from service.keys import KeySource
+from service.moderation import Moderation
 from service.routes.schema import Contract
 from service.store.connection import Connection
 from service.telemetry import Metrics
@@ -41,6 +42,7 @@ class Services:
     telnyx: Telnyx
     directory: Directory
     broker: Broker
+    moderation: Moderation
 
 
 def services() -> Services:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, cast
+from uuid import UUID
 
 from service.store import keyspace
 from service.store.connection import Connection, Script
@@ -42,20 +43,31 @@ class DirectoryStore:
         found = self._connection.call(("ZRANGEBYLEX", keyspace.ROOM_INDEX, start, "+", "LIMIT", 0, limit))
         return [name.decode() for name in found]
 
-    def write(self, alias: str, record: bytes) -> None:
+    def write(self, alias: str, record: bytes, room_id: UUID | None) -> None:
         """Create or replace a room. The record goes first: an index entry without one is passed over by readers."""
         self._connection.call(("SET", RoomKeys(alias).record, record))
-        self._connection.call(("ZADD", keyspace.ROOM_INDEX, 0, alias))
+        self._list(alias, room_id)
 
-    def write_new(self, alias: str, record: bytes) -> bool:
-        """Create a room unless it is there; says whether it was created."""
-        created = self._connection.call(("SET", RoomKeys(alias).record, record, "NX")) is not None
-        self._connection.call(("ZADD", keyspace.ROOM_INDEX, 0, alias))
-        return created
+    def write_new(self, alias: str, record: bytes, room_id: UUID | None) -> None:
+        """Create a room unless it is there."""
+        self._connection.call(("SET", RoomKeys(alias).record, record, "NX"))
+        self._list(alias, room_id)
 
-    def erase(self, alias: str) -> None:
+    def _list(self, alias: str, room_id: UUID | None) -> None:
+        self._connection.call(("ZADD", keyspace.ROOM_INDEX, 0, alias))
+        if room_id is not None:
+            self._connection.call(("HSET", keyspace.ROOM_IDS, room_id.hex, alias))
+
+    def alias_of(self, room_id: UUID) -> str | None:
+        """The room that was recorded under an upstream id; whether it still is, its record says."""
+        found = self._connection.call(("HGET", keyspace.ROOM_IDS, room_id.hex))
+        return found.decode() if found is not None else None
+
+    def erase(self, alias: str, room_id: UUID | None) -> None:
         """Remove a room with its members, bans and the rest; its sealed tokens end by themselves."""
         keys = RoomKeys(alias)
+        if room_id is not None:
+            self._connection.call(("HDEL", keyspace.ROOM_IDS, room_id.hex))
         self._connection.call(("DEL", keys.record, keys.members, keys.bans, keys.adopted, keys.used))
         self._connection.call(("ZREM", keyspace.ROOM_INDEX, alias))
         self._connection.call(("SREM", keyspace.TEMPLATES, alias))

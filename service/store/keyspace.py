@@ -10,6 +10,7 @@ PREFIX: Final = "vts:"
 RATE_WINDOW_SECS: Final = 60
 ROOM_INDEX: Final = PREFIX + "{index}:rooms"
 TEMPLATES: Final = PREFIX + "{index}:templates"
+ROOM_IDS: Final = PREFIX + "{index}:ids"
 
 
 def digest(*parts: str) -> str:
@@ -57,6 +58,9 @@ class RoomKeys:
 
     def lease(self, entry: str) -> str:
         return f"{self.base}lease:{entry}"
+
+    def ticket(self, ticket_id: str) -> str:
+        return f"{self.base}ticket:{digest(ticket_id)}"
 
     def devices(self, user_field: str) -> str:
         return f"{self.base}devices:{user_field}"

@@ -24,6 +24,7 @@ from service.directory import Directory, Entry, Page
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
 from service.identity import Principal, Verifier
 from service.keys import KeySource, KeyState
+from service.moderation import Moderation
 from service.rooms import Member, Role, Room, is_alias
 from service.routes.schema import Contract
 from service.routes.services import Services
@@ -220,6 +221,7 @@ def make_face(drain_file: Path) -> Face:
             telnyx=cast("Telnyx", dependencies),
             directory=cast("Directory", told),
             broker=cast("Broker", told),
+            moderation=cast("Moderation", told),
         )
     )
     return Face(told, dependencies, registry, drain_file, app)
