@@ -23,27 +23,38 @@ from service import keys
 from service.clock import Clock
 from service.directory import Directory
 from service.flights import Flights
+from service.guests import Guests, guest_issuer
 from service.housekeeping import Housekeeping
 from service.identity import Verifier
 from service.keys import KeySource
+from service.logout import LogoutVerifier
+from service.meeting import Meeting
 from service.moderation import Moderation
+from service.presence import Presence
 from service.provisioning import Provisioning
 from service.renewal import Issued, Renewal, Vault
-from service.routes import admin, cors, exchange, gate, join, ops, problems
+from service.revocations import Revocations
+from service.routes import admin, cors, exchange, gate, invites, join, logout, meeting, ops, problems, user_ids
 from service.routes.incoming import READ_BYTES
 from service.routes.schema import Contract
 from service.routes.services import EXTENSION, Services
-from service.sealing import Sealer, TicketSigner
+from service.sealing import GuestSigner, Sealer, TicketSigner
 from service.settings import Settings
 from service.store import directory as directory_store
+from service.store import invites as invite_store
+from service.store import revocations as revocation_store
 from service.store import rooms as room_store
 from service.store.connection import Connection, Script
 from service.store.cooldowns import Cooldowns
 from service.store.directory import DirectoryStore
+from service.store.invites import InviteStore
+from service.store.meetings import MeetingStore
 from service.store.outage import Memory
+from service.store.revocations import RevocationStore
 from service.store.rooms import RoomStore
 from service.telemetry import Metrics
 from service.telnyx import Telnyx
+from service.tickets import Tickets
 from service.tokens import Broker
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
@@ -63,10 +74,13 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     gateways = _open_gateways(settings, clock or Clock())
     provisioning = _provisioning(settings, gateways)
     directory = Directory(gateways.directory_store, provisioning, gateways.clock)
-    Housekeeping(directory, gateways.directory_store).start()
+    revocations = Revocations(gateways.revocations, gateways.clock)
+    Housekeeping(directory, revocations, gateways.directory_store).start()
     for source in gateways.key_sources.values():
         source.start()
     signer = TicketSigner(settings.service_secrets)
+    guest_signer = GuestSigner(settings.service_secrets)
+    verifier = _verifier(settings, gateways, guest_signer)
     openapi = OPENAPI.read_bytes()
     return face(
         Services(
@@ -79,18 +93,16 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             drain_file=drain_file,
             ticket_keys=signer.jwks(),
             key_sources=gateways.key_sources,
-            verifier=Verifier(
-                settings.issuers,
-                gateways.key_sources,
-                gateways.clock,
-                settings.admin_scope,
-                gateways.metrics.verification,
-            ),
+            verifier=verifier,
+            logouts=LogoutVerifier(verifier, gateways.clock, gateways.metrics.verification),
+            revocations=revocations,
             store=gateways.connection,
             telnyx=gateways.telnyx,
             directory=directory,
             broker=_broker(settings, gateways, directory, provisioning, signer),
-            moderation=Moderation(directory),
+            guests=Guests(gateways.invites, guest_signer, gateways.clock),
+            moderation=Moderation(directory, revocations),
+            meeting=_meeting(settings, gateways, signer),
         )
     )
 
@@ -105,6 +117,8 @@ class _Gateways:
     connection: Connection
     rooms: RoomStore
     directory_store: DirectoryStore
+    revocations: RevocationStore
+    invites: InviteStore
     telnyx: Telnyx
     key_sources: Mapping[str, KeySource]
 
@@ -112,7 +126,8 @@ class _Gateways:
 def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     jitter, metrics = random.Random(), Metrics(CollectorRegistry())
     most_connections = settings.web_threads + _most_waiting(settings)
-    scripts = {name: Script(name) for name in (*room_store.SCRIPTS, *directory_store.SCRIPTS)}
+    stores = (room_store, directory_store, revocation_store, invite_store)
+    scripts = {name: Script(name) for store in stores for name in store.SCRIPTS}
     connection = Connection(settings.redis_url, metrics, most_connections, list(scripts.values()))
     rooms = RoomStore(connection, scripts.__getitem__, Memory(clock), clock)
     telnyx = Telnyx(
@@ -127,13 +142,25 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     key_sources = keys.build(settings.issuers, clock)
     connection.start()
     directory_rows = DirectoryStore(connection, scripts.__getitem__, rooms)
-    return _Gateways(clock, jitter, metrics, connection, rooms, directory_rows, telnyx, key_sources)
+    revocations = RevocationStore(connection, scripts.__getitem__)
+    invite_rows = InviteStore(connection, scripts.__getitem__)
+    return _Gateways(
+        clock, jitter, metrics, connection, rooms, directory_rows, revocations, invite_rows, telnyx, key_sources
+    )
 
 
 def open_directory(settings: Settings) -> Directory:
     """The directory alone, for the command line."""
     gateways = _open_gateways(settings, Clock())
     return Directory(gateways.directory_store, _provisioning(settings, gateways), gateways.clock)
+
+
+def _verifier(settings: Settings, gateways: _Gateways, guest_signer: GuestSigner) -> Verifier:
+    # Guests are no issuer that readiness speaks of: keys of our own are always there.
+    guests = guest_issuer(guest_signer.public_keys_pem())
+    sources = {**gateways.key_sources, **keys.build([guests], gateways.clock)}
+    issuers = (*settings.issuers, guests)
+    return Verifier(issuers, sources, gateways.clock, settings.admin_scope, gateways.metrics.verification)
 
 
 def _provisioning(settings: Settings, gateways: _Gateways) -> Provisioning:
@@ -162,6 +189,18 @@ def _broker(
     )
 
 
+def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> Meeting:
+    store = MeetingStore(gateways.connection)
+    return Meeting(
+        gateways.telnyx,
+        Presence(gateways.telnyx, Tickets(signer, store)),
+        store,
+        gateways.rooms,
+        gateways.clock,
+        default_ttl=settings.token_ttl_secs,
+    )
+
+
 def _most_waiting(settings: Settings) -> int:
     return max(1, settings.web_threads * _WAITING_OF_FOUR // 4)
 
@@ -179,7 +218,8 @@ def face(services: Services) -> Flask:
     cors.install(app, services.allowed_origins)
     gate.install(app)
     problems.install(app, services.jitter)
-    admin.install(app)
-    for blueprint in (ops.blueprint(), join.blueprint(), admin.blueprint()):
-        app.register_blueprint(blueprint)
+    user_ids.install(app)
+    for area in (ops, join, logout, meeting, invites, admin):
+        app.register_blueprint(area.blueprint())
+    app.register_blueprint(invites.open_blueprint())
     return app

@@ -5,11 +5,11 @@ framework: ``routes.problems`` is the only place that turns one into an answer. 
 
     ServiceError
       CallerError                     the request is at fault; a repeat of it cannot help
-        MalformedRequest 400, UnsupportedMediaType 415, InvalidRequest 422, BodyTooLarge 413,
+        MalformedRequest 400, InvalidLogoutToken 400, UnsupportedMediaType 415, InvalidRequest 422, BodyTooLarge 413,
         RouteNotFound 404, MethodNotAllowed 405, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
-        Refused                       RoomNotFound 404, Banned, NotOpenYet, Closed, InsufficientRole,
-                                      InsufficientScope 403
+        Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites 409,
+                                      Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
         KeysUnavailable, StoreUnavailable (RecordUnreadable), Overloaded 503, DeadlineExceeded 504
         UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
@@ -51,10 +51,16 @@ class MalformedRequest(CallerError):
     status, code, title = 400, "malformed_request", "The request cannot be read"
 
 
-class UnsupportedMediaType(CallerError):
-    """A body that is not ``application/json``."""
+class InvalidLogoutToken(CallerError):
+    """The logout token is certainly bad. Which check failed is never told (OpenID Connect Back-Channel Logout 2.8)."""
 
-    status, code, title = 415, "unsupported_media_type", "The body must be application/json"
+    status, code, title = 400, "invalid_logout_token", "The logout token is not valid"
+
+
+class UnsupportedMediaType(CallerError):
+    """A body of another type than the call takes, which is ``application/json`` unless ``detail`` says otherwise."""
+
+    status, code, title = 415, "unsupported_media_type", "The body is of the wrong type"
 
 
 class InvalidRequest(CallerError):
@@ -127,6 +133,24 @@ class MemberNotFound(Refused):
     """An administrator asked for a member that is not there."""
 
     status, code, title = 404, "member_not_found", "There is no such member"
+
+
+class BanNotFound(Refused):
+    """A moderator asked for a ban that is not there."""
+
+    status, code, title = 404, "ban_not_found", "There is no such ban"
+
+
+class InviteNotFound(Refused):
+    """No such invite: wrong, ended, revoked or used up, which are not told apart."""
+
+    status, code, title = 404, "invite_not_found", "There is no such invite, or it is no longer good"
+
+
+class TooManyInvites(Refused):
+    """A room has as many standing invites as it may have."""
+
+    status, code, title = 409, "too_many_invites", "The room has too many invites; revoke some first"
 
 
 class Banned(Refused):

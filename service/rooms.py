@@ -138,22 +138,30 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A removal that outlasts the call; ``until`` in epoch seconds, ``None`` for good."""
+    """A removal that outlasts the call; ``until`` in epoch seconds, ``None`` for good; ``by`` whom, and when."""
 
     user: str
     until: float | None
+    by: str | None = None
+    since: float | None = None
+
+    @classmethod
+    def of(cls, user: str, spec: Mapping[str, Any]) -> Ban:
+        """Raises ``InvalidRequest`` for a time without a zone."""
+        return cls(user, _moment(spec, "until"), spec.get("by"), _moment(spec, "since"))
 
     @classmethod
     def parse(cls, raw: bytes) -> Ban:
         """From a stored record. Raises ``RecordUnreadable``."""
-        return _stored(raw, lambda spec: cls(spec["user"], _moment(spec, "until")))
+        return _stored(raw, lambda spec: cls.of(spec["user"], spec))
 
     def stands(self, now: float) -> bool:
         return self.until is None or self.until > now
 
     def to_json(self) -> dict[str, Any]:
-        until = {} if self.until is None else {"until": rfc3339(self.until)}
-        return {"user": self.user, **until}
+        times = {"until": self.until, "since": self.since}
+        told = {name: rfc3339(moment) for name, moment in times.items() if moment is not None}
+        return {"user": self.user, **told, **({} if self.by is None else {"by": self.by})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +175,7 @@ class Room:
     window: Window
     max_participants: int
     enable_recording: bool
+    phone_legs: bool
     token_ttl_secs: int | None
     template: str | None
     max_rooms: int | None
@@ -190,6 +199,7 @@ class Room:
             window=Window.of(spec),
             max_participants=spec.get("max_participants", DEFAULT_PARTICIPANTS),
             enable_recording=spec.get("enable_recording", False),
+            phone_legs=spec.get("phone_legs", False),
             token_ttl_secs=spec.get("token_ttl_secs"),
             template=spec.get("template"),
             max_rooms=spec.get("max_rooms", DEFAULT_MOST_ROOMS) if is_template else None,
@@ -220,6 +230,7 @@ class Room:
             **self.window.to_json(),
             "max_participants": self.max_participants,
             "enable_recording": self.enable_recording,
+            **({"phone_legs": True} if self.phone_legs else {}),
             **{name: value for name, value in optional.items() if value is not None},
         }
 
@@ -249,6 +260,7 @@ def _room_of(spec: Mapping[str, Any]) -> Room:
         window=Window.of(spec),
         max_participants=spec["max_participants"],
         enable_recording=spec["enable_recording"],
+        phone_legs=spec.get("phone_legs", False),
         token_ttl_secs=spec.get("token_ttl_secs"),
         template=spec["template"],
         max_rooms=spec.get("max_rooms"),

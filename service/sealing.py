@@ -34,6 +34,10 @@ TICKET_TYPE: Final = "room-ticket+jwt"
 TICKET_ISSUER: Final = "video-token-service"
 TICKET_AUDIENCE: Final = "room-context"
 
+GUEST_TYPE: Final = "guest+jwt"
+GUEST_ISSUER: Final = "urn:video-token-service:guest"
+GUEST_AUDIENCE: Final = "video-token-service:guest"
+
 
 def length_prefixed(*parts: str) -> bytes:
     """An encoding of a tuple of texts that no other tuple shares: each part behind its length in bytes."""
@@ -104,9 +108,47 @@ class TicketSigner:
         headers = {"typ": TICKET_TYPE, "kid": self._jwks[0]["kid"]}
         return jwt.PyJWS().encode(content, self._keys[0], algorithm="EdDSA", headers=headers)
 
+    def read(self, ticket: str) -> Mapping[str, Any] | None:
+        """The claims of a ticket that one of our secrets signed, ``None`` for anything else. Of when it was good its
+        claims tell: a ticket is judged by the moment of joining, not by now.
+        """
+        try:
+            header = jwt.get_unverified_header(ticket)
+            keys = [key for key, shown in zip(self._keys, self._jwks, strict=True) if shown["kid"] == header.get("kid")]
+            if header.get("typ") != TICKET_TYPE or not keys:
+                return None
+            claims: dict[str, Any] = jwt.decode(
+                ticket,
+                keys[0].public_key(),
+                algorithms=["EdDSA"],
+                audience=TICKET_AUDIENCE,
+                issuer=TICKET_ISSUER,
+                options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "jti", "sub", "room"]},
+            )
+        except jwt.PyJWTError:
+            return None
+        return claims
+
     def jwks(self) -> dict[str, Any]:
         """The JWK set (RFC 7517) that verifies tickets of every current secret."""
         return {"keys": self._jwks}
+
+
+class GuestSigner:
+    """Signs the bearers of guests (EdDSA), with keys that nothing else is signed with and that nobody else needs."""
+
+    def __init__(self, secrets: Sequence[SecretBytes]) -> None:
+        self._keys = [Ed25519PrivateKey.from_private_bytes(_derive(secret, "guest")) for secret in secrets]
+
+    def sign(self, claims: Mapping[str, Any], *, now: float, expires_at: float) -> str:
+        """A compact JWT over ``claims``; times in epoch seconds."""
+        ours = {"iss": GUEST_ISSUER, "aud": GUEST_AUDIENCE, "iat": int(now), "exp": int(expires_at)}
+        return jwt.encode({**claims, **ours}, self._keys[0], algorithm="EdDSA", headers={"typ": GUEST_TYPE})
+
+    def public_keys_pem(self) -> tuple[str, ...]:
+        """What verifies the bearers of every current secret."""
+        shown = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return tuple(key.public_key().public_bytes(*shown).decode() for key in self._keys)
 
 
 def _public_jwk(key: Ed25519PrivateKey) -> dict[str, str]:

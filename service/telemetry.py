@@ -176,6 +176,12 @@ class Metrics:
         self._corrupt = Counter(
             "vts_cache_corrupt", "Cache entries that did not open for their owner.", registry=registry
         )
+        self._meeting = Counter(
+            "vts_meeting_actions",
+            "What moderators did, by action and outcome.",
+            ["action", "outcome"],
+            registry=registry,
+        )
         self._shed = Counter("vts_shed", "Callers refused because too many wait for Telnyx.", registry=registry)
         Gauge("vts_build_info", "Always 1.", ["version"], registry=registry, multiprocess_mode="livemax").labels(
             VERSION
@@ -208,6 +214,9 @@ class Metrics:
 
     def cache_corrupt(self) -> None:
         self._corrupt.inc()
+
+    def meeting_action(self, action: str, outcome: str) -> None:
+        self._meeting.labels(action, outcome).inc()
 
     def shed(self) -> None:
         self._shed.inc()

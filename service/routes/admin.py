@@ -5,34 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
-from flask import Flask, Response, jsonify
-from werkzeug.routing import BaseConverter
+from flask import Response, jsonify
 
 from service.clock import rfc3339
-from service.errors import InvalidRequest
 from service.routes import paging
 from service.routes.exchange import deadline
 from service.routes.gate import Gate, GatedBlueprint
 from service.routes.incoming import body, query
 from service.routes.services import services
+from service.routes.user_ids import user_id
 
-LONGEST_USER_ID: Final = 290
 _ROOMS: Final = "/v1/admin/rooms"
-
-
-class UserIdConverter(BaseConverter):
-    """The last part of a path, whatever is in it: user ids of identity providers may hold slashes.
-
-    A WSGI server decodes ``%2F`` before any router sees it, so such an id can only be told by taking the rest whole.
-    """
-
-    regex = r"[\s\S]+"
-    part_isolating = False
-
-
-def install(app: Flask) -> None:
-    """Make ``<user_id:user>`` known to the router; to be called before the blueprint is registered."""
-    app.url_map.converters["user_id"] = UserIdConverter
 
 
 def blueprint() -> GatedBlueprint:
@@ -84,25 +67,25 @@ def list_members(alias: str) -> Response:
 
 def get_member(alias: str, user: str) -> Response:
     """One entry; ``MemberNotFound`` where there is none."""
-    return jsonify(services().directory.member(alias, _user_id(user)).to_json())
+    return jsonify(services().directory.member(alias, user_id(user)).to_json())
 
 
 def put_member(alias: str, user: str) -> Response:
     """Create or replace."""
-    member, created = services().directory.put_member(alias, _user_id(user), body())
+    member, created = services().directory.put_member(alias, user_id(user), body())
     return _written(member.to_json(), f"{_ROOMS}/{alias}/members/{quote(user, safe='')}", created=created)
 
 
 def delete_member(alias: str, user: str) -> Response:
     """Remove; the next request of that user is judged without it."""
-    services().directory.delete_member(alias, _user_id(user))
+    services().directory.delete_member(alias, user_id(user))
     return Response(status=204)
 
 
 def revoke_user() -> Response:
     """Void the bearers that a user holds now, or those of one sign-in session."""
     user, session = body()["user"], body().get("session_id")
-    before = services().directory.revoke(user, session)
+    before = services().revocations.revoke(user, session)
     return jsonify({"user": user, "session_id": session, "revoked_before": rfc3339(before)})
 
 
@@ -112,10 +95,3 @@ def _written(record: dict[str, Any], location: str, *, created: bool) -> Respons
         response.status_code = 201
         response.headers["Location"] = location
     return response
-
-
-def _user_id(text: str) -> str:
-    """``text`` if a verified principal could bear it; U+FFFD stands for bytes that were not UTF-8."""
-    if not text.isprintable() or "\ufffd" in text or len(text) > LONGEST_USER_ID:
-        raise InvalidRequest(errors=[{"field": "user", "message": "must be 1 to 290 printable characters"}])
-    return text

@@ -12,9 +12,13 @@ from flask import current_app
 
 from service.clock import Clock
 from service.directory import Directory
+from service.guests import Guests
 from service.identity import Verifier
 from service.keys import KeySource
+from service.logout import LogoutVerifier
+from service.meeting import Meeting
 from service.moderation import Moderation
+from service.revocations import Revocations
 from service.routes.schema import Contract
 from service.store.connection import Connection
 from service.telemetry import Metrics
@@ -38,11 +42,15 @@ class Services:
     ticket_keys: Mapping[str, Any]
     key_sources: Mapping[str, KeySource]
     verifier: Verifier
+    logouts: LogoutVerifier
+    revocations: Revocations
     store: Connection
     telnyx: Telnyx
     directory: Directory
     broker: Broker
+    guests: Guests
     moderation: Moderation
+    meeting: Meeting
 
 
 def services() -> Services:

@@ -22,9 +22,13 @@ from service.app import face
 from service.clock import Clock, Deadline
 from service.directory import Directory, Entry, Page
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
+from service.guests import Guests
 from service.identity import Principal, Verifier
 from service.keys import KeySource, KeyState
+from service.meeting import Meeting
+from service.logout import LogoutVerifier
 from service.moderation import Moderation
+from service.revocations import Revocations
 from service.rooms import Member, Role, Room, is_alias
 from service.routes.schema import Contract
 from service.routes.services import Services
@@ -114,7 +118,7 @@ class Told:
             rate=Rate(60, 59, 60),
         )
 
-    def check_session(self, principal: Principal) -> None:
+    def check(self, principal: Principal) -> None:
         """Nobody is revoked here."""
 
     def forget(self, principal: Principal, alias: str) -> None:
@@ -217,11 +221,15 @@ def make_face(drain_file: Path) -> Face:
             ticket_keys={"keys": []},
             key_sources={"default": cast("KeySource", dependencies)},
             verifier=cast("Verifier", Doorman()),
+            logouts=cast("LogoutVerifier", told),
+            revocations=cast("Revocations", told),
             store=cast("Connection", dependencies),
             telnyx=cast("Telnyx", dependencies),
             directory=cast("Directory", told),
             broker=cast("Broker", told),
+            guests=cast("Guests", told),
             moderation=cast("Moderation", told),
+            meeting=cast("Meeting", told),
         )
     )
     return Face(told, dependencies, registry, drain_file, app)
