@@ -27,10 +27,10 @@ from service.errors import (
     TemplateExhausted,
 )
 from service.identity import Principal, check_revoked
+from service.invites import Invite
 from service.provisioning import Provisioning
 from service.rooms import Ban, Member, Role, Room, is_alias, template_for
 from service.store.directory import DirectoryStore
-from service.store.keyspace import Owner
 from service.store.views import Permission
 
 NEW_ROOMS_AN_HOUR: Final = 5
@@ -80,12 +80,10 @@ class Directory:
         self._provisioning = provisioning
         self._clock = clock
 
-    def check_session(self, principal: Principal) -> None:
-        """Raises ``SessionRevoked`` for a bearer from before a logout."""
-        check_revoked(principal, latest(self._store.revocations(principal.user, principal.session_id)))
-
     def entries(self, principal: Principal, cursor: str, limit: int) -> Page[Entry]:
         """The rooms that ``principal`` may enter, now or later; a page may be short though more follow."""
+        if principal.invited is not None:
+            return self._entries_of_guest(principal, principal.invited.room, cursor)
         found: list[Entry] = []
         looked_at = 0
         while looked_at < MOST_LOOKED_AT:
@@ -101,6 +99,11 @@ class Directory:
             if len(aliases) < LOOK_AT_ONCE:
                 return Page(found, None)
         return Page(found, cursor)
+
+    def _entries_of_guest(self, principal: Principal, alias: str, cursor: str) -> Page[Entry]:
+        (permission,) = self._permissions([alias], principal)
+        entry = self._entry_if_any(permission, principal)
+        return Page([entry] if entry is not None and alias > cursor else [], None)
 
     def entry(self, principal: Principal, alias: str) -> Entry:
         """The pre-check of a lobby: whether ``principal`` may enter, and if not yet, why. Raises ``RoomNotFound``."""
@@ -123,7 +126,7 @@ class Directory:
         if room is None or room.room_id is None:
             raise RoomNotFound
         member, ban = read_person(permission)
-        return room, admit(room, principal, member, ban, self._clock.wall())
+        return room, admit(room, principal, member, ban, self._clock.wall(), read_invite(permission))
 
     def alias_of(self, room_id: UUID) -> str | None:
         """The room of ours that has this upstream id, if any."""
@@ -132,8 +135,7 @@ class Directory:
         return alias if record is not None and Room.parse(record).room_id == room_id else None
 
     def _permissions(self, aliases: list[str], principal: Principal) -> list[Permission]:
-        owner = Owner(principal.issuer, principal.user, "")
-        permissions = self._store.permissions(aliases, owner, principal.session_id) if aliases else []
+        permissions = self._store.permissions(aliases, principal.owner(), principal.session_id) if aliases else []
         for permission in permissions[:1]:
             check_revoked(principal, revoked_before(permission))
         return permissions
@@ -144,7 +146,7 @@ class Directory:
         room = Room.parse(permission.record)
         if room.is_template:
             return None
-        return _entry(room, principal, *read_person(permission), self._clock.wall())
+        return _entry(room, principal, *read_person(permission), self._clock.wall(), read_invite(permission))
 
     def template(self, alias: str) -> Room | None:
         """The template that ``alias`` fits, if there is one."""
@@ -243,12 +245,6 @@ class Directory:
         if not self._store.erase_member(alias, user):
             raise MemberNotFound
 
-    def revoke(self, user: str, session: str | None) -> float:
-        """Void all bearers of a user (or one sign-in session) issued up to now; answers the moment, epoch seconds."""
-        before = self._clock.wall()
-        self._store.revoke(user, session, before)
-        return before
-
     def sweep(self) -> list[str]:
         """Delete the rooms of templates that nobody has used for ``idle_delete_after``; answers their aliases."""
         swept = []
@@ -279,6 +275,11 @@ def read_person(permission: Permission) -> tuple[Member | None, Ban | None]:
     return member, Ban.parse(permission.ban) if permission.ban else None
 
 
+def read_invite(permission: Permission) -> Invite | None:
+    """The invite of a guest among raw records."""
+    return Invite.parse(permission.invite) if permission.invite else None
+
+
 def revoked_before(permission: Permission) -> float | None:
     """The latest moment up to which this principal's bearers are void, epoch seconds."""
     return latest(permission.revoked)
@@ -292,12 +293,14 @@ def latest(moments: Iterable[bytes | None]) -> float | None:
         raise RecordUnreadable from None
 
 
-def _entry(room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float) -> Entry | None:
-    role = max((grant.role for grant in grants(room, principal, member)), default=None)
+def _entry(
+    room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float, invite: Invite | None = None
+) -> Entry | None:
+    role = max((grant.role for grant in grants(room, principal, member, invite)), default=None)
     if role is None:
         return None
     try:
-        admission = admit(room, principal, member, ban, now)
+        admission = admit(room, principal, member, ban, now, invite)
     except (Banned, NotOpenYet, Closed) as refusal:
         return Entry(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
     return Entry(room, admission.role, open=True, code=None, opens_at=None)

@@ -75,6 +75,12 @@ class BodyTooLarge(CallerError):
     status, code, title = 413, "body_too_large", "The body is larger than 64 KiB"
 
 
+class BadSignature(CallerError):
+    """A webhook that none of Telnyx's keys signed, or not lately. Which check failed is never told."""
+
+    status, code, title = 403, "bad_signature", "The signature is missing, old or wrong"
+
+
 class RouteNotFound(CallerError):
     """No such path."""
 
@@ -133,6 +139,13 @@ class MemberNotFound(Refused):
     """An administrator asked for a member that is not there."""
 
     status, code, title = 404, "member_not_found", "There is no such member"
+
+
+class RoomFull(Refused):
+    """As many are in as may be, and the caller is not among them."""
+
+    status, code, title, retryable = 409, "room_full", "The room is full", True
+    default_retry_after = 10.0
 
 
 class BanNotFound(Refused):
@@ -196,6 +209,13 @@ class OwnTrouble(ServiceError):
     status, code, title = 503, "unavailable", "The service cannot answer now"
     retryable = True
     default_retry_after: ClassVar[float | None] = 2.0
+
+
+class WebhooksOff(OwnTrouble):
+    """A webhook, and no key to hold its signature against."""
+
+    code, title = "webhooks_off", "No key for webhooks is configured"
+    default_retry_after = 60.0
 
 
 class KeysUnavailable(OwnTrouble):

@@ -1,4 +1,5 @@
-"""What has to be done without anybody asking: rooms made from a template go when nobody has used them for long.
+"""What has to be done without anybody asking: rooms made from a template go when nobody has used them for long,
+and revocations when there is no bearer left for them.
 
 One thread in each process, one process at a time: a lease in Redis says whose turn it is, and ends by itself.
 """
@@ -13,6 +14,7 @@ from typing import Final
 
 from service.directory import Directory
 from service.errors import ServiceError
+from service.revocations import Revocations
 from service.store.directory import DirectoryStore
 
 EVERY_SECS: Final = 60
@@ -22,10 +24,13 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Housekeeping:
-    """Sweeps idle rooms about once a minute."""
+    """Sweeps about once a minute."""
 
-    def __init__(self, directory: Directory, store: DirectoryStore, every_secs: int = EVERY_SECS) -> None:
+    def __init__(
+        self, directory: Directory, revocations: Revocations, store: DirectoryStore, every_secs: int = EVERY_SECS
+    ) -> None:
         self._directory = directory
+        self._revocations = revocations
         self._store = store
         self._every_secs = every_secs
         self._stopped = threading.Event()
@@ -45,6 +50,7 @@ class Housekeeping:
         try:
             # Not given back: while it stands the others know that it was done.
             if self._store.lease(_LEASE, secrets.token_hex(8), self._every_secs):
+                self._revocations.trim()
                 for alias in self._directory.sweep():
                     _log.info("idle room deleted", extra={"room": alias})
         except ServiceError as trouble:

@@ -18,17 +18,28 @@ from jwt.algorithms import OKPAlgorithm
 from service.bearer import UnverifiedBearer, bearer_text, parse
 from service.clock import Clock
 from service.errors import InvalidToken, ServiceError, SessionRevoked
-from service.issuers import IssuerConfig
+from service.issuers import GUEST, IssuerConfig
 from service.jwk import VerificationKey
 from service.keys import KeySource
+from service.store.keyspace import Owner
 
 LONGEST_ID: Final = 255
 LONGEST_NAME: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
+class Invited:
+    """What a guest's bearer is good for: one room, for as long as the invite stands. Its role there the invite says."""
+
+    room: str
+    invite_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """A verified caller. ``user`` is unique over all issuers; ``issued_at`` is the bearer's ``iat``, epoch seconds."""
+    """A verified caller. ``user`` is unique over all issuers; ``issued_at`` is the bearer's ``iat``, epoch seconds;
+    ``invited`` is there for guests alone.
+    """
 
     user: str
     issuer: str
@@ -39,6 +50,12 @@ class Principal:
     rooms: Mapping[str, str]
     issued_at: float
     session_id: str | None
+    invited: Invited | None = None
+
+    def owner(self, device_id: str | None = None) -> Owner:
+        """Under which tokens and permission of this caller are kept."""
+        invite_id = self.invited.invite_id if self.invited is not None else ""
+        return Owner(self.issuer, self.user, device_id or "", invite_id)
 
 
 def check_revoked(principal: Principal, revoked_before: float | None) -> None:
@@ -59,7 +76,7 @@ class Verifier:
         on_outcome: Callable[[str, str], None],
     ) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
-        self._prefixes = tuple(f"{issuer.name}:" for issuer in issuers)
+        self._prefixes = (f"{GUEST}:", *(f"{issuer.name}:" for issuer in issuers))
         self._keys = key_sources
         self._clock = clock
         self._admin_scope = admin_scope
@@ -76,9 +93,7 @@ class Verifier:
         issuer_name = "unknown"
         try:
             bearer = parse(bearer_text(authorization))
-            config = self._issuers.get(_text(bearer.unverified_claims, "iss"))
-            if config is None:
-                raise InvalidToken
+            config = self.issuer_of(bearer)
             issuer_name = config.name
             principal = self._verified(bearer, config)
         except ServiceError as refusal:
@@ -87,15 +102,23 @@ class Verifier:
         self._on_outcome(issuer_name, "good")
         return principal
 
+    def issuer_of(self, bearer: UnverifiedBearer) -> IssuerConfig:
+        """The issuer that the bearer names; raises ``InvalidToken`` if it is not in the table."""
+        config = self._issuers.get(_text(bearer.unverified_claims, "iss"))
+        if config is None:
+            raise InvalidToken
+        return config
+
     def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig) -> Principal:
         claims = bearer.unverified_claims
-        _check_type(bearer.unverified_header, config)
+        _check_purpose(bearer.unverified_header, claims, config)
         issued_at = _check_times(claims, config, self._clock.wall())
-        _check_audience(claims, config)
-        self._check_signature(bearer, config, issued_at)
+        check_audience(claims.get(config.audience_claim), config.audiences)
+        self.check_signature(bearer, config, issued_at)
         return self._principal(claims, config, issued_at)
 
-    def _check_signature(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> None:
+    def check_signature(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> None:
+        """Raises ``InvalidToken`` unless a key of this issuer signed it, ``KeysUnavailable`` where nobody can tell."""
         header = bearer.unverified_header
         algorithm = canonical(header["alg"])
         if algorithm not in config.algorithms:
@@ -121,10 +144,9 @@ class Verifier:
 
     def _principal(self, claims: Mapping[str, Any], config: IssuerConfig, issued_at: float) -> Principal:
         trusted = config.trust
-        subject = self._subject(claims, config)
         session = claims.get("sid")
         return Principal(
-            user=subject if config.default else f"{config.name}:{subject}",
+            user=self.user_of(claims, config),
             issuer=config.name,
             name=_name(claims.get(config.name_claim)),
             admin="admin" in trusted and self._admin_scope in _scopes(claims.get(config.scope_claim)),
@@ -133,9 +155,11 @@ class Verifier:
             rooms=_rooms(claims.get("rooms")) if "rooms" in trusted else {},
             issued_at=issued_at,
             session_id=session if isinstance(session, str) and session else None,
+            invited=Invited(_text(claims, "room"), _text(claims, "invite")) if "invite" in trusted else None,
         )
 
-    def _subject(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
+    def user_of(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
+        """The id of the user whom these claims name, unique over all issuers; raises ``InvalidToken``."""
         subject = _text(claims, config.user_claim)
         # As long as JSON writes it, because a context ticket has to hold it (DESIGN 4.4).
         written = json.dumps(subject, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
@@ -146,7 +170,7 @@ class Verifier:
         # Nobody may take an id that reads as another issuer's.
         if config.default and subject.startswith(self._prefixes):
             raise InvalidToken
-        return subject
+        return subject if config.default else f"{config.name}:{subject}"
 
 
 def canonical(algorithm: str) -> str:
@@ -161,17 +185,25 @@ def mint(config: IssuerConfig, claims: Mapping[str, Any]) -> str:
     return jwt.encode(dict(claims), config.hs256_secrets[0].reveal(), algorithm="HS256")
 
 
-def _check_type(header: Mapping[str, Any], config: IssuerConfig) -> None:
+def media_type(kind: str | None) -> str | None:
+    """A ``typ`` as it is compared (RFC 7515 section 4.1.9)."""
+    return None if kind is None else kind.lower().removeprefix("application/")
+
+
+def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any], config: IssuerConfig) -> None:
     """A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4)."""
-    kind = header.get("typ")
-    if kind is not None and kind.lower().removeprefix("application/") not in config.types:
+    kind = media_type(header.get("typ"))
+    if kind is not None and kind not in config.types:
+        raise InvalidToken
+    # What tells of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
+    if isinstance(claims.get("events"), dict):
         raise InvalidToken
 
 
 def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
     """``exp``, ``iat`` and ``nbf`` (RFC 7519 section 4.1) within the leeway; answers ``iat``."""
-    expires, issued = _time(claims, "exp"), _time(claims, "iat")
-    begins = _time(claims, "nbf") if "nbf" in claims else issued
+    expires, issued = moment(claims, "exp"), moment(claims, "iat")
+    begins = moment(claims, "nbf") if "nbf" in claims else issued
     if not expires > now - config.leeway_secs or expires - issued > config.max_lifetime_secs:
         raise InvalidToken
     if max(issued, begins) > now + config.leeway_secs or issued >= expires:
@@ -179,14 +211,15 @@ def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) ->
     return issued
 
 
-def _check_audience(claims: Mapping[str, Any], config: IssuerConfig) -> None:
-    found = claims.get(config.audience_claim)
+def check_audience(found: object, ours: Sequence[str]) -> None:
+    """Raises ``InvalidToken`` unless one of ``ours`` is there, alone or in a list of texts."""
     audiences = [found] if isinstance(found, str) else found if isinstance(found, list) else []
-    if not all(isinstance(audience, str) for audience in audiences) or not {*audiences} & {*config.audiences}:
+    if not all(isinstance(audience, str) for audience in audiences) or not {*audiences} & {*ours}:
         raise InvalidToken
 
 
-def _time(claims: Mapping[str, Any], name: str) -> float:
+def moment(claims: Mapping[str, Any], name: str) -> float:
+    """A NumericDate, epoch seconds (RFC 7519 section 2); raises ``InvalidToken`` if it is missing or none."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise InvalidToken

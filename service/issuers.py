@@ -25,11 +25,15 @@ from cryptography.x509 import load_der_x509_certificate
 
 from service.secret import Secret
 
-Trust = Literal["admin", "rooms", "claims"]
+# No table can grant ``invite``: that a bearer was given for an invite is said by this service alone.
+Trust = Literal["admin", "rooms", "claims", "invite"]
 
 TRUSTS: Final = ("admin", "rooms", "claims")
+GUEST: Final = "guest"
 LEAST_HMAC_BYTES: Final = 32
 LEAST_RSA_BITS: Final = 2048
+MOST_LEEWAY_SECS: Final = 300
+MOST_LIFETIME_SECS: Final = 31 * 86_400
 SYMMETRIC: Final = ("HS256",)
 # In this order: an RSA key that names no algorithm of its own has the first one allowed.
 ASYMMETRIC: Final = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -49,6 +53,7 @@ class IssuerConfig:
     """One issuer, with exactly one of ``hs256_secrets``, ``public_keys_pem``, ``jwks_url`` and ``discovery_url``.
 
     ``leeway_secs`` is granted for clocks that differ, ``max_lifetime_secs`` is the longest ``exp`` - ``iat``.
+    ``logout_audiences`` are those of logout tokens, where they differ from those of bearers.
     """
 
     name: str
@@ -68,6 +73,7 @@ class IssuerConfig:
     scope_claim: str = "scope"
     groups_claim: str = "groups"
     audience_claim: str = "aud"
+    logout_audiences: tuple[str, ...] = ()
     trust: frozenset[Trust] = frozenset()
 
 
@@ -134,13 +140,14 @@ def read_issuer(given: Mapping[str, Any]) -> IssuerConfig:
         algorithms=read(_algorithms, sources),
         **sources or {},
         types=read(_types),
-        leeway_secs=read(_number, "leeway_secs", 60, 0, 300),
-        max_lifetime_secs=read(_number, "max_lifetime_secs", 86_400, 60, 31 * 86_400),
+        leeway_secs=read(_number, "leeway_secs", 60, 0, MOST_LEEWAY_SECS),
+        max_lifetime_secs=read(_number, "max_lifetime_secs", 86_400, 60, MOST_LIFETIME_SECS),
         user_claim=read(_text, "user_claim", "sub"),
         name_claim=read(_text, "name_claim", "name"),
         scope_claim=read(_text, "scope_claim", "scope"),
         groups_claim=read(_text, "groups_claim", "groups"),
         audience_claim=read(_text, "audience_claim", "aud"),
+        logout_audiences=read(_texts, "logout_audience"),
         trust=read(_trust),
     )
     if read.faults:
@@ -166,7 +173,7 @@ class _Reading:
 _SOURCES: Final = ("hs256_secret", "public_key", "jwks_url", "discovery_url")
 _MEMBERS: Final = {
     *("name", "default", "issuer", "audience", "algorithms", "types", "leeway_secs", "max_lifetime_secs", "trust"),
-    *("user_claim", "name_claim", "scope_claim", "groups_claim", "audience_claim"),
+    *("user_claim", "name_claim", "scope_claim", "groups_claim", "audience_claim", "logout_audience"),
     *_SOURCES,
 }
 
@@ -279,6 +286,8 @@ def _name(given: Mapping[str, Any]) -> str:
     name = given.get("name", "default")
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise IssuerFault("name", "must be 1 to 32 of a-z, 0-9 and -")
+    if name == GUEST:
+        raise IssuerFault("name", "is what this service calls its own guests; choose another")
     return name
 
 

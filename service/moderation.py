@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from service.directory import Directory
 from service.errors import InsufficientRole, RoomNotFound
 from service.identity import Principal
+from service.revocations import Revocations
 from service.rooms import Role, Room, is_alias
 
 
@@ -24,8 +25,9 @@ class Moderator:
 class Moderation:
     """Raises ``StoreUnavailable`` where Redis does not answer."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, revocations: Revocations) -> None:
         self._directory = directory
+        self._revocations = revocations
 
     def require(self, principal: Principal, alias: str) -> Moderator:
         """The caller as a moderator of ``alias``.
@@ -36,7 +38,7 @@ class Moderation:
         if not is_alias(alias):
             raise RoomNotFound
         if principal.admin:
-            self._directory.check_session(principal)
+            self._revocations.check(principal)
             room = self._directory.room(alias)
             if room.is_template:
                 raise RoomNotFound

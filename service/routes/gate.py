@@ -78,4 +78,4 @@ def _require_moderator() -> None:
 def _require_admin() -> None:
     if not principal().admin:
         raise InsufficientScope
-    services().directory.check_session(principal())
+    services().revocations.check(principal())

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
+from urllib.parse import parse_qs
 
 from flask import g, request
 
@@ -23,6 +24,8 @@ MOST_BYTES: Final = 64 * 1024
 # The framework cuts off a body without a length at its limit and does not say so: one byte more tells.
 READ_BYTES: Final = MOST_BYTES + 1
 DEEPEST: Final = 16
+_FORM: Final = "application/x-www-form-urlencoded"
+_MOST_MEMBERS: Final = 100
 _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 _WORD_START: Final = re.compile(r"_([a-z])")
 
@@ -40,6 +43,20 @@ def check_request() -> None:
 def body() -> Mapping[str, Any]:
     """The validated body; empty where none was sent and none is required."""
     return cast("Mapping[str, Any]", g.body)
+
+
+def form() -> Mapping[str, list[str]]:
+    """The members of a form, each with all of its values, for calls whose body is not JSON.
+
+    Raises ``UnsupportedMediaType`` for another type of body, ``BodyTooLarge``, and ``MalformedRequest``.
+    """
+    raw = _read()
+    if request.mimetype != _FORM:
+        raise UnsupportedMediaType(f"The body must be {_FORM}")
+    try:
+        return parse_qs(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_MEMBERS)
+    except ValueError:
+        raise MalformedRequest("The body is not a valid form") from None
 
 
 def query() -> Mapping[str, Any]:
@@ -81,7 +98,7 @@ def _document(*, required: bool) -> object:
             raise InvalidRequest(errors=[{"field": "", "message": "a body is required"}])
         return {}
     if request.mimetype != "application/json":
-        raise UnsupportedMediaType
+        raise UnsupportedMediaType("The body must be application/json")
     return strict_json(raw)
 
 

@@ -83,10 +83,11 @@ def _compiled(
 ) -> Operation:
     parameters = [_resolved(parameter, document) for parameter in (*shared, *operation.get("parameters", []))]
     query = {parameter["name"]: parameter["schema"] for parameter in parameters if parameter["in"] == "query"}
-    body = operation.get("requestBody")
+    # A body of another type has a reader of its own, beside its view.
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
     return Operation(
-        body=_validator(body["content"]["application/json"]["schema"], registry) if body else None,
-        body_required=bool(body and body.get("required")),
+        body=_validator(body["schema"], registry) if body else None,
+        body_required=bool(body and operation["requestBody"].get("required")),
         query=_validator({"type": "object", "properties": query, "additionalProperties": False}, registry),
         query_types={name: schema["type"] for name, schema in query.items()},
     )

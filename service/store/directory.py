@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, cast
 from uuid import UUID
 
-from service.store import keyspace
+from service.store import keyspace, revocations
 from service.store.connection import Connection, Script
 from service.store.keyspace import Owner, RoomKeys
-from service.store.rooms import RoomStore, revocation_command
+from service.store.rooms import RoomStore
 from service.store.views import Permission, read_view
 
 _HOUR_MS: Final = 3_600_000
@@ -34,8 +34,10 @@ class DirectoryStore:
     def permissions(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[Permission]:
         """What the rooms say of one user, in one round trip and in order."""
         looks = [self._rooms.view_command(alias, owner, count=False) for alias in aliases]
-        *views, revoked = self._connection.send(*looks, revocation_command(owner.user, session))
-        return [read_view(view, revoked).permission for view in views]
+        voided = revocations.commands(owner.issuer, owner.user, session)
+        replies = self._connection.send(*looks, *voided)
+        revoked = revocations.moments(replies[len(looks) :])
+        return [read_view(view, revoked).permission for view in replies[: len(looks)]]
 
     def aliases(self, after: str, limit: int) -> list[str]:
         """Up to ``limit`` names of rooms that sort after ``after``."""
@@ -68,7 +70,8 @@ class DirectoryStore:
         keys = RoomKeys(alias)
         if room_id is not None:
             self._connection.call(("HDEL", keyspace.ROOM_IDS, room_id.hex))
-        self._connection.call(("DEL", keys.record, keys.members, keys.bans, keys.adopted, keys.used))
+        names = (keys.record, keys.members, keys.bans, keys.adopted, keys.used, keys.invites, keys.invite_uses)
+        self._connection.call(("DEL", *names))
         self._connection.call(("ZREM", keyspace.ROOM_INDEX, alias))
         self._connection.call(("SREM", keyspace.TEMPLATES, alias))
 
@@ -117,15 +120,6 @@ class DirectoryStore:
         key = keyspace.created_by(user)
         self._connection.call(("SET", key, 0, "PX", _HOUR_MS, "NX"))
         return cast("int", self._connection.call(("INCR", key)))
-
-    def revocations(self, user: str, session: str | None) -> list[bytes | None]:
-        """When this user, and this sign-in session of theirs, were revoked."""
-        return cast("list[bytes | None]", self._connection.call(revocation_command(user, session)))
-
-    def revoke(self, user: str, session: str | None, before: float) -> None:
-        """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""
-        field = "*" if session is None else keyspace.digest(session)
-        self._connection.call(("HSET", keyspace.revoked(user), field, repr(before)))
 
     def lease(self, name: str, owner: str, seconds: int) -> bool:
         """Take a lease that ends by itself; for what one of all replicas should do."""

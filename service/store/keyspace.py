@@ -10,6 +10,7 @@ PREFIX: Final = "vts:"
 RATE_WINDOW_SECS: Final = 60
 ROOM_INDEX: Final = PREFIX + "{index}:rooms"
 TEMPLATES: Final = PREFIX + "{index}:templates"
+REVOCATIONS: Final = PREFIX + "{index}:revocations"
 ROOM_IDS: Final = PREFIX + "{index}:ids"
 
 
@@ -24,11 +25,12 @@ def digest(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose token it is. ``entry`` names the token, ``user_field`` the person."""
+    """Whose token it is. ``entry`` names the token, ``user_field`` the person, ``invite`` what a guest came with."""
 
     issuer: str
     user: str
     device: str
+    invite: str = ""
 
     @property
     def entry(self) -> str:
@@ -49,6 +51,8 @@ class RoomKeys:
         self.bans = self.base + "bans"
         self.adopted = self.base + "adopted"
         self.used = self.base + "used"
+        self.invites = self.base + "invites"
+        self.invite_uses = self.base + "invite-uses"
 
     def token(self, entry: str) -> str:
         return f"{self.base}token:{entry}"
@@ -70,8 +74,20 @@ class RoomKeys:
 
 
 def revoked(user: str) -> str:
-    """Hash of revocations of one user: field ``*`` for all, a digest for one sign-in session."""
+    """Hash of revocations of one user: field ``*`` for all bearers, a digest for those of one sign-in session, and
+    ``-`` for those that name none.
+    """
     return f"{PREFIX}{{{digest(user)}}}:revoked"
+
+
+def ended(issuer: str, session: str) -> str:
+    """Hash like that of a user (field ``*``), of one sign-in session of an issuer."""
+    return f"{PREFIX}{{{digest(issuer, session)}}}:ended"
+
+
+def logout(issuer: str, token_id: str) -> str:
+    """Set for as long as a logout token that has taken effect would be accepted again."""
+    return f"{PREFIX}{{{digest(issuer, token_id)}}}:logout"
 
 
 def created_by(user: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from service.clock import Clock
 from service.errors import RecordUnreadable, StoreUnavailable
-from service.store import keyspace
+from service.store import revocations
 from service.store.connection import Connection, Script, WritesOff
 from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys
 from service.store.outage import Memory
@@ -38,12 +38,12 @@ class RoomStore:
         """Permission, token and rate in one round trip."""
         look = self.view_command(alias, owner, count=count)
         try:
-            reply, revoked = self._connection.send(look, revocation_command(owner.user, session))
+            reply, *revoked = self._connection.send(look, *revocations.commands(owner.issuer, owner.user, session))
         except RecordUnreadable:
             raise
         except StoreUnavailable:
             return self._remembered(alias, owner, session, count=count)
-        view = read_view(reply, revoked)
+        view = read_view(reply, revocations.moments(revoked))
         self._memory.saw(alias, owner, session, view)
         if view.token is None:
             view = replace(view, token=self._memory.token(alias, owner, only_here=True))
@@ -55,8 +55,8 @@ class RoomStore:
         """The command behind ``view``, for those who look at many rooms at once."""
         keys = RoomKeys(alias)
         names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
-        rate = keys.rate(owner.user_field)
-        return self._scripts[VIEW].on((*names, rate), (owner.user_field, int(count), RATE_WINDOW_SECS * 1000))
+        args = (owner.user_field, int(count), RATE_WINDOW_SECS * 1000, owner.invite)
+        return self._scripts[VIEW].on((*names, keys.rate(owner.user_field), keys.invites), args)
 
     def _remembered(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
         permission = self._memory.permission(alias, owner, session)
@@ -90,14 +90,14 @@ class RoomStore:
         entry = owner.entry
         names = (
             *(keys.record, keys.members, keys.bans, keys.token(entry), keys.refresh(entry), keys.lease(entry)),
-            *(keys.devices(owner.user_field), keys.used),
+            *(keys.devices(owner.user_field), keys.used, keys.invites),
         )
         refresh = new.refresh or Sealed(b"", 0.0)
         broken = hashlib.sha1(new.unreadable, usedforsecurity=False).hexdigest() if new.unreadable else ""
         args = (
             *(owner.user_field, new.permission.fingerprint, new.token.value, _ms(new.token.left)),
             *(refresh.value, _ms(refresh.left), broken, new.lease, int(self._clock.wall()), entry),
-            *(DEVICES_PER_USER, keys.base),
+            *(DEVICES_PER_USER, keys.base, owner.invite),
         )
         try:
             (reply,) = self._connection.send(self._scripts["keep"].on(names, args))
@@ -128,12 +128,6 @@ class RoomStore:
             self._connection.send(("SET", RoomKeys(alias).adopted, value, "EX", seconds))
         except StoreUnavailable:
             return
-
-
-def revocation_command(user: str, session: str | None) -> tuple[Any, ...]:
-    """The command that reads when a user, and one sign-in session of theirs, were revoked."""
-    fields = ("*",) if session is None else ("*", keyspace.digest(session))
-    return ("HMGET", keyspace.revoked(user), *fields)
 
 
 def _ms(seconds: float) -> int:

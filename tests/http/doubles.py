@@ -25,8 +25,8 @@ from service.errors import InvalidToken, MissingCredentials, RoomNotFound
 from service.guests import Guests
 from service.identity import Principal, Verifier
 from service.keys import KeySource, KeyState
-from service.meeting import Meeting
 from service.logout import LogoutVerifier
+from service.meeting import Meeting
 from service.moderation import Moderation
 from service.revocations import Revocations
 from service.rooms import Member, Role, Room, is_alias
