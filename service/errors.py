@@ -6,12 +6,12 @@ framework: ``routes.problems`` is the only place that turns one into an answer. 
     ServiceError
       CallerError                     the request is at fault; a repeat of it cannot help
         MalformedRequest 400, InvalidLogoutToken 400, UnsupportedMediaType 415, InvalidRequest 422, BodyTooLarge 413,
-        RouteNotFound 404, MethodNotAllowed 405, RateLimited 429
+        BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
-        Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites 409,
+        Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites, RoomFull 409,
                                       Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
-        KeysUnavailable, StoreUnavailable (RecordUnreadable), Overloaded 503, DeadlineExceeded 504
+        WebhooksOff, KeysUnavailable, StoreUnavailable (RecordUnreadable), Overloaded 503, DeadlineExceeded 504
         UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
                                       UpstreamRejectedCredentials, UpstreamRejected, UpstreamInvalidResponse,
                                       UpstreamRoomMissing 502

@@ -69,6 +69,7 @@ class Settings:
     redis_url: Secret
     service_secrets: tuple[SecretBytes, ...]
     public_url: str | None
+    telnyx_public_keys: tuple[bytes, ...]
     room_name_prefix: str
     allowed_origins: tuple[str, ...]
     admin_scope: str
@@ -232,6 +233,17 @@ def _service_secret(text: str) -> SecretBytes:
     return SecretBytes(raw)
 
 
+def _public_keys(text: str) -> tuple[bytes, ...]:
+    advice = "must be one or two public keys of 32 bytes in base64, as the Telnyx portal shows them: new,old"
+    try:
+        keys = tuple(base64.b64decode(part.strip(), validate=True) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(advice) from None
+    if len(keys) > 2 or any(len(key) != _SECRET_BYTES for key in keys):  # noqa: PLR2004 - the new one and the old one
+        raise ValueError(advice)
+    return keys
+
+
 def _url(text: str) -> str:
     return check_url(text.rstrip("/"), "")
 
@@ -297,6 +309,7 @@ FIELDS: Final = (
     Field("ADMIN_SCOPE", str, "The scope that makes an administrator.", "rooms:admin"),
     Field("ALLOWED_ORIGINS", _origins, "Web origins that may read answers (CORS), with commas; none by default.", ""),
     Field("PUBLIC_URL", _url, "Where callers and Telnyx reach this service."),
+    Field("TELNYX_PUBLIC_KEYS", _public_keys, "Keys that sign Telnyx's webhooks; `new,old`. Needed for webhooks.", ""),
     Field("ROOM_NAME_PREFIX", _prefix, "Put before an alias to make the room's unique name at Telnyx.", "vts-"),
     Field(
         "TOKEN_TTL_SECS", _between(10, 3600), "Life asked for client tokens, in seconds; a room may set its own.", "600"

@@ -48,9 +48,11 @@ FLOORS = (
         "rules",
         (
             "service.admission",
+            "service.attendance",
             "service.bearer",
             "service.context",
             "service.directory",
+            "service.events",
             "service.flights",
             "service.guests",
             "service.housekeeping",

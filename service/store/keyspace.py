@@ -11,6 +11,12 @@ RATE_WINDOW_SECS: Final = 60
 ROOM_INDEX: Final = PREFIX + "{index}:rooms"
 TEMPLATES: Final = PREFIX + "{index}:templates"
 REVOCATIONS: Final = PREFIX + "{index}:revocations"
+# Of webhooks: their ids with the moment of arrival, those that have not taken effect, who sees to that, and the rooms
+# to be compared with Telnyx's list with the moment when.
+EVENT_IDS: Final = PREFIX + "{events}:ids"
+EVENTS: Final = PREFIX + "{events}:pending"
+EVENT_LEASE: Final = PREFIX + "{events}:lease"
+ROOMS_DUE: Final = PREFIX + "{events}:due"
 ROOM_IDS: Final = PREFIX + "{index}:ids"
 
 
@@ -51,6 +57,8 @@ class RoomKeys:
         self.bans = self.base + "bans"
         self.adopted = self.base + "adopted"
         self.used = self.base + "used"
+        self.roster = self.base + "roster"
+        self.live = self.base + "live"
         self.invites = self.base + "invites"
         self.invite_uses = self.base + "invite-uses"
 
