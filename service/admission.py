@@ -1,6 +1,7 @@
 """Admission: who may enter what, as what, now.
 
-``admit`` is pure and total: it looks at a room, a principal, at most one member entry and one ban, and the time.
+``admit`` is pure and total: it looks at a room, a principal, at most one member entry, one ban and one invite, and the
+time.
 Every rule of a room is evaluated and the highest role whose own window is open wins (DESIGN 6). Refusals come in the
 order of DESIGN 4: without any role the room does not exist, banned or not; with one, a ban outweighs it.
 """
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 
 from service.clock import rfc3339
 from service.errors import Banned, Closed, NotOpenYet, RoomNotFound
-from service.identity import Principal
+from service.identity import Invited, Principal
+from service.invites import Invite
 from service.rooms import ROLES, Ban, Member, Role, Room, Window
 
 
@@ -32,11 +34,13 @@ class Admission:
     until: float | None
 
 
-def admit(room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float) -> Admission:
+def admit(
+    room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float, invite: Invite | None = None
+) -> Admission:
     """Whether ``principal`` may enter ``room`` at ``now``; raises ``RoomNotFound``, ``Banned``, ``NotOpenYet`` or
     ``Closed``. Pure: the cache holds tokens, never permission.
     """
-    granted = list(grants(room, principal, member))
+    granted = list(grants(room, principal, member, invite))
     if not granted:
         raise RoomNotFound
     if ban is not None and ban.stands(now):
@@ -53,8 +57,15 @@ def admit(room: Room, principal: Principal, member: Member | None, ban: Ban | No
     raise Closed
 
 
-def grants(room: Room, principal: Principal, member: Member | None) -> Iterator[Grant]:
-    """Every role that the room's rules give this principal, open or not, within the room's own window."""
+def grants(room: Room, principal: Principal, member: Member | None, invite: Invite | None = None) -> Iterator[Grant]:
+    """Every role that the room's rules give this principal, open or not, within the room's own window.
+
+    Of a guest they do not speak: a guest has what ``invite`` says, in the room that it was made for, and no more.
+    """
+    if principal.invited is not None:
+        if invite is not None and principal.invited == Invited(room.alias, invite.invite_id):
+            yield Grant(invite.role, invite.window.within(room.window))
+        return
     for rule in room.access:
         if rule.members:
             if member is not None:

@@ -18,7 +18,7 @@ from uuid import UUID
 from service.admission import Admission, admit
 from service.clock import Clock, Deadline
 from service.context import context_text
-from service.directory import Directory, read_person, revoked_before
+from service.directory import Directory, read_invite, read_person, revoked_before
 from service.errors import DeadlineExceeded, OwnTrouble, RateLimited, RoomNotFound, StoreUnavailable
 from service.flights import Flights
 from service.identity import Principal, check_revoked
@@ -137,7 +137,7 @@ class Broker:
         Raises what ``rooms.admit`` raises, ``SessionRevoked``, ``RateLimited``, ``StoreUnavailable``, ``Overloaded``,
         ``DeadlineExceeded`` and the ``UpstreamError`` family.
         """
-        owner = Owner(principal.issuer, principal.user, device_id or "")
+        owner = principal.owner(device_id)
         ask = _Ask(principal, alias, owner, device_id, display_name, Want(min_ttl_secs, force), deadline)
         standing = self._first_look(ask)
         rate = self._rate(standing.view)
@@ -149,7 +149,7 @@ class Broker:
 
     def forget(self, principal: Principal, alias: str) -> None:
         """Drop all tokens of this user for this room, on every device. Says nothing of whether there is such a room."""
-        owner = Owner(principal.issuer, principal.user, "")
+        owner = principal.owner()
         view = self._rooms.view(alias, owner, principal.session_id, count=False)
         check_revoked(principal, revoked_before(view.permission))
         self._rooms.forget(alias, owner)
@@ -178,7 +178,7 @@ class Broker:
             raise RoomNotFound
         member, ban = read_person(permission)
         now = self._clock.wall()
-        admission = admit(room, ask.principal, member, ban, now)
+        admission = admit(room, ask.principal, member, ban, now, read_invite(permission))
         room_id = adopted_id(room.room_id, permission.adopted)
         token = self._vault.client_token(ask.alias, ask.owner, room_id, view.token)
         if view.token is not None and token is None:

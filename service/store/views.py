@@ -16,11 +16,12 @@ class Permission:
     ban: bytes | None = None
     adopted: bytes | None = None
     revoked: tuple[bytes | None, ...] = ()
+    invite: bytes | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Equal exactly if record, member and ban are (``keep.lua`` computes the same)."""
-        parts = (self.record, self.member, self.ban)
+        """Equal exactly if record, member, ban and invite are (``keep.lua`` computes the same)."""
+        parts = (self.record, self.member, self.ban, self.invite)
         return "".join("-" if part is None else hashlib.sha1(part, usedforsecurity=False).hexdigest() for part in parts)
 
 
@@ -66,10 +67,9 @@ def read_view(reply: Any, revoked: Any) -> View:
     """What ``view.lua`` and the revocation read answered."""
     if reply[0] is None:
         return View(Permission(None, revoked=tuple(revoked)), None, -1, 0.0)
-    record, member, ban, adopted, token, left, calls, window = reply
-    return View(
-        Permission(record, member, ban, adopted, tuple(revoked)), read_sealed(token, left), calls, window / 1000
-    )
+    record, member, ban, adopted, token, left, calls, window, invite = reply
+    permission = Permission(record, member, ban, adopted, tuple(revoked), invite)
+    return View(permission, read_sealed(token, left), calls, window / 1000)
 
 
 def read_sealed(value: bytes | None, left_ms: int) -> Sealed | None:

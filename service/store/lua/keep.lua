@@ -1,11 +1,13 @@
 -- Store a new token, unless what permission was decided on has changed, or a longer-lived token is there already.
--- KEYS: record, members, bans, token, refresh, lease, devices, used
--- ARGV: user field, fingerprint of (record, member, ban), token, its ms, refresh token or '', its ms,
---       SHA-1 of an unreadable token seen or '', lease owner, now, entry, most devices, base of the room's keys
+-- KEYS: record, members, bans, token, refresh, lease, devices, used, invites
+-- ARGV: user field, fingerprint of (record, member, ban, invite), token, its ms, refresh token or '', its ms,
+--       SHA-1 of an unreadable token seen or '', lease owner, now, entry, most devices, base of the room's keys,
+--       a guest's invite or ''
 local function seen(value) return value and redis.sha1hex(value) or '-' end
 if redis.pcall('GET', KEYS[6]) == ARGV[8] then redis.call('DEL', KEYS[6]) end
 local now_seen = seen(redis.call('GET', KEYS[1])) .. seen(redis.call('HGET', KEYS[2], ARGV[1]))
   .. seen(redis.call('HGET', KEYS[3], ARGV[1]))
+  .. seen(ARGV[13] ~= '' and redis.call('HGET', KEYS[9], ARGV[13]))
 if now_seen ~= ARGV[2] then return 'changed' end
 local current = redis.pcall('GET', KEYS[4])
 local unreadable = type(current) == 'table' or (current and redis.sha1hex(current) == ARGV[7])

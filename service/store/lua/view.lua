@@ -1,9 +1,11 @@
 -- All that a token request needs to know of a room, and the count of the caller's requests.
--- KEYS: record, members, bans, adopted, token, rate    ARGV: user field, 1 to count else 0, window in ms
+-- KEYS: record, members, bans, adopted, token, rate, invites
+-- ARGV: user field, 1 to count else 0, window in ms, a guest's invite or ''
 local record = redis.call('GET', KEYS[1])
 if not record then return {false} end
 local member = redis.call('HGET', KEYS[2], ARGV[1])
 local ban = redis.call('HGET', KEYS[3], ARGV[1])
+local invite = ARGV[4] ~= '' and redis.call('HGET', KEYS[7], ARGV[4])
 -- Cache of the wrong type, or writes that are off, must not stop a read of permission.
 local function lenient(...)
   local reply = redis.pcall(...)
@@ -19,4 +21,4 @@ if ARGV[2] == '1' then
   if count == 1 then lenient('PEXPIRE', KEYS[6], ARGV[3]) end
   window = count > 0 and redis.call('PTTL', KEYS[6]) or 0
 end
-return {record, member, ban, adopted, token, left, count, window}
+return {record, member, ban, adopted, token, left, count, window, invite}
