@@ -9,8 +9,9 @@ import pytest
 
 from tests.agreement.forms import ALL, World, build
 from tests.agreement.wire import Exchange, asked_by_them, asked_by_us
-from tests.processes import Sandbox, running
+from tests.processes import API_KEY, Sandbox, running
 from tests.sandbox.desk import Desk
+from tests.upstream.rig import Rig
 
 
 @pytest.fixture(scope="package")
@@ -36,6 +37,14 @@ def desk(stand_in: Sandbox) -> Iterator[Desk]:
 @pytest.fixture
 def world(desk: Desk) -> World:
     return build(desk)
+
+
+@pytest.fixture
+def rig(stand_in: Sandbox) -> Iterator[Rig]:
+    """Our client."""
+    made = Rig(stand_in.api_url, API_KEY)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module", params=ALL, ids=str)

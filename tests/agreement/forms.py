@@ -85,7 +85,7 @@ LISTED = {
     "delete_room_recordings": "recording",
     "list_room_compositions": "composition",
 }
-_ACTIONS = ("end_session", "kick_participants", "mute_participants", "unmute_participants")
+ACTIONS = ("end_session", "kick_participants", "mute_participants", "unmute_participants")
 _FLAGS = ("include_sessions", "include_participants")
 
 
@@ -100,7 +100,7 @@ def target(world: World, operation: str) -> UUID | None:
     names = list(ASKED["operations"][operation]["path"])
     if not names:
         return None
-    if operation in _ACTIONS:
+    if operation in ACTIONS:
         return UUID(world.running["session_id"])
     return UUID(getattr(world, names[0].removesuffix("_id").removeprefix("room_") or "room")["id"])
 
