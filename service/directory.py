@@ -208,6 +208,13 @@ class Directory:
             self._store.list_template(alias)
         return room, existing is None
 
+    def change_room(self, alias: str, changes: Mapping[str, Any], deadline: Deadline) -> Room:
+        """Change settings that Telnyx keeps too; all else of the record stays. Raises ``RoomNotFound``."""
+        room = replace(self.room(alias), **changes, updated_at=self._clock.wall())
+        room = replace(room, room_id=self._provisioning.settle(room, room.room_id, deadline))
+        self._store.write(alias, _stored(room), room.room_id)
+        return room
+
     def delete_room(self, alias: str, deadline: Deadline, *, keep_upstream: bool) -> None:
         """Remove a room here and, unless ``keep_upstream``, at Telnyx. Raises ``RoomNotFound``."""
         room = self.room(alias)

@@ -6,10 +6,11 @@ framework: ``routes.problems`` is the only place that turns one into an answer. 
     ServiceError
       CallerError                     the request is at fault; a repeat of it cannot help
         MalformedRequest 400, InvalidLogoutToken 400, UnsupportedMediaType 415, InvalidRequest 422, BodyTooLarge 413,
-        BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, RateLimited 429
+        BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, RequestRefused 422, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
         Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites, RoomFull 409,
-                                      Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope 403
+                                      Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope,
+                                      InvalidRefreshToken 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
         WebhooksOff, KeysUnavailable, StoreUnavailable (RecordUnreadable), Overloaded 503, DeadlineExceeded 504
         UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
@@ -91,6 +92,12 @@ class MethodNotAllowed(CallerError):
     """The path exists, the method does not."""
 
     status, code, title = 405, "method_not_allowed", "This path does not take this method"
+
+
+class RequestRefused(CallerError):
+    """A request that the gateway passed on as it was, and that Telnyx did not accept. Its own words stay inside."""
+
+    status, code, title = 422, "request_refused", "The video platform does not accept this request"
 
 
 class RateLimited(CallerError):
@@ -194,6 +201,12 @@ class InsufficientScope(Refused):
     """The admin scope is missing, or its issuer is not trusted with it."""
 
     status, code, title = 403, "insufficient_scope", "This needs the admin scope"
+
+
+class InvalidRefreshToken(Refused):
+    """The gateway's refresh token is not ours, is over, or is of another user or room: which of these is not told."""
+
+    status, code, title = 403, "invalid_refresh_token", "This refresh token is not yours for this room"
 
 
 class TemplateExhausted(Refused):
