@@ -1,0 +1,173 @@
+"""Revocations in the store: read with the hit itself, never lost to an outage, and gone when nothing needs them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+from prometheus_client import CollectorRegistry
+
+from service.secret import Secret
+from service.store import keyspace, revocations
+from service.store.connection import Connection, Script
+from service.store.revocations import KEEP_SECS, RevocationStore
+from service.telemetry import Metrics
+from tests.acceptance.test_logout import EVERYBODY, logout_token, send
+from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room, mint, running, until
+
+NOW = 1_795_358_000.0
+HITS = 50
+
+
+@pytest.fixture
+def own() -> Iterator[Valkey]:
+    """A server that holds nothing else."""
+    yield from running(Valkey())
+
+
+@pytest.fixture
+def store(own: Valkey) -> Iterator[RevocationStore]:
+    scripts = {name: Script(name) for name in revocations.SCRIPTS}
+    connection = Connection(Secret(own.url), Metrics(CollectorRegistry()), 2, list(scripts.values()))
+    connection.start()
+    yield RevocationStore(connection, scripts.__getitem__)
+    connection.stop()
+
+
+def test_what_voids_no_bearer_any_more_goes(store: RevocationStore, own: Valkey) -> None:
+    """Of users and of sessions, and out of the index: nothing is left."""
+    store.revoke("alice", None, NOW)
+    store.revoke("bob", "phone", NOW + 1)
+    store.end_session("carol", "phone", NOW + 2)
+    store.end_session_of_anybody("default", "phone", NOW + 3)
+    store.trim(NOW + 3 + KEEP_SECS)
+
+    assert list(own.client.scan_iter("vts:*")) == []
+
+
+def test_what_may_void_a_bearer_stays(store: RevocationStore) -> None:
+    """Until the longest life that any issuer may grant is over."""
+    store.revoke("alice", None, NOW)
+    store.revoke("bob", None, NOW + 1)
+    store.trim(NOW + KEEP_SECS)
+
+    assert store.moments("default", "alice", None) == [None, None]
+    assert store.moments("default", "bob", None) == [repr(NOW + 1).encode(), None]
+
+
+def test_what_is_voided_again_stays(store: RevocationStore, own: Valkey) -> None:
+    """The later moment counts, for the index too."""
+    store.revoke("alice", None, NOW)
+    store.revoke("alice", None, NOW + 10)
+    store.trim(NOW + 5 + KEEP_SECS)
+    assert store.moments("default", "alice", None)[0] == repr(NOW + 10).encode()
+
+    store.trim(NOW + 10 + KEEP_SECS)
+    assert list(own.client.scan_iter("vts:*")) == []
+
+
+def test_a_user_who_signs_out_daily_leaves_no_trail(store: RevocationStore, own: Valkey) -> None:
+    """Each revocation drops those of the same user that nothing needs any more."""
+    for day in range(100):
+        store.end_session("alice", f"session {day}", NOW + day * 86_400)
+
+    # 31 days and the leeway, the field of bearers without a session besides.
+    assert own.client.hlen(keyspace.revoked("alice")) == 33
+    assert own.client.zcard(keyspace.REVOCATIONS) == 1
+
+
+def test_a_backlog_is_worked_off(store: RevocationStore, own: Valkey) -> None:
+    """One turn takes a bounded number, the next goes on."""
+    for number in range(700):
+        store.revoke(f"user {number}", None, NOW + number / 1000)
+    left = []
+    for _ in range(2):
+        store.trim(NOW + 1 + KEEP_SECS)
+        left.append(len(list(own.client.scan_iter("vts:*:revoked"))))
+
+    assert left == [200, 0]
+
+
+def test_a_moment_never_moves_back(store: RevocationStore) -> None:
+    """Whatever a replica's clock says."""
+    store.revoke("alice", None, NOW + 5)
+    store.revoke("alice", None, NOW)
+
+    assert store.moments("default", "alice", None)[0] == repr(NOW + 5).encode()
+
+
+def test_a_hit_with_a_session_is_one_round_trip(service: ServiceProcess, valkey: Valkey) -> None:
+    """One script and two reads, sent and answered together."""
+    alias = fresh()
+    make_room(service.url, alias, "alice")
+    alice = Caller(service.url, "alice", sid="phone")
+    for _ in range(10):
+        # The first calls of a worker also open its connection.
+        alice.token(alias)
+    before = valkey.client.info("stats")["total_reads_processed"]
+    sources = {alice.token(alias).json()["source"] for _ in range(HITS)}
+    reads = valkey.client.info("stats")["total_reads_processed"] - before
+
+    assert sources == {"cache"}
+    assert HITS <= reads <= HITS + 5
+
+
+def test_a_logout_that_cannot_be_written_is_503_and_can_be_repeated(service: ServiceProcess, valkey: Valkey) -> None:
+    """It is not taken for one that has had its effect."""
+    alias, user = fresh(), fresh("user")
+    make_room(service.url, alias, access=EVERYBODY)
+    old, token = Caller(service.url, user), logout_token(user)
+    valkey.freeze()
+    try:
+        refused = send(service, token)
+    finally:
+        valkey.thaw()
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+    assert int(refused.headers["Retry-After"]) >= 1
+    until(lambda: old.token(alias).ok, what="recovery")
+    until(lambda: send(service, token).ok, what="the logout")
+    assert old.token(alias).json()["code"] == "session_revoked"
+
+
+def test_a_logout_while_redis_takes_no_writes_is_503(service: ServiceProcess, valkey: Valkey) -> None:
+    """Reads go on; but nobody is told of a logout that is not recorded."""
+    alias, user = fresh(), fresh("user")
+    make_room(service.url, alias, access=EVERYBODY)
+    old, token = Caller(service.url, user), logout_token(user)
+    memory = valkey.client.config_get("maxmemory")["maxmemory"]
+    valkey.client.config_set("maxmemory", 1)
+    try:
+        refused = send(service, token)
+    finally:
+        valkey.client.config_set("maxmemory", memory)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+    assert old.token(alias).ok
+    assert send(service, token).ok
+    assert old.token(alias).json()["code"] == "session_revoked"
+
+
+def test_logouts_at_the_same_time_all_count(service: ServiceProcess) -> None:
+    """Providers send one for each client and session, all at once."""
+    alias, user = fresh(), fresh("user")
+    make_room(service.url, alias, access=EVERYBODY)
+    sessions = [f"s-{number}" for number in range(8)]
+    bearers = [mint(user, sid=session) for session in sessions]
+    tokens = [logout_token(user, sid=session) for session in sessions]
+    statuses: list[int] = []
+    threads = [threading.Thread(target=lambda t=t: statuses.append(send(service, t).status_code)) for t in tokens * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert statuses == [200] * 16
+    answers = [
+        requests.get(f"{service.url}/v1/rooms", headers={"Authorization": f"Bearer {bearer}"}, timeout=15)
+        for bearer in (*bearers, mint(user, sid="another", iat=int(time.time()) + 1))
+    ]
+    assert [answer.status_code for answer in answers] == [401] * 8 + [200]
