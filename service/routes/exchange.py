@@ -57,7 +57,7 @@ def _finish(response: Response) -> Response:
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     headers.setdefault("Cache-Control", "no-store")
     headers["Vary"] = "Origin"
-    if request.path.startswith("/v1/"):
+    if request.path.startswith(("/v1/", "/v2/")):
         headers["Cache-Control"] = "no-store"
         headers["Vary"] = "Authorization, Origin"
     _record(response)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from typing import Any, Final
 
 from flask import Response, jsonify
@@ -12,11 +10,11 @@ from service.clock import rfc3339
 from service.errors import RoomNotFound
 from service.rooms import is_alias
 from service.routes import paging
-from service.routes.exchange import deadline, set_rate_limit
+from service.routes.exchange import deadline
 from service.routes.gate import Gate, GatedBlueprint, principal
+from service.routes.handing_out import handed_out
 from service.routes.incoming import body, query
 from service.routes.services import services
-from service.telemetry import audit_log
 from service.tokens import Grant
 
 TOKEN_TYPE: Final = "telnyx_client_token"  # noqa: S105 - a name
@@ -71,10 +69,8 @@ def _token(alias: str, *, force: bool) -> Response:
         force=force,
         deadline=deadline(),
     )
-    services().metrics.token_handed_out(grant.source, grant.expires_in)
-    _audit(grant)
     response = jsonify(_shown(grant))
-    set_rate_limit(response, limit=grant.rate.limit, remaining=grant.rate.remaining, reset_secs=grant.rate.reset_secs)
+    handed_out(grant, response)
     return response
 
 
@@ -108,21 +104,3 @@ def _shown(grant: Grant) -> dict[str, Any]:
         "context": grant.context,
         "source": grant.source,
     }
-
-
-def _audit(grant: Grant) -> None:
-    """One line for every token that leaves the house: who, where, as what, how; never the token."""
-    device = None if grant.device_id is None else hashlib.sha256(grant.device_id.encode()).hexdigest()[:16]
-    audit_log.log(
-        logging.INFO,
-        "token handed out",
-        extra={
-            "user": grant.user,
-            "issuer": principal().issuer,
-            "room": grant.room.alias,
-            "role": grant.role,
-            "source": grant.source,
-            "remaining": grant.expires_in,
-            "device": device,
-        },
-    )

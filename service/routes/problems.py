@@ -1,4 +1,5 @@
-"""The only place where an exception becomes an answer: ``application/problem+json`` (RFC 9457).
+"""The only place where an exception becomes an answer: ``application/problem+json`` (RFC 9457), and on Telnyx's own
+paths the shape that its client libraries read (UPSTREAM 4.1). Status and headers are the same in both.
 
 Rules for editors:
 * what a caller reads comes from ``service.errors`` and from nowhere else: no exception text, no upstream body;
@@ -11,9 +12,10 @@ from __future__ import annotations
 import json
 import logging
 import random
+from collections.abc import Mapping
 from typing import Any, Final
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
@@ -34,6 +36,7 @@ from service.errors import (
 from service.routes.exchange import set_rate_limit
 
 MEDIA_TYPE: Final = "application/problem+json"
+GATEWAY: Final = "/v2/"
 TYPE_PREFIX: Final = "urn:problem-type:video-token-service:"
 REALM: Final = "video-token-service"
 
@@ -47,6 +50,22 @@ _BY_STATUS: Final[dict[int, type[ServiceError]]] = {
     413: BodyTooLarge,
     415: UnsupportedMediaType,
 }
+# Telnyx's own words for a status (UPSTREAM 4.2); programs branch on the status, or on our code in ``meta``.
+_TELNYX_CODES: Final[dict[int, str]] = {
+    400: "10023",
+    401: "10009",
+    403: "10010",
+    404: "10005",
+    405: "10030",
+    409: "10012",
+    413: "10027",
+    415: "10014",
+    422: "10015",
+    429: "10011",
+    503: "10037",
+    504: "10008",
+}
+_UNEXPECTED: Final = "10007"
 _log: Final = logging.getLogger("service.problems")
 
 
@@ -90,10 +109,30 @@ def render(error: ServiceError, jitter: random.Random) -> Response:
     document |= {name: error.extra[name] for name in ("errors",) if name in error.extra}
     if (opens_at := error.extra.get("opens_at")) is not None:
         document["opens_at"] = rfc3339(opens_at) if isinstance(opens_at, int | float) else opens_at
-    response = Response(json.dumps(document), error.status, headers, mimetype=MEDIA_TYPE)
+    if request.path.startswith(GATEWAY):
+        response = Response(json.dumps(as_telnyx(document)), error.status, headers, mimetype="application/json")
+    else:
+        response = Response(json.dumps(document), error.status, headers, mimetype=MEDIA_TYPE)
     if isinstance(error, RateLimited):
         _tell_rate(response, error)
     return response
+
+
+def as_telnyx(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A problem document in Telnyx's shape: one error for each fault of the request, else one in all."""
+    shared = {"code": _TELNYX_CODES.get(document["status"], _UNEXPECTED), "title": document["title"]}
+    kept = ("code", "retryable", "request_id", "retry_after", "opens_at")
+    meta = {name: document[name] for name in kept if name in document}
+    faults = [
+        {**shared, "detail": fault["message"], "source": _source(fault["field"]), "meta": meta}
+        for fault in document.get("errors", ())
+    ]
+    return {"errors": faults or [{**shared, "detail": document["detail"], "meta": meta}]}
+
+
+def _source(field: str) -> dict[str, str]:
+    """Members of bodies are told by pointer, query parameters by name."""
+    return {"pointer": field or "/"} if field[:1] in {"", "/"} else {"parameter": field}
 
 
 def _tell_rate(response: Response, error: RateLimited) -> None:
