@@ -20,12 +20,14 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 
 from service import keys
+from service.attendant import Attendant
 from service.clock import Clock
 from service.directory import Directory
 from service.flights import Flights
 from service.guests import Guests, guest_issuer
 from service.housekeeping import Housekeeping
 from service.identity import Verifier
+from service.inbox import Inbox
 from service.keys import KeySource
 from service.logout import LogoutVerifier
 from service.meeting import Meeting
@@ -34,24 +36,29 @@ from service.presence import Presence
 from service.provisioning import Provisioning
 from service.renewal import Issued, Renewal, Vault
 from service.revocations import Revocations
-from service.routes import admin, cors, exchange, gate, invites, join, logout, meeting, ops, problems, user_ids
+from service.roster import Roster, flag_impostors
+from service.routes import admin, cors, exchange, gate, hooks, invites, join, logout, meeting, ops, problems, user_ids
 from service.routes.incoming import READ_BYTES
 from service.routes.schema import Contract
 from service.routes.services import EXTENSION, Services
 from service.sealing import GuestSigner, Sealer, TicketSigner
 from service.settings import Settings
 from service.store import directory as directory_store
+from service.store import events as event_store
 from service.store import invites as invite_store
 from service.store import revocations as revocation_store
 from service.store import rooms as room_store
+from service.store import roster as roster_store
 from service.store.connection import Connection, Script
 from service.store.cooldowns import Cooldowns
 from service.store.directory import DirectoryStore
+from service.store.events import EventStore
 from service.store.invites import InviteStore
 from service.store.meetings import MeetingStore
 from service.store.outage import Memory
 from service.store.revocations import RevocationStore
 from service.store.rooms import RoomStore
+from service.store.roster import RosterStore
 from service.telemetry import Metrics
 from service.telnyx import Telnyx
 from service.tickets import Tickets
@@ -81,6 +88,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     signer = TicketSigner(settings.service_secrets)
     guest_signer = GuestSigner(settings.service_secrets)
     verifier = _verifier(settings, gateways, guest_signer)
+    roster = _roster(gateways, signer)
+    attendant = Attendant(roster)
+    if settings.telnyx_public_keys:
+        attendant.start()
     openapi = OPENAPI.read_bytes()
     return face(
         Services(
@@ -99,10 +110,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             store=gateways.connection,
             telnyx=gateways.telnyx,
             directory=directory,
-            broker=_broker(settings, gateways, directory, provisioning, signer),
+            broker=_broker(settings, gateways, directory, provisioning, signer, roster),
             guests=Guests(gateways.invites, guest_signer, gateways.clock),
             moderation=Moderation(directory, revocations),
             meeting=_meeting(settings, gateways, signer),
+            inbox=Inbox(settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, attendant.call),
         )
     )
 
@@ -119,6 +131,8 @@ class _Gateways:
     directory_store: DirectoryStore
     revocations: RevocationStore
     invites: InviteStore
+    events: EventStore
+    roster: RosterStore
     telnyx: Telnyx
     key_sources: Mapping[str, KeySource]
 
@@ -126,7 +140,7 @@ class _Gateways:
 def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     jitter, metrics = random.Random(), Metrics(CollectorRegistry())
     most_connections = settings.web_threads + _most_waiting(settings)
-    stores = (room_store, directory_store, revocation_store, invite_store)
+    stores = (room_store, directory_store, revocation_store, invite_store, event_store, roster_store)
     scripts = {name: Script(name) for store in stores for name in store.SCRIPTS}
     connection = Connection(settings.redis_url, metrics, most_connections, list(scripts.values()))
     rooms = RoomStore(connection, scripts.__getitem__, Memory(clock), clock)
@@ -144,9 +158,9 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     directory_rows = DirectoryStore(connection, scripts.__getitem__, rooms)
     revocations = RevocationStore(connection, scripts.__getitem__)
     invite_rows = InviteStore(connection, scripts.__getitem__)
-    return _Gateways(
-        clock, jitter, metrics, connection, rooms, directory_rows, revocations, invite_rows, telnyx, key_sources
-    )
+    event_rows, roster_rows = EventStore(connection, scripts.__getitem__), RosterStore(connection, scripts.__getitem__)
+    rows = (rooms, directory_rows, revocations, invite_rows, event_rows, roster_rows)
+    return _Gateways(clock, jitter, metrics, connection, *rows, telnyx, key_sources)
 
 
 def open_directory(settings: Settings) -> Directory:
@@ -169,7 +183,12 @@ def _provisioning(settings: Settings, gateways: _Gateways) -> Provisioning:
 
 
 def _broker(
-    settings: Settings, gateways: _Gateways, directory: Directory, provisioning: Provisioning, signer: TicketSigner
+    settings: Settings,
+    gateways: _Gateways,
+    directory: Directory,
+    provisioning: Provisioning,
+    signer: TicketSigner,
+    roster: Roster,
 ) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
@@ -184,8 +203,24 @@ def _broker(
         clock,
         metrics,
         gateways.jitter.random,
+        # Without webhooks nobody sees to the rooms that this would list.
+        roster.expect if settings.telnyx_public_keys else lambda _alias: None,
         default_ttl=settings.token_ttl_secs,
         calls_per_minute=settings.token_calls_per_minute,
+    )
+
+
+def _roster(gateways: _Gateways, signer: TicketSigner) -> Roster:
+    tickets = Tickets(signer, MeetingStore(gateways.connection))
+    return Roster(
+        gateways.events,
+        gateways.roster,
+        gateways.directory_store,
+        Presence(gateways.telnyx, tickets),
+        tickets,
+        gateways.clock,
+        gateways.metrics,
+        flag_impostors,
     )
 
 
@@ -219,7 +254,7 @@ def face(services: Services) -> Flask:
     gate.install(app)
     problems.install(app, services.jitter)
     user_ids.install(app)
-    for area in (ops, join, logout, meeting, invites, admin):
+    for area in (ops, join, hooks, logout, meeting, invites, admin):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
     return app

@@ -176,12 +176,10 @@ class Metrics:
         self._corrupt = Counter(
             "vts_cache_corrupt", "Cache entries that did not open for their owner.", registry=registry
         )
-        self._meeting = Counter(
-            "vts_meeting_actions",
-            "What moderators did, by action and outcome.",
-            ["action", "outcome"],
-            registry=registry,
-        )
+        webhooks = "Webhook events, by kind and what became of them: at arrival, and when they took effect."
+        self._webhooks = Counter("vts_webhooks", webhooks, ["kind", "outcome"], registry=registry)
+        actions = "What moderators did, by action and outcome."
+        self._meeting = Counter("vts_meeting_actions", actions, ["action", "outcome"], registry=registry)
         self._shed = Counter("vts_shed", "Callers refused because too many wait for Telnyx.", registry=registry)
         Gauge("vts_build_info", "Always 1.", ["version"], registry=registry, multiprocess_mode="livemax").labels(
             VERSION
@@ -214,6 +212,9 @@ class Metrics:
 
     def cache_corrupt(self) -> None:
         self._corrupt.inc()
+
+    def webhook(self, kind: str, outcome: str) -> None:
+        self._webhooks.labels(kind, outcome).inc()
 
     def meeting_action(self, action: str, outcome: str) -> None:
         self._meeting.labels(action, outcome).inc()

@@ -25,6 +25,7 @@ from service.identity import Principal, check_revoked
 from service.lifecycle import Allowance, ClientToken, Decision, Want, decide, refresh_after, retry_stale_after
 from service.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault, adopted_id
 from service.rooms import Member, Room
+from service.roster import check_place
 from service.sealing import TicketSigner
 from service.secret import Secret
 from service.store.keyspace import Owner, digest
@@ -105,6 +106,7 @@ class Broker:
         clock: Clock,
         metrics: RenewalMetrics,
         share: Callable[[], float],
+        issued: Callable[[str], object],
         *,
         default_ttl: int,
         calls_per_minute: int,
@@ -118,6 +120,7 @@ class Broker:
         self._clock = clock
         self._metrics = metrics
         self._share = share
+        self._issued = issued
         self._default_ttl = default_ttl
         self._calls_per_minute = calls_per_minute
 
@@ -134,13 +137,15 @@ class Broker:
     ) -> Grant:
         """A client token with useful life left.
 
-        Raises what ``rooms.admit`` raises, ``SessionRevoked``, ``RateLimited``, ``StoreUnavailable``, ``Overloaded``,
-        ``DeadlineExceeded`` and the ``UpstreamError`` family.
+        Raises what ``rooms.admit`` raises, ``SessionRevoked``, ``RateLimited``, ``RoomFull``, ``StoreUnavailable``,
+        ``Overloaded``, ``DeadlineExceeded`` and the ``UpstreamError`` family.
         """
         owner = principal.owner(device_id)
         ask = _Ask(principal, alias, owner, device_id, display_name, Want(min_ttl_secs, force), deadline)
         standing = self._first_look(ask)
         rate = self._rate(standing.view)
+        if standing.view.token is None and not standing.view.held:
+            check_place(standing.room, standing.view.live, principal.user)
         left = standing.ends - self._clock.monotonic()
         decision = decide(standing.token, left, standing.allowance, ask.want)
         if decision is Decision.SERVE and standing.token is not None:
@@ -207,6 +212,8 @@ class Broker:
         if issued.room_id != current.room_id or current.allowance.outlived_by(issued.token, self._left(issued.ends)):
             raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
         source = issued.source if flight.started else "cache"
+        if flight.started:
+            self._issued(ask.alias)
         return self._grant(ask, current, issued.token, issued.ends, source, rate)
 
     def _stale(self, ask: _Ask, standing: _Standing, trouble: OwnTrouble | TimeoutError, rate: Rate) -> Grant:

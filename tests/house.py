@@ -49,6 +49,7 @@ FLOORS = (
         (
             "service.admission",
             "service.attendance",
+            "service.attendant",
             "service.bearer",
             "service.context",
             "service.directory",
@@ -57,6 +58,7 @@ FLOORS = (
             "service.guests",
             "service.housekeeping",
             "service.identity",
+            "service.inbox",
             "service.invites",
             "service.lifecycle",
             "service.logout",
@@ -67,6 +69,7 @@ FLOORS = (
             "service.renewal",
             "service.revocations",
             "service.rooms",
+            "service.roster",
             "service.tickets",
             "service.tokens",
         ),

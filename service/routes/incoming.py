@@ -50,7 +50,7 @@ def form() -> Mapping[str, list[str]]:
 
     Raises ``UnsupportedMediaType`` for another type of body, ``BodyTooLarge``, and ``MalformedRequest``.
     """
-    raw = _read()
+    raw = raw_body()
     if request.mimetype != _FORM:
         raise UnsupportedMediaType(f"The body must be {_FORM}")
     try:
@@ -92,7 +92,7 @@ def operation_id(endpoint: str) -> str:
 
 
 def _document(*, required: bool) -> object:
-    raw = _read()
+    raw = raw_body()
     if not raw:
         if required:
             raise InvalidRequest(errors=[{"field": "", "message": "a body is required"}])
@@ -102,7 +102,8 @@ def _document(*, required: bool) -> object:
     return strict_json(raw)
 
 
-def _read() -> bytes:
+def raw_body() -> bytes:
+    """The body as it was sent. Raises ``BodyTooLarge``, and ``MalformedRequest`` where the framing is broken."""
     announced = request.content_length
     if announced is not None and announced > MOST_BYTES:
         raise BodyTooLarge

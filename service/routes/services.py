@@ -14,6 +14,7 @@ from service.clock import Clock
 from service.directory import Directory
 from service.guests import Guests
 from service.identity import Verifier
+from service.inbox import Inbox
 from service.keys import KeySource
 from service.logout import LogoutVerifier
 from service.meeting import Meeting
@@ -51,6 +52,7 @@ class Services:
     guests: Guests
     moderation: Moderation
     meeting: Meeting
+    inbox: Inbox
 
 
 def services() -> Services:

@@ -55,8 +55,9 @@ class RoomStore:
         """The command behind ``view``, for those who look at many rooms at once."""
         keys = RoomKeys(alias)
         names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
-        args = (owner.user_field, int(count), RATE_WINDOW_SECS * 1000, owner.invite)
-        return self._scripts[VIEW].on((*names, keys.rate(owner.user_field), keys.invites), args)
+        more = (keys.rate(owner.user_field), keys.invites, keys.live, keys.devices(owner.user_field))
+        args = (owner.user_field, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base)
+        return self._scripts[VIEW].on((*names, *more), args)
 
     def _remembered(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
         permission = self._memory.permission(alias, owner, session)

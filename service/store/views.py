@@ -35,12 +35,18 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look at a room by one user. ``calls`` is the count in the current window, -1 if it was not counted."""
+    """One look at a room by one user. ``calls`` is the count in the current window, -1 if it was not counted.
+
+    For a user without the token asked for: ``live`` tells how many are in, if that is known, and ``held`` whether there
+    is a token for another device.
+    """
 
     permission: Permission
     token: Sealed | None
     calls: int
     window_left: float
+    live: bytes | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,9 @@ def read_view(reply: Any, revoked: Any) -> View:
     """What ``view.lua`` and the revocation read answered."""
     if reply[0] is None:
         return View(Permission(None, revoked=tuple(revoked)), None, -1, 0.0)
-    record, member, ban, adopted, token, left, calls, window, invite = reply
+    record, member, ban, adopted, token, left, calls, window, invite, live, held = reply
     permission = Permission(record, member, ban, adopted, tuple(revoked), invite)
-    return View(permission, read_sealed(token, left), calls, window / 1000)
+    return View(permission, read_sealed(token, left), calls, window / 1000, live, held == 1)
 
 
 def read_sealed(value: bytes | None, left_ms: int) -> Sealed | None:

@@ -24,6 +24,7 @@ from service.directory import Directory, Entry, Page
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
 from service.guests import Guests
 from service.identity import Principal, Verifier
+from service.inbox import Inbox
 from service.keys import KeySource, KeyState
 from service.logout import LogoutVerifier
 from service.meeting import Meeting
@@ -164,6 +165,10 @@ class Told:
     def delete_member(self, alias: str, user: str) -> None:
         self._note_of("delete_member", alias, user)
 
+    def receive(self, stamp: str | None, signature: str | None, body: bytes) -> str:
+        self._note("receive", stamp, signature, body)
+        return "recorded"
+
     def revoke(self, user: str, session: str | None) -> float:
         self._note("revoke", user, session)
         return NOW
@@ -230,6 +235,7 @@ def make_face(drain_file: Path) -> Face:
             guests=cast("Guests", told),
             moderation=cast("Moderation", told),
             meeting=cast("Meeting", told),
+            inbox=cast("Inbox", told),
         )
     )
     return Face(told, dependencies, registry, drain_file, app)

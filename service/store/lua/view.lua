@@ -1,6 +1,6 @@
 -- All that a token request needs to know of a room, and the count of the caller's requests.
--- KEYS: record, members, bans, adopted, token, rate, invites
--- ARGV: user field, 1 to count else 0, window in ms, a guest's invite or ''
+-- KEYS: record, members, bans, adopted, token, rate, invites, live, devices
+-- ARGV: user field, 1 to count else 0, window in ms, a guest's invite or '', base of the room's keys
 local record = redis.call('GET', KEYS[1])
 if not record then return {false} end
 local member = redis.call('HGET', KEYS[2], ARGV[1])
@@ -21,4 +21,10 @@ if ARGV[2] == '1' then
   if count == 1 then lenient('PEXPIRE', KEYS[6], ARGV[3]) end
   window = count > 0 and redis.call('PTTL', KEYS[6]) or 0
 end
-return {record, member, ban, adopted, token, left, count, window, invite}
+-- How many are in matters only to who holds no token, on any device.
+local live = not token and lenient('GET', KEYS[8])
+local held = 0
+for _, entry in ipairs(live and lenient('ZRANGE', KEYS[9], 0, -1) or {}) do
+  if redis.call('EXISTS', ARGV[5] .. 'token:' .. entry) == 1 then held = 1 end
+end
+return {record, member, ban, adopted, token, left, count, window, invite, live, held}
