@@ -1,7 +1,7 @@
 """The only package that speaks Redis. It deals in bytes; what the bytes mean is decided by the rules above it.
 
 ``keyspace`` builds keys, ``connection`` sorts errors and bounds time, ``rooms`` reads and writes what belongs to one
-room (permission and tokens), ``directory`` the lists of rooms and templates, ``people`` what belongs to one user,
+room (permission and tokens), ``directory`` the lists of rooms and templates, ``revocations`` which sign-ins are over,
 ``cooldowns`` what all replicas know of upstream's limits, and ``outage`` answers while Redis does not.
 
 Rules for editors (DESIGN 8):

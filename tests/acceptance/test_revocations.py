@@ -99,6 +99,16 @@ def test_a_moment_never_moves_back(store: RevocationStore) -> None:
     assert store.moments("default", "alice", None)[0] == repr(NOW + 5).encode()
 
 
+def test_an_earlier_moment_hides_no_later_one_from_the_index(store: RevocationStore, own: Valkey) -> None:
+    """What was voided by two clocks goes when the later moment is old enough."""
+    store.revoke("alice", None, NOW + 5)
+    store.revoke("alice", None, NOW)
+    store.trim(NOW + 2 + KEEP_SECS)
+    store.trim(NOW + 5 + KEEP_SECS)
+
+    assert list(own.client.scan_iter("vts:*")) == []
+
+
 def test_a_hit_with_a_session_is_one_round_trip(service: ServiceProcess, valkey: Valkey) -> None:
     """One script and two reads, sent and answered together."""
     alias = fresh()
