@@ -147,9 +147,9 @@ def test_a_token_pair(world: World) -> None:
 def test_both_lives_of_a_pair_begin_at_once(world: World) -> None:
     """An hour and ten minutes are fifty minutes apart."""
     lives = {"token_ttl_secs": 600, "refresh_token_ttl_secs": 3600}
-    data = asked(
-        world.desk, lambda client: client.rooms.actions.generate_join_client_token(world.room["id"], **lives)
-    )["data"]
+    data = asked(world.desk, lambda client: client.rooms.actions.generate_join_client_token(world.room["id"], **lives))[
+        "data"
+    ]
 
     ends = [datetime.fromisoformat(data[name]) for name in ("token_expires_at", "refresh_token_expires_at")]
     assert (ends[1] - ends[0]).total_seconds() == 3000
@@ -159,9 +159,7 @@ def test_a_refreshed_token(world: World) -> None:
     """Two members: there is no new refresh token."""
     body = asked(
         world.desk,
-        lambda client: client.rooms.actions.refresh_client_token(
-            world.room["id"], refresh_token=world.refresh_token
-        ),
+        lambda client: client.rooms.actions.refresh_client_token(world.room["id"], refresh_token=world.refresh_token),
     )
 
     assert is_like(body, {"data": {"token": JWT, "token_expires_at": SECONDS}})
