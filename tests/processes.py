@@ -142,8 +142,8 @@ def environment(sandbox: Sandbox | None, redis_url: str, **changes: str) -> dict
 class ServiceProcess:
     """``python -m service serve`` on a port of its own; its output is kept for tests to search."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self.port = free_port()
+    def __init__(self, env: Mapping[str, str], port: int | None = None) -> None:
+        self.port = port or free_port()
         self.metrics_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.metrics_url = f"http://127.0.0.1:{self.metrics_port}/metrics"

@@ -71,7 +71,7 @@ class DirectoryStore:
         if room_id is not None:
             self._connection.call(("HDEL", keyspace.ROOM_IDS, room_id.hex))
         names = (keys.record, keys.members, keys.bans, keys.adopted, keys.used, keys.invites, keys.invite_uses)
-        self._connection.call(("DEL", *names))
+        self._connection.call(("DEL", *names, keys.roster, keys.live))
         self._connection.call(("ZREM", keyspace.ROOM_INDEX, alias))
         self._connection.call(("SREM", keyspace.TEMPLATES, alias))
 
