@@ -24,6 +24,10 @@ from service.attendant import Attendant
 from service.clock import Clock
 from service.directory import Directory
 from service.flights import Flights
+from service.gateway.finder import Finder
+from service.gateway.relay import Relay
+from service.gateway.rooms import RoomDesk
+from service.gateway.tokens import TokenDesk
 from service.guests import Guests, guest_issuer
 from service.housekeeping import Housekeeping
 from service.identity import Verifier
@@ -37,7 +41,21 @@ from service.provisioning import Provisioning
 from service.renewal import Issued, Renewal, Vault
 from service.revocations import Revocations
 from service.roster import Roster, flag_impostors
-from service.routes import admin, cors, exchange, gate, hooks, invites, join, logout, meeting, ops, problems, user_ids
+from service.routes import (
+    admin,
+    cors,
+    exchange,
+    gate,
+    gateway,
+    hooks,
+    invites,
+    join,
+    logout,
+    meeting,
+    ops,
+    problems,
+    user_ids,
+)
 from service.routes.incoming import READ_BYTES
 from service.routes.schema import Contract
 from service.routes.services import EXTENSION, Services
@@ -92,6 +110,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     attendant = Attendant(roster)
     if settings.telnyx_public_keys:
         attendant.start()
+    broker = _broker(settings, gateways, directory, provisioning, signer, roster)
+    moderation, running = Moderation(directory, revocations), _meeting(settings, gateways, signer)
     openapi = OPENAPI.read_bytes()
     return face(
         Services(
@@ -110,10 +130,11 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             store=gateways.connection,
             telnyx=gateways.telnyx,
             directory=directory,
-            broker=_broker(settings, gateways, directory, provisioning, signer, roster),
+            broker=broker,
             guests=Guests(gateways.invites, guest_signer, gateways.clock),
-            moderation=Moderation(directory, revocations),
-            meeting=_meeting(settings, gateways, signer),
+            moderation=moderation,
+            meeting=running,
+            gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
             inbox=Inbox(settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, attendant.call),
         )
     )
@@ -236,6 +257,22 @@ def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> M
     )
 
 
+def _relay(
+    settings: Settings,
+    gateways: _Gateways,
+    directory: Directory,
+    moderation: Moderation,
+    broker: Broker,
+    meeting: Meeting,
+    revocations: Revocations,
+) -> Relay:
+    telnyx, clock = gateways.telnyx, gateways.clock
+    finder = Finder(telnyx, directory, moderation, clock)
+    rooms = RoomDesk(directory, telnyx, name_prefix=settings.room_name_prefix)
+    tokens = TokenDesk(broker, Sealer(settings.service_secrets), finder, clock)
+    return Relay(telnyx, finder, rooms, tokens, meeting, revocations)
+
+
 def _most_waiting(settings: Settings) -> int:
     return max(1, settings.web_threads * _WAITING_OF_FOUR // 4)
 
@@ -254,7 +291,7 @@ def face(services: Services) -> Flask:
     gate.install(app)
     problems.install(app, services.jitter)
     user_ids.install(app)
-    for area in (ops, join, hooks, logout, meeting, invites, admin):
+    for area in (ops, join, hooks, logout, meeting, invites, admin, gateway):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
     return app

@@ -144,6 +144,7 @@ def test_every_blueprint_has_a_gate(tmp_path: Path) -> None:
         "hooks": Gate.OPEN,
         "meeting": Gate.MODERATOR,
         "invites": Gate.MODERATOR,
+        "gateway": Gate.USER,
         "guests": Gate.OPEN,
         "admin": Gate.ADMIN,
     }

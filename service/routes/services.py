@@ -12,6 +12,7 @@ from flask import current_app
 
 from service.clock import Clock
 from service.directory import Directory
+from service.gateway.relay import Relay
 from service.guests import Guests
 from service.identity import Verifier
 from service.inbox import Inbox
@@ -52,6 +53,7 @@ class Services:
     guests: Guests
     moderation: Moderation
     meeting: Meeting
+    gateway: Relay
     inbox: Inbox
 
 

@@ -22,6 +22,7 @@ from service.app import face
 from service.clock import Clock, Deadline
 from service.directory import Directory, Entry, Page
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
+from service.gateway.relay import Relay
 from service.guests import Guests
 from service.identity import Principal, Verifier
 from service.inbox import Inbox
@@ -235,6 +236,7 @@ def make_face(drain_file: Path) -> Face:
             guests=cast("Guests", told),
             moderation=cast("Moderation", told),
             meeting=cast("Meeting", told),
+            gateway=cast("Relay", told),
             inbox=cast("Inbox", told),
         )
     )
