@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from service import redis_url
 from service.issuers import IssuerConfig, IssuerFault, IssuerFaults, check_url, read_issuer, read_table
 from service.secret import Secret, SecretBytes
 
 _SECRET_BYTES: Final = 32
-_REDIS_SCHEMES: Final = ("redis", "rediss", "unix")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 _OUR_PREFIXES: Final = ("AUTH_", "TELNYX_", "SERVICE_")
 
@@ -210,9 +210,7 @@ def _keys(text: str) -> tuple[Secret, ...]:
 
 
 def _redis_url(text: str) -> Secret:
-    scheme = text.partition("://")[0]
-    if scheme not in _REDIS_SCHEMES or "://" not in text:
-        raise ValueError(f"must begin with one of {', '.join(name + '://' for name in _REDIS_SCHEMES)}")
+    redis_url.parse(text)
     return Secret(text)
 
 
@@ -303,7 +301,14 @@ FIELDS: Final = (
     Field("TELNYX_API_KEYS", _keys, "API keys of the Telnyx account; `new,old` to rotate.", None, True, True),
     Field("TELNYX_API_KEY", _one_key, "The same, for one key.", secret=True),
     Field("TELNYX_API_URL", _url, "Base URL of the Telnyx API.", "https://api.telnyx.com/v2"),
-    Field("REDIS_URL", _redis_url, "Redis or Valkey: redis://, rediss:// or unix://.", None, True, True),
+    Field(
+        "REDIS_URL",
+        _redis_url,
+        "Redis or Valkey: a server, `redis+sentinel://` or `redis+cluster://`.",
+        None,
+        True,
+        True,
+    ),
     Field("SERVICE_SECRETS", _service_secrets, "32 random bytes in base64; `new,old` to rotate.", None, True, True),
     *ISSUER_FIELDS,
     Field("ADMIN_SCOPE", str, "The scope that makes an administrator.", "rooms:admin"),

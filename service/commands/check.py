@@ -10,9 +10,9 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
@@ -90,20 +90,28 @@ def _redis(connection: Connection, url: str) -> Iterator[Finding]:
         yield Finding(good=False, variable="REDIS_URL", message=f"{url}: {_ADVICE.get(reason, reason)}")
         return
     try:
-        server = connection.call(("INFO", "server"))
+        servers = connection.servers()
     except StoreUnavailable:
         yield Finding(good=False, variable="REDIS_URL", message=f"{url}: answers PING but not INFO")
         return
-    version = str(server.get("redis_version", "0"))
-    name = f"{server.get('server_name', 'redis')} {server.get('valkey_version', version)}"
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_REDIS:
-        yield Finding(good=False, variable="REDIS_URL", message=f"{url}: {name} is too old, 6.0 or later is needed")
-        return
+    for server in servers:
+        version = str(server.get("redis_version", "0"))
+        if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_REDIS:
+            message = f"{url}: {_server_name(server)} is too old, 6.0 or later is needed"
+            yield Finding(good=False, variable="REDIS_URL", message=message)
+            return
+    names = ", ".join(sorted({_server_name(server) for server in servers}))
     policy = connection.policy
     told = (
         f"maxmemory-policy {policy}" if policy else f"its maxmemory-policy cannot be read: make sure of {SAFE_POLICY}"
     )
-    yield Finding(good=True, variable="REDIS_URL", message=f"{url}: {name}, {told}")
+    masters = f"{len(servers)} masters, " if len(servers) > 1 else ""
+    yield Finding(good=True, variable="REDIS_URL", message=f"{url}: {masters}{names}, {told}")
+
+
+def _server_name(server: Mapping[str, Any]) -> str:
+    version = server.get("valkey_version", server.get("redis_version", "0"))
+    return f"{server.get('server_name', 'redis')} {version}"
 
 
 def _keys_of(issuer: IssuerConfig, clock: Clock) -> Finding:

@@ -1,8 +1,10 @@
-"""One bounded conversation with Redis: time limits, sorted errors, and a breaker that mends itself.
+"""One bounded conversation with the store: time limits, sorted errors, and a breaker per server that mends itself.
 
 redis-py's own defaults wait for seconds to a minute and retry ten times; here a call takes at most 250 ms, is never
-repeated by the library, and the first silence opens a breaker so that only the callers of that moment pay. A background
-thread then asks for a PONG until there is one: no caller's request is ever the probe.
+repeated by the library, and the first silence takes the server out of use so that only the callers of that moment pay.
+A background thread then finds out where the servers are now and asks for a PONG until there is one: no caller's request
+is ever the probe. Where servers may change places it looks every second besides, so that nobody stays with a master
+that was replaced without a word.
 No library breaker does this without serialising the callers or sending several of them ahead as probes.
 """
 
@@ -16,25 +18,36 @@ from importlib.resources import files
 from typing import Any, Final, Protocol, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis import exceptions
 
+from service import redis_url
 from service.errors import RecordUnreadable, StoreUnavailable
 from service.secret import Secret
+from service.store import topology
+from service.store.node import Command, Errand, Node, Reply, run
+from service.store.topology import Layout
 
-TIMEOUT_SECS: Final = 0.25
 PROBE_SECS: Final = 0.5
+WATCH_SECS: Final = 1.0
 SAFE_POLICY: Final = "noeviction"
-
-Command = tuple[Any, ...]
-Reply = Any
+# Moved, asked again, and the script not known there.
+_MOST_REPEATS: Final = 3
+# Where a command has its first key.
+_KEY: Final = 1
+_SCRIPT_KEY: Final = 3
 
 # Replies that mean "not now": the server is there but cannot be used as ours.
 _UNAVAILABLE: Final = (
-    "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "NOPERM", "ERR max number",
-)  # fmt: skip
+    exceptions.ClusterDownError,
+    exceptions.NoPermissionError,
+    exceptions.AuthenticationWrongNumberOfArgsError,
+)
+_UNAVAILABLE_WORDS: Final = ("BUSY",)
+# Replies that mean "not this": the keys are on their way to another server, which is in order itself.
+_UNSETTLED: Final = (exceptions.TryAgainError, exceptions.AskError, exceptions.NoScriptError)
 # Replies that mean "no writes": reads go on.
-_WRITES_OFF: Final = ("READONLY", "OOM", "MISCONF", "NOREPLICAS")
+_WRITES_OFF: Final = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError)
+_WRITES_OFF_WORDS: Final = ("MISCONF", "NOREPLICAS")
 
 
 class StoreMetrics(Protocol):
@@ -57,146 +70,196 @@ class Script:
 
 
 class Connection:
-    """All talk with the server goes through ``send``; raises ``StoreUnavailable`` and nothing else."""
+    """All talk with the store goes through ``send``; raises ``StoreUnavailable`` and nothing else."""
 
     def __init__(self, url: Secret, metrics: StoreMetrics, pool_size: int, scripts: Sequence[Script]) -> None:
-        self._client = redis.Redis.from_url(
-            url.reveal(),
-            socket_timeout=TIMEOUT_SECS,
-            socket_connect_timeout=TIMEOUT_SECS,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=pool_size,
-            protocol=2,
-            health_check_interval=0,
-            client_name="video-token-service",
-        )
+        self._topology = topology.of(redis_url.parse(url.reveal()), pool_size)
+        self._layout = Layout()
         self._metrics = metrics
         self._sources = {script.sha: script.source for script in scripts}
-        self._lock = threading.Lock()
-        self._up = False
         self._reason = "connecting"
-        self.policy: str | None = None
-        self._prober: threading.Thread | None = None
+        self._wake = threading.Event()
         self._stopped = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="store-watch", daemon=True)
 
     def start(self) -> None:
-        """Make the first contact: at most about a quarter of a second here, in the background from then on."""
-        if not self._try_contact():
-            self._probe_in_background()
+        """Make the first contact: waits a quarter of a second for what is silent, and goes on in the background."""
+        self._look()
+        self._watcher.start()
 
     def stop(self) -> None:
         """End the background thread and close all connections."""
         self._stopped.set()
-        self._client.close()
+        self._wake.set()
+        self._topology.close()
 
     @property
     def up(self) -> bool:
-        return self._up
+        """Whether all of the store is in use; while a part is not, what lies on the others is."""
+        return not self.reason
 
     @property
     def reason(self) -> str:
-        """Why the store is not in use, in words without secrets; empty while it is."""
-        return "" if self._up else self._reason
+        """Why (a part of) the store is not in use, in words without secrets; empty while it is."""
+        layout = self._layout
+        if not layout.nodes:
+            return self._reason
+        faults = [node.fault for node in layout.nodes if node.fault]
+        return faults[0] if faults else "" if layout.covered else "slots that no master has"
+
+    @property
+    def policy(self) -> str | None:
+        """``SAFE_POLICY``, or ``None`` if a server does not tell."""
+        return None if None in [node.policy for node in self._layout.nodes] else SAFE_POLICY
+
+    def servers(self) -> list[dict[str, Any]]:
+        """What each master says of itself; raises ``StoreUnavailable``."""
+        return [self._finished([Errand(node, ("INFO", "server"))])[0] for node in self._layout.nodes]
 
     def send(self, *commands: Command) -> list[Reply]:
-        """Replies of all commands after one round trip.
+        """Replies of all commands after one round trip, to all their servers at the same time.
 
         A command that the server refuses because writes are off replies ``WritesOff``; the others raise.
         """
-        if not self._up:
-            raise StoreUnavailable
-        try:
-            replies = self._exchange(commands)
-        except redis.ConnectionError as error:
-            # A single connection that died in the pool is not an outage: the next one is new.
-            if isinstance(error, redis.AuthenticationError | redis.BusyLoadingError):
-                raise self._lost(error) from None
-            try:
-                replies = self._exchange(commands)
-            except redis.RedisError as second:
-                raise self._lost(second) from None
-        except redis.RedisError as error:
-            raise self._lost(error) from None
-        return [self._sorted(reply) for reply in replies]
+        return self._finished([Errand(self._node_of(command), command) for command in commands])
 
     def call(self, command: Command) -> Reply:
         """The reply of one command; raises ``StoreUnavailable`` also where writes are off."""
         (reply,) = self.send(command)
-        if isinstance(reply, WritesOff):
+        return _written(reply)
+
+    def call_lasting(self, command: Command) -> Reply:
+        """As ``call``, for a write that must outlive its server: waits a little for a replica, if there is one."""
+        errand = Errand(self._node_of(command), command, lasting=True)
+        (reply,) = self._finished([errand])
+        if not errand.replicated:
+            self._metrics.store_error("unreplicated")
+            self._wake.set()
+        return _written(reply)
+
+    def _node_of(self, command: Command) -> Node:
+        node = self._layout.node_of(command[_SCRIPT_KEY if command[0] == "EVALSHA" else _KEY])
+        if node is None or not node.up:
             raise StoreUnavailable
-        return reply
+        return node
 
-    def _exchange(self, commands: Sequence[Command]) -> list[Reply]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-        replies: list[Reply] = pipeline.execute(raise_on_error=False)
-        for index, reply in enumerate(replies):
-            if isinstance(reply, redis.exceptions.NoScriptError):
-                replies[index] = self._load_and_run(commands[index])
-        return replies
+    def _finished(self, errands: Sequence[Errand]) -> list[Reply]:
+        """Replies of all errands, sent on where a server says that it must be elsewhere or otherwise."""
+        while any(errand.open for errand in errands):
+            run(errands)
+            for errand in errands:
+                self._send_on(errand)
+        return [self._sorted(errand) for errand in errands]
 
-    def _load_and_run(self, command: Command) -> Reply:
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.execute_command("EVAL", self._sources[command[1]], *command[2:])  # type: ignore[no-untyped-call]
-        return pipeline.execute(raise_on_error=False)[0]
+    def _send_on(self, errand: Errand) -> None:
+        reply = errand.reply
+        if not isinstance(reply, redis.RedisError) or errand.asked > _MOST_REPEATS:
+            return
+        errand.importing = False
+        if isinstance(reply, exceptions.NoScriptError):
+            errand.command = ("EVAL", self._sources[errand.command[1]], *errand.command[2:])
+        elif isinstance(reply, exceptions.AskError):
+            # Moved for good, or (ASK) this key alone while its slot moves.
+            errand.node = self._topology.node_at(reply.host or errand.node.host, reply.port)
+            errand.importing = not isinstance(reply, exceptions.MovedError)
+            self._wake.set()
+        elif errand.asked > 1 or not _is_broken_connection(reply):
+            # A single connection that died in the pool is not an outage: the next one is new.
+            return
+        errand.open = True
 
-    def _sorted(self, reply: Reply) -> Reply:
+    def _sorted(self, errand: Errand) -> Reply:
+        reply = errand.reply
         if not isinstance(reply, redis.RedisError):
             return reply
-        text = str(reply)
-        if isinstance(reply, redis.ReadOnlyError | redis.OutOfMemoryError) or text.startswith(_WRITES_OFF):
+        if isinstance(reply, _WRITES_OFF) or str(reply).startswith(_WRITES_OFF_WORDS):
             self._metrics.store_error("writes_off")
+            if self._topology.watched:
+                self._wake.set()
             return WritesOff()
-        if isinstance(reply, redis.ConnectionError) or text.startswith(_UNAVAILABLE):
-            raise self._lost(reply)
+        if isinstance(reply, _UNSETTLED):
+            self._metrics.store_error(type(reply).__name__)
+            raise StoreUnavailable
+        is_refusal = isinstance(reply, redis.ResponseError)
+        if not is_refusal or isinstance(reply, _UNAVAILABLE) or str(reply).startswith(_UNAVAILABLE_WORDS):
+            raise self._lost(errand.node, reply)
         self._metrics.store_error("unreadable")
         raise RecordUnreadable
 
-    def _lost(self, error: redis.RedisError) -> StoreUnavailable:
+    def _lost(self, node: Node, error: redis.RedisError) -> StoreUnavailable:
         kind = "timeout" if isinstance(error, redis.TimeoutError) else type(error).__name__
         self._metrics.store_error(kind)
-        self._reason = kind
-        if not isinstance(error, redis.exceptions.MaxConnectionsError):
-            self._client.connection_pool.disconnect(inuse_connections=False)
-            self._probe_in_background()
+        if not isinstance(error, exceptions.MaxConnectionsError):
+            node.fault = kind
+            node.drop_idle()
+            self._metrics.breaker("redis", "open")
+            self._wake.set()
         return StoreUnavailable()
 
-    def _probe_in_background(self) -> None:
-        with self._lock:
-            self._up = False
-            if self._prober is None or not self._prober.is_alive():
-                self._prober = threading.Thread(target=self._probe, name="store-probe", daemon=True)
-                self._prober.start()
-        self._metrics.breaker("redis", "open")
+    def _watch(self) -> None:
+        while not self._stopped.is_set():
+            self._wake.wait(self._patience())
+            self._wake.clear()
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001 - whatever a server says, somebody has to go on looking
+                self._metrics.store_error(f"look_{type(error).__name__}")
+                self._stopped.wait(PROBE_SECS)
 
-    def _probe(self) -> None:
-        while not self._stopped.is_set() and not self._try_contact():
-            self._stopped.wait(PROBE_SECS * random.uniform(0.6, 1.0))
+    def _patience(self) -> float | None:
+        if not self.up:
+            return PROBE_SECS * random.uniform(0.6, 1.0)
+        return WATCH_SECS * random.uniform(0.8, 1.2) if self._topology.watched else None
 
-    def _try_contact(self) -> bool:
+    def _look(self) -> None:
+        """Find the servers, and see which of those that were not in use can be."""
         try:
-            self._client.ping()
-            self.policy = policy = self._read_policy()
+            layout = self._topology.discover()
         except redis.RedisError as error:
-            self._reason = type(error).__name__
-            return False
-        if policy not in {SAFE_POLICY, None}:
-            self._reason = f"maxmemory-policy is {policy}, must be {SAFE_POLICY}"
-            self._metrics.store_error("eviction_policy")
-            return False
-        with self._lock:
-            self._up = True
-            self._prober = None
-        self._metrics.breaker("redis", "closed")
-        return True
+            self._reason = _named(error)
+            layout = self._layout
+        for node in layout.nodes:
+            if not node.up:
+                node.fault = self._contact(node)
+        self._layout = layout
+        self._metrics.breaker("redis", "closed" if self.up else "open")
 
-    def _read_policy(self) -> str | None:
+    def _contact(self, node: Node) -> str:
+        """Why this server cannot be used, or nothing."""
         try:
-            found = cast("dict[str, str]", self._client.config_get("maxmemory-policy"))
-        except redis.ResponseError:
-            return None
-        return next(iter(found.values()), None)
+            node.client.ping()
+            unfit = self._topology.unfit(node)
+            policy = node.policy = _policy(node)
+        except redis.RedisError as error:
+            return _named(error)
+        if policy not in {SAFE_POLICY, None}:
+            self._metrics.store_error("eviction_policy")
+            return f"maxmemory-policy is {policy}, must be {SAFE_POLICY}"
+        return unfit
+
+
+def _policy(node: Node) -> str | None:
+    try:
+        found = cast("dict[str, str]", node.client.config_get("maxmemory-policy"))
+    except redis.ResponseError:
+        return None
+    return next(iter(found.values()), None)
+
+
+def _named(error: redis.RedisError) -> str:
+    return str(error) if isinstance(error, topology.NotFound) else type(error).__name__
+
+
+def _is_broken_connection(error: redis.RedisError) -> bool:
+    return isinstance(error, redis.ConnectionError) and not isinstance(
+        error, redis.AuthenticationError | redis.BusyLoadingError
+    )
+
+
+def _written(reply: Reply) -> Reply:
+    if isinstance(reply, WritesOff):
+        raise StoreUnavailable
+    return reply
 
 
 class WritesOff:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from service.issuers import MOST_LEEWAY_SECS, MOST_LIFETIME_SECS
 from service.store import keyspace
-from service.store.connection import Command, Connection, Script
+from service.store.connection import Connection, Script
+from service.store.node import Command
 
 KEEP_SECS: Final = MOST_LIFETIME_SECS + MOST_LEEWAY_SECS
 SCRIPTS: Final = ("revoke",)
