@@ -222,8 +222,9 @@ class Renewal:
                 raise
         else:
             raise UpstreamRejectedCredentials(upstream_status=refusal.upstream_status)
-        self._forget(order)
+        # A list that Telnyx answers proves that it is Telnyx who says so, and not somebody else's 404.
         found = self._provisioning.find(order.alias, order.deadline)
+        self._forget(order)
         _log.error("room is gone upstream", extra={"room_id": str(order.room_id), "adopted": str(found)})
         if found is None or found == order.room_id:
             raise UpstreamRoomMissing

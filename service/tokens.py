@@ -19,7 +19,14 @@ from service.admission import Admission, admit
 from service.clock import Clock, Deadline
 from service.context import context_text
 from service.directory import Directory, read_invite, read_person, revoked_before
-from service.errors import DeadlineExceeded, OwnTrouble, RateLimited, RoomNotFound, StoreUnavailable
+from service.errors import (
+    DeadlineExceeded,
+    OwnTrouble,
+    RateLimited,
+    RoomNotFound,
+    StoreUnavailable,
+    UpstreamRoomMissing,
+)
 from service.flights import Flights
 from service.identity import Principal, check_revoked
 from service.lifecycle import Allowance, ClientToken, Decision, Want, decide, refresh_after, retry_stale_after
@@ -206,6 +213,9 @@ class Broker:
                 return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
             left = ask.deadline.remaining()
             issued = self._flights.wait(flight, min(ADVISORY_WAIT_SECS, left) if advisory else left)
+        except UpstreamRoomMissing:
+            # Its tokens were forgotten: the one in hand opens nothing any more.
+            raise
         except (OwnTrouble, TimeoutError) as trouble:
             return self._stale(ask, standing, trouble, rate)
         current = self._authorised(ask, self._view(ask, count=False))
