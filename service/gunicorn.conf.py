@@ -6,6 +6,7 @@ from pathlib import Path
 from prometheus_client import multiprocess
 
 from service import telemetry
+from service.commands.worker import most_connections
 from service.settings import Settings
 
 _settings = Settings.from_env(os.environ)
@@ -13,8 +14,9 @@ _settings = Settings.from_env(os.environ)
 wsgi_app = "service.app:create_from_env()"
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 workers = _settings.web_concurrency
-worker_class = "gthread"
+worker_class = "service.commands.worker.Worker"
 threads = _settings.web_threads
+worker_connections = most_connections(threads)
 # It watches a worker's heartbeat, not a request; every outgoing call has its own, shorter end.
 timeout = 30
 graceful_timeout = 25
@@ -27,6 +29,9 @@ control_socket_disable = True
 # A bearer of 7 KiB must fit into a header line.
 limit_request_field_size = 8190
 limit_request_fields = 64
+# No header of a request changes what it is, whoever sends it (both are believed from this machine by default).
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
 # Our own access line is JSON and knows the route.
 accesslog = None
 logconfig_dict = telemetry.logging_config(_settings.log_level)

@@ -9,19 +9,24 @@ Rules for editors:
 
 from __future__ import annotations
 
+import mimetypes
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import flask_swagger_ui
-from flask import Response, jsonify, send_from_directory
+from flask import Response, jsonify, request
 
-from service.errors import RouteNotFound
+from service.errors import Overloaded, RouteNotFound
 from service.routes.gate import Gate, GatedBlueprint
 from service.routes.services import services
 from service.telemetry import VERSION
 
 _DIST: Final = Path(flask_swagger_ui.__file__).parent / "dist"
 _SERVED: Final = frozenset({"swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"})
+# The only answers too large for a connection's buffer: who does not read them holds the thread that writes them.
+_MOST_READERS: Final = 4
 _DOCS_CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -38,6 +43,7 @@ _DOCS_SCRIPT: Final = """SwaggerUIBundle({url: "/openapi.yaml", dom_id: "#ui", v
 def blueprint() -> GatedBlueprint:
     """The calls that anybody may make."""
     ops = GatedBlueprint("ops", Gate.OPEN)
+    get_docs_file = _docs_files()
     for path, view in (
         ("/healthz", get_health),
         ("/readyz", get_readiness),
@@ -94,13 +100,26 @@ def get_docs() -> Response:
     return _docs(_DOCS_PAGE, "text/html")
 
 
-def get_docs_file(file: str) -> Response:
-    """The scripts and styles of that page."""
-    if file == "init.js":
-        return _docs(_DOCS_SCRIPT, "text/javascript")
-    if file not in _SERVED:
-        raise RouteNotFound
-    return send_from_directory(_DIST, file, max_age=3600)
+def _docs_files() -> Callable[[str], Response]:
+    files = {name: (_DIST / name).read_bytes() for name in _SERVED}
+    seats = threading.BoundedSemaphore(_MOST_READERS)
+
+    def get_docs_file(file: str) -> Response:
+        """The scripts and styles of that page."""
+        if file == "init.js":
+            return _docs(_DOCS_SCRIPT, "text/javascript")
+        if file not in files:
+            raise RouteNotFound
+        if not seats.acquire(blocking=False):
+            raise Overloaded
+        response = Response(files[file], mimetype=mimetypes.guess_type(file)[0])
+        response.call_on_close(seats.release)
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        response.add_etag()
+        response.make_conditional(request)
+        return response
+
+    return get_docs_file
 
 
 def get_ticket_keys() -> Response:

@@ -1,0 +1,194 @@
+"""The web server's worker, made so that slow callers cost a place in a list and never a thread.
+
+Ours, because the threaded worker that we run gives a connection a thread with its first byte, reads without an end, and
+waits in its main loop for callers to hang up (measured: 200 unfinished heads stop the service for good, eight callers
+who do not hang up stop it for six seconds, and running out of descriptors ends the worker).
+
+Rules for editors:
+* everything here but ``handle`` runs in the worker's main thread, and nothing here may wait;
+* ``framing`` decides nothing but *when* a request has arrived: what it says is for the server's own parser;
+* a thread is given only what has arrived whole, and is taken back by ending the connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import resource
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
+
+from service.commands.framing import Arrival
+
+ARRIVAL_SECS: Final = 10.0
+_THREAD_SECS: Final = 30.0
+_SEND_SECS: Final = 5
+_LINGER_SECS: Final = 2.0
+_LOOK_SECS: Final = 0.25
+_PIECE: Final = 65_536
+# What a worker needs besides its callers' connections: files, the pools towards Redis and Telnyx.
+_OWN_DESCRIPTORS: Final = 64
+_USUAL_CONNECTIONS: Final = 1000
+_SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NOBODY: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def most_connections(threads: int) -> int:
+    """How many connections a worker may hold, so that descriptors are left for what serves them."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return _USUAL_CONNECTIONS
+    return max(threads + 1, min(_USUAL_CONNECTIONS, allowed - 4 * threads - _OWN_DESCRIPTORS))
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A caller's connection, and what has arrived of the next request."""
+
+    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.arrival = Arrival()
+        self.lingering = False
+        # For the thread: a blocking socket whose every call ends. The parser may want more than ``framing`` did.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_SECS, 0))
+
+    def piece(self) -> bytes | None:
+        """What can be read without waiting: nothing yet is ``None``, the end is empty."""
+        try:
+            self.sock.setblocking(False)
+            return bytes(self.sock.recv(_PIECE))
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return b""
+
+    def say(self, text: bytes) -> None:
+        """A few bytes, if they can go at once."""
+        with contextlib.suppress(OSError):
+            self.sock.send(text)
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Reads in the main loop, answers in threads."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._given: dict[Connection, float] = {}
+        self._next_look = 0.0
+        self._full_until = 0.0
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection; without a descriptor for it, leave it in the kernel's queue for a while."""
+        try:
+            sock, address = listener.accept()
+        except OSError as error:
+            if error.errno in _SHORT_OF:
+                self._full_until = time.monotonic() + _LOOK_SECS
+                self.set_accept_enabled(False)
+            elif error.errno not in _NOBODY:
+                raise
+            return
+        self.nr_conns += 1
+        conn = Connection(self.cfg, sock, address, listener.getsockname())
+        conn.timeout = time.monotonic() + ARRIVAL_SECS
+        self.enqueue_req(conn)
+
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the base's signature
+        """No new connection while there is no descriptor for one."""
+        if not enabled or time.monotonic() >= self._full_until:
+            super().set_accept_enabled(enabled)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Read what is there, and give a thread to a request that is whole; the rest waits without one."""
+        if conn.initialized and (held := conn.parser.unreader.take_buffered()):
+            self._note(conn, held)
+        piece = None if conn.arrival.complete else conn.piece()
+        if piece:
+            self._note(conn, piece)
+        if conn.arrival.complete or (piece == b"" and conn.arrival.data):
+            self._give(conn)
+        elif piece == b"":
+            self._drop(conn)
+        elif conn.arrival.too_large:
+            conn.say(_TOO_LARGE)
+            self._linger(conn)
+        else:
+            if conn.arrival.wants_continue():
+                conn.say(_CONTINUE)
+            self._wait(conn, self.on_pending_socket_readable)
+
+    def finish_request(self, conn: Connection, fs: Any) -> None:
+        """Keep the connection, or let the caller hang up first, without waiting for that."""
+        self._given.pop(conn, None)
+        if fs.cancelled() or not fs.result():
+            self._linger(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """End what has had its time."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_SECS
+        for conn in [conn for conn in self.pending_conns if conn.timeout <= now or self._idle_at_the_end(conn)]:
+            self._forget(conn)
+            if conn.arrival.data and not conn.lingering:
+                conn.say(_TOO_SLOW)
+            self._drop(conn)
+        for conn in [conn for conn, since in self._given.items() if since + _THREAD_SECS <= now]:
+            with contextlib.suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RDWR)
+
+    def _note(self, conn: Connection, piece: bytes) -> None:
+        if not conn.arrival.data:
+            conn.timeout = time.monotonic() + ARRIVAL_SECS
+        conn.arrival.add(piece)
+
+    def _give(self, conn: Connection) -> None:
+        conn.init()
+        conn.parser.unreader.unread(bytes(conn.arrival.data))
+        conn.arrival = Arrival()
+        self._given[conn] = time.monotonic()
+        super().enqueue_req(conn)
+
+    def _wait(self, conn: Connection, then: Callable[..., None]) -> None:
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(then, conn))
+
+    def _linger(self, conn: Connection) -> None:
+        """Say that we are done and wait for the caller to be (RFC 9112 section 9.6), or he may lose our answer."""
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(conn)
+            return
+        conn.lingering = True
+        conn.timeout = time.monotonic() + _LINGER_SECS
+        self._wait(conn, self._pour_away)
+
+    def _pour_away(self, conn: Connection, _sock: Any) -> None:
+        if conn.piece() == b"":
+            self._forget(conn)
+            self._drop(conn)
+
+    def _idle_at_the_end(self, conn: Connection) -> bool:
+        return not self.alive and not conn.arrival.data and not conn.lingering
+
+    def _forget(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        self.pending_conns.remove(conn)
+
+    def _drop(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
