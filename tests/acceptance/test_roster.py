@@ -1,0 +1,217 @@
+"""What webhooks did not tell: rooms where something happens are compared with Telnyx's own list."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from service.roster import LOOK_EVERY_SECS
+from service.store import keyspace
+from service.store.keyspace import RoomKeys, digest
+from tests.acceptance.hooked import Hooked
+from tests.processes import Caller, ServiceProcess, Valkey, admin, make_room, running, until
+
+
+@pytest.fixture(scope="module")
+def hooked() -> Iterator[Hooked]:
+    yield from running(Hooked())
+
+
+@pytest.fixture(autouse=True)
+def _clear(hooked: Hooked) -> Iterator[None]:
+    yield
+    hooked.sandbox.clear_faults()
+    hooked.sandbox.control("PUT", "webhooks/mode", drop=0.0, hold=False)
+
+
+@pytest.fixture
+def room(hooked: Hooked) -> str:
+    return hooked.room(max_participants=2)
+
+
+def lose_webhooks(hooked: Hooked) -> None:
+    hooked.sandbox.control("PUT", "webhooks/mode", drop=1.0)
+
+
+def looks(hooked: Hooked, alias: str) -> int:
+    """How often Telnyx was asked for the room's sessions."""
+    room_id = admin(hooked.service.url).ask("GET", f"/v1/admin/rooms/{alias}").json()["room_id"]
+    return hooked.sandbox.calls("list_room_sessions_of_room", room_id)
+
+
+def compared(hooked: Hooked, alias: str) -> None:
+    """Let the room be compared now, and wait until it was asked for."""
+    before = looks(hooked, alias)
+    hooked.look(alias)
+    until(lambda: looks(hooked, alias) == before + 1, what="the comparison")
+
+
+def test_a_joining_that_was_missed_is_found(hooked: Hooked, room: str) -> None:
+    """With who it is: a room is full whether or not webhooks arrive."""
+    lose_webhooks(hooked)
+    hooked.join(room, "anna")
+    hooked.join(room, "bert")
+    hooked.look(room)
+    users = {digest("anna"), digest("bert")}
+    until(lambda: (live := hooked.live(room)) is not None and live.users == users, what="the two")
+
+    assert Caller(hooked.service.url, "carl").token(room).status_code == 409
+    assert Caller(hooked.service.url, "bert").token(room).ok
+
+
+def test_a_leaving_that_was_missed_is_found(hooked: Hooked, room: str) -> None:
+    """And nobody is refused for whoever is no longer in."""
+    anna = hooked.join(room, "anna")
+    hooked.join(room, "bert")
+    until(lambda: hooked.count(room) == 2, what="the full room")
+    lose_webhooks(hooked)
+    hooked.leave(anna)
+    hooked.look(room)
+
+    until(lambda: hooked.count(room) == 1, what="the leaving")
+    assert Caller(hooked.service.url, "carl").token(room).ok
+
+
+def test_the_end_of_a_session_that_was_missed_is_found(hooked: Hooked, room: str) -> None:
+    """Everybody is out, though nothing was heard of anybody."""
+    hooked.join(room, "anna")
+    until(lambda: hooked.count(room) == 1, what="the joining")
+    lose_webhooks(hooked)
+    Caller(hooked.service.url, "ada", scope="rooms:admin").ask("POST", f"/v1/rooms/{room}/actions/end")
+    hooked.look(room)
+
+    until(lambda: hooked.count(room) == 0, what="the end")
+
+
+def test_an_impostor_that_no_webhook_told_of_is_flagged_once(hooked: Hooked, room: str) -> None:
+    """However often the room is compared after that."""
+    lose_webhooks(hooked)
+    hooked.join(room, "anna", context="nothing")
+    hooked.look(room)
+    until(lambda: hooked.lines("impostor in a room", room), what="the line")
+    until(lambda: all(entry.known for entry in hooked.known(room).here().values()), what="the note of it")
+    compared(hooked, room)
+
+    assert len(hooked.lines("impostor in a room", room)) == 1
+
+
+def test_a_comparison_and_a_late_event_agree(hooked: Hooked, room: str) -> None:
+    """What was found by asking is not counted again when its event comes."""
+    hooked.sandbox.control("PUT", "webhooks/mode", hold=True)
+    hooked.join(room, "anna")
+    hooked.look(room)
+    until(lambda: hooked.count(room) == 1, what="the joining")
+    before = hooked.counted("participant.joined", "applied")
+    hooked.sandbox.control("POST", "webhooks/release", order="reversed", times=2)
+    until(lambda: hooked.counted("participant.joined", "applied") == before + 1, what="the event")
+
+    assert hooked.count(room) == 1
+    assert len(hooked.known(room).entries) == 1
+
+
+def test_a_room_that_a_token_was_given_for_is_compared_a_minute_later(hooked: Hooked, room: str) -> None:
+    """Not at once, when nobody has come yet; a hit arranges nothing."""
+    assert hooked.due_in(room) is None
+    anna = Caller(hooked.service.url, "anna")
+    assert anna.token(room).ok
+    moment = hooked.due_in(room)
+    assert moment is not None
+    assert LOOK_EVERY_SECS - 10 < moment <= LOOK_EVERY_SECS
+    hooked.valkey.client.zrem(keyspace.ROOMS_DUE, room)
+    assert anna.token(room).json()["source"] == "cache"
+
+    assert hooked.due_in(room) is None
+
+
+def test_a_room_is_compared_at_most_once_a_minute(hooked: Hooked, room: str) -> None:
+    """Whatever happens in it meanwhile."""
+    hooked.join(room, "anna")
+    compared(hooked, room)
+    for user in ("bert", "carl"):
+        hooked.leave(hooked.join(room, user))
+    until(lambda: len(hooked.known(room).entries) == 3, what="the events")
+    moment = hooked.due_in(room)
+
+    assert looks(hooked, room) == 1
+    assert moment is not None
+    assert moment > LOOK_EVERY_SECS - 30
+
+
+def test_a_room_where_nothing_happens_is_left_alone(hooked: Hooked, room: str) -> None:
+    """A quarter of an hour after the last token and event, with nobody in."""
+    hooked.leave(hooked.join(room, "anna"))
+    until(lambda: hooked.count(room) == 0, what="the leaving")
+    hooked.valkey.client.set(RoomKeys(room).used, int(time.time()) - 901)
+    compared(hooked, room)
+    assert hooked.due_in(room) is not None, "something was heard lately"
+    hooked.valkey.client.delete(RoomKeys(room).roster)
+    compared(hooked, room)
+
+    until(lambda: hooked.due_in(room) is None, what="the rest")
+
+
+def test_a_room_with_somebody_in_is_compared_for_as_long(hooked: Hooked, room: str) -> None:
+    """However long ago anything was heard of it."""
+    hooked.join(room, "anna")
+    hooked.valkey.client.set(RoomKeys(room).used, int(time.time()) - 901)
+    compared(hooked, room)
+    until(lambda: hooked.count(room) == 1, what="the count")
+
+    assert hooked.due_in(room) is not None
+
+
+def test_a_room_that_is_gone_is_compared_no_more(hooked: Hooked, room: str) -> None:
+    """Without a question to Telnyx."""
+    assert admin(hooked.service.url).ask("DELETE", f"/v1/admin/rooms/{room}").status_code == 204
+    hooked.look(room)
+
+    until(lambda: hooked.due_in(room) is None, what="the rest")
+
+
+def test_while_telnyx_does_not_answer_nothing_is_concluded(hooked: Hooked, room: str) -> None:
+    """Who was in stays in, events go on to take effect, and the room is asked for again in a minute."""
+    anna = hooked.join(room, "anna")
+    until(lambda: hooked.count(room) == 1, what="the joining")
+    hooked.sandbox.fault("list_room_sessions_of_room", "status", status=503)
+    hooked.look(room)
+    until(lambda: hooked.lines("room not compared", room), what="the failure")
+    assert len(hooked.known(room).here()) == 1
+    moment = hooked.due_in(room)
+    assert moment is not None
+    assert moment > LOOK_EVERY_SECS - 30
+
+    hooked.leave(anna)
+    until(lambda: hooked.known(room).here() == {}, what="the leaving")
+
+
+def test_a_silent_telnyx_holds_up_no_event_for_long(hooked: Hooked, room: str) -> None:
+    """A comparison has four seconds."""
+    other = hooked.room()
+    hooked.sandbox.fault("list_room_sessions_of_room", "hang")
+    hooked.look(room)
+    until(lambda: looks(hooked, room) == 1, what="the question")
+    hooked.join(other, "anna")
+
+    until(lambda: hooked.count(other) == 1, 15, what="the event")
+
+
+def test_garbage_in_the_roster_is_put_right(hooked: Hooked, room: str) -> None:
+    """It is cache: another type or shape is nobody, until events and lists tell."""
+    hooked.join(room, "anna")
+    until(lambda: hooked.count(room) == 1, what="the joining")
+    key = RoomKeys(room).roster
+    for spoil in (lambda: hooked.valkey.client.set(key, b"x"), lambda: hooked.valkey.client.rpush(key, b"x")):
+        hooked.valkey.client.delete(key)
+        spoil()
+        hooked.look(room)
+        until(lambda: len(hooked.known(room).here()) == 1, what="the list")
+
+
+def test_without_a_key_for_webhooks_nothing_is_compared(service: ServiceProcess, valkey: Valkey) -> None:
+    """Nobody would do it, so nothing is arranged."""
+    make_room(service.url, "unwatched", access=[{"authenticated": True, "role": "participant"}])
+    assert Caller(service.url, "anna").token("unwatched").ok
+
+    assert valkey.client.exists(keyspace.ROOMS_DUE, keyspace.EVENT_LEASE) == 0
