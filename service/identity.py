@@ -18,7 +18,7 @@ from jwt.algorithms import OKPAlgorithm
 from service.bearer import UnverifiedBearer, bearer_text, parse
 from service.clock import Clock
 from service.errors import InvalidToken, ServiceError, SessionRevoked
-from service.issuers import GUEST, IssuerConfig
+from service.issuers import IssuerConfig
 from service.jwk import VerificationKey
 from service.keys import KeySource
 from service.store.keyspace import Owner
@@ -76,7 +76,7 @@ class Verifier:
         on_outcome: Callable[[str, str], None],
     ) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
-        self._prefixes = (f"{GUEST}:", *(f"{issuer.name}:" for issuer in issuers))
+        self._prefixes = tuple(f"{issuer.name}:" for issuer in issuers)
         self._keys = key_sources
         self._clock = clock
         self._admin_scope = admin_scope

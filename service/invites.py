@@ -49,13 +49,9 @@ def read_code(text: str) -> Code | None:
     """``None`` for what no code looks like."""
     alias, _, rest = text.partition(".")
     invite_id, _, secret = rest.partition(".")
-    if not is_alias(alias) or not is_invite_id(invite_id) or _SECRET.fullmatch(secret) is None:
+    if not is_alias(alias) or _ID.fullmatch(invite_id) is None or _SECRET.fullmatch(secret) is None:
         return None
     return _code(text)
-
-
-def is_invite_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
 
 
 def _code(text: str) -> Code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,14 @@ def test_a_guest_sees_one_room(mia: Caller, alias: str) -> None:
     (entry,) = Guest(mia.url, redeem(mia.url, code["code"])).ask("GET", "/v1/rooms").json()["data"]
 
     assert (entry["alias"], entry["role"], entry["open"]) == (alias, "participant", True)
+
+
+def test_the_list_of_a_guest_ends_with_that_room(mia: Caller, alias: str) -> None:
+    """A page that begins after it is empty, and the last."""
+    cursor = base64.urlsafe_b64encode(alias.encode()).rstrip(b"=").decode()
+    answer = guest_of(mia, alias).ask("GET", "/v1/rooms", params={"cursor": cursor})
+
+    assert answer.json() == {"data": [], "next_cursor": None}
 
 
 def test_each_guest_is_another(mia: Caller, alias: str) -> None:

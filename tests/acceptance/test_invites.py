@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
@@ -20,7 +21,7 @@ from service.store.invites import SCRIPTS, InviteStore
 from service.store.keyspace import RoomKeys
 from service.telemetry import Metrics
 from tests.acceptance.guests import EVERYBODY, Guest, guest_of, hosted, invite, moment, redeem, refused, revoke
-from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room, until
+from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room, running, until
 
 
 @pytest.fixture
@@ -57,11 +58,11 @@ def test_parallel_redeems_never_exceed_the_uses(mia: Caller, alias: str) -> None
 def test_codes_that_are_no_good_get_one_answer(mia: Caller, alias: str) -> None:
     """Wrong, of no room, used up, revoked or ended: byte for byte the same but for the request id."""
     used, revoked = invite(mia, alias), invite(mia, alias)
+    head, _, secret = invite(mia, alias)["code"].rpartition(".")
     assert redeem(mia.url, used["code"]).ok
     revoke(mia, alias, revoked)
     ended = invite(mia, alias, expires_at=moment(2))
     until(lambda: time.time() > parse_rfc3339(ended["expires_at"]), what="the end of the invite")
-    head, _, secret = invite(mia, alias)["code"].rpartition(".")
     codes = ["nonsense", f"{fresh()}.{head.partition('.')[2]}.{secret}", f"{head}.{secret[::-1]}"]
     texts = set()
     for code in [*codes, used["code"], revoked["code"], ended["code"]]:
@@ -206,16 +207,41 @@ def test_a_deleted_room_takes_its_invites_along(service: ServiceProcess, mia: Ca
     refused(redeem(mia.url, code), 404, "invite_not_found")
 
 
-def test_an_invite_to_a_room_just_deleted_is_not_kept(valkey: Valkey) -> None:
-    """It would be there for a room of the same name made later."""
+@pytest.fixture
+def rows(valkey: Valkey) -> Iterator[InviteStore]:
+    """The store alone, to do what no caller can time."""
     scripts = {name: Script(name) for name in SCRIPTS}
     connection = Connection(Secret(valkey.url), Metrics(CollectorRegistry()), 2, list(scripts.values()))
     connection.start()
+    for _ in running(connection):
+        yield InviteStore(connection, scripts.__getitem__)
+
+
+def test_an_invite_to_a_room_just_deleted_is_not_kept(rows: InviteStore, valkey: Valkey) -> None:
+    """It would be there for a room of the same name made later."""
     alias = fresh()
 
-    assert InviteStore(connection, scripts.__getitem__).add(alias, "0" * 16, b"{}", most=9, ended=[]) == "gone"
+    assert rows.add(alias, "0" * 16, b"{}", most=9, ended=[]) == "gone"
     assert not valkey.client.exists(RoomKeys(alias).invites)
-    connection.stop()
+
+
+def test_an_invite_revoked_while_it_is_redeemed_is_not_used(mia: Caller, alias: str, rows: InviteStore) -> None:
+    """Read before the revocation, counted after it: there is no use to be had."""
+    made = invite(mia, alias)
+    record = rows.record(alias, made["id"])
+    assert record is not None
+    revoke(mia, alias, made)
+
+    assert not rows.use(alias, made["id"], record, 1)
+
+
+def test_a_revoked_invite_leaves_nothing(mia: Caller, alias: str, valkey: Valkey) -> None:
+    """Its count goes with it."""
+    made = invite(mia, alias)
+    assert redeem(mia.url, made["code"]).ok
+    revoke(mia, alias, made)
+
+    assert not valkey.client.exists(RoomKeys(alias).invites, RoomKeys(alias).invite_uses)
 
 
 def test_redeeming_is_validated(mia: Caller) -> None:
