@@ -47,12 +47,12 @@ class DirectoryStore:
 
     def write(self, alias: str, record: bytes, room_id: UUID | None) -> None:
         """Create or replace a room. The record goes first: an index entry without one is passed over by readers."""
-        self._connection.call(("SET", RoomKeys(alias).record, record))
+        self._connection.call_lasting(("SET", RoomKeys(alias).record, record))
         self._list(alias, room_id)
 
     def write_new(self, alias: str, record: bytes, room_id: UUID | None) -> None:
         """Create a room unless it is there."""
-        self._connection.call(("SET", RoomKeys(alias).record, record, "NX"))
+        self._connection.call_lasting(("SET", RoomKeys(alias).record, record, "NX"))
         self._list(alias, room_id)
 
     def _list(self, alias: str, room_id: UUID | None) -> None:
@@ -71,7 +71,7 @@ class DirectoryStore:
         if room_id is not None:
             self._connection.call(("HDEL", keyspace.ROOM_IDS, room_id.hex))
         names = (keys.record, keys.members, keys.bans, keys.adopted, keys.used, keys.invites, keys.invite_uses)
-        self._connection.call(("DEL", *names, keys.roster, keys.live))
+        self._connection.call_lasting(("DEL", *names, keys.roster, keys.live))
         self._connection.call(("ZREM", keyspace.ROOM_INDEX, alias))
         self._connection.call(("SREM", keyspace.TEMPLATES, alias))
 
@@ -88,11 +88,11 @@ class DirectoryStore:
 
     def write_member(self, alias: str, user: str, record: bytes) -> bool:
         """Create or replace a member; says whether it is new."""
-        return bool(self._connection.call(("HSET", RoomKeys(alias).members, keyspace.digest(user), record)))
+        return bool(self._connection.call_lasting(("HSET", RoomKeys(alias).members, keyspace.digest(user), record)))
 
     def erase_member(self, alias: str, user: str) -> bool:
         """Says whether there was one."""
-        return bool(self._connection.call(("HDEL", RoomKeys(alias).members, keyspace.digest(user))))
+        return bool(self._connection.call_lasting(("HDEL", RoomKeys(alias).members, keyspace.digest(user))))
 
     def templates(self) -> list[str]:
         """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""

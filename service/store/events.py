@@ -35,7 +35,7 @@ class EventStore:
         """Keep an event until ``finish``; ``False`` if one of that id was kept before."""
         keys = (keyspace.EVENT_IDS, keyspace.EVENTS)
         args = (keyspace.digest(ident), now, now - IDS_SECS, event)
-        return bool(self._connection.call(self._scripts["record"].on(keys, args)))
+        return bool(self._connection.call_lasting(self._scripts["record"].on(keys, args)))
 
     def take(self, owner: str, now: float) -> Work | None:
         """What ``owner`` is to do, ``None`` while it is another's turn."""

@@ -49,6 +49,6 @@ class InviteStore:
     def erase(self, alias: str, invite: str) -> bool:
         """Says whether there was one. The record goes first: without it nothing counts."""
         keys = RoomKeys(alias)
-        found = bool(self._connection.call(("HDEL", keys.invites, invite)))
+        found = bool(self._connection.call_lasting(("HDEL", keys.invites, invite)))
         self._connection.call(("HDEL", keys.invite_uses, invite))
         return found

@@ -25,7 +25,7 @@ class MeetingStore:
     def write_bans(self, alias: str, records: Mapping[str, bytes]) -> None:
         """Ban users, all of them or none, each with a record."""
         fields = [part for user, record in records.items() for part in (keyspace.digest(user), record)]
-        self._connection.call(("HSET", RoomKeys(alias).bans, *fields))
+        self._connection.call_lasting(("HSET", RoomKeys(alias).bans, *fields))
 
     def erase_bans(self, alias: str, users: Sequence[str]) -> int:
         """Says how many there were."""

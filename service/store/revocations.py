@@ -82,4 +82,4 @@ class RevocationStore:
 
     def _void(self, key: str, before: float, *fields: str) -> None:
         self._connection.call(("ZADD", keyspace.REVOCATIONS, "GT", repr(before), key))
-        self._connection.call(self._script.on((key,), (repr(before - KEEP_SECS), repr(before), *fields)))
+        self._connection.call_lasting(self._script.on((key,), (repr(before - KEEP_SECS), repr(before), *fields)))
