@@ -10,13 +10,21 @@ import pytest
 import requests
 from prometheus_client import CollectorRegistry
 
+from service.app import open_directory
+from service.clock import Clock
+from service.housekeeping import Housekeeping
+from service.revocations import Revocations
 from service.secret import Secret
+from service.settings import Settings
 from service.store import keyspace, revocations
 from service.store.connection import Connection, Script
+from service.store.directory import DirectoryStore
+from service.store.outage import Memory
 from service.store.revocations import KEEP_SECS, RevocationStore
+from service.store.rooms import RoomStore
 from service.telemetry import Metrics
 from tests.acceptance.test_logout import EVERYBODY, logout_token, send
-from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room, mint, running, until
+from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, mint, running, until
 
 NOW = 1_795_358_000.0
 HITS = 50
@@ -29,12 +37,24 @@ def own() -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def store(own: Valkey) -> Iterator[RevocationStore]:
-    scripts = {name: Script(name) for name in revocations.SCRIPTS}
-    connection = Connection(Secret(own.url), Metrics(CollectorRegistry()), 2, list(scripts.values()))
-    connection.start()
-    yield RevocationStore(connection, scripts.__getitem__)
-    connection.stop()
+def connection(own: Valkey) -> Iterator[Connection]:
+    scripts = [Script(name) for name in revocations.SCRIPTS]
+    made = Connection(Secret(own.url), Metrics(CollectorRegistry()), 2, scripts)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def store(connection: Connection) -> RevocationStore:
+    return RevocationStore(connection, Script)
+
+
+class StandingClock(Clock):
+    """It is ``NOW`` and all that any bearer can live later."""
+
+    def wall(self) -> float:
+        return NOW + KEEP_SECS
 
 
 def test_what_voids_no_bearer_any_more_goes(store: RevocationStore, own: Valkey) -> None:
@@ -91,6 +111,20 @@ def test_a_backlog_is_worked_off(store: RevocationStore, own: Valkey) -> None:
     assert left == [200, 0]
 
 
+def test_housekeeping_takes_them_away(connection: Connection, own: Valkey, sandbox: Sandbox) -> None:
+    """Nobody has to ask for it."""
+    store, clock = RevocationStore(connection, Script), StandingClock()
+    store.revoke("alice", None, NOW)
+    lease = DirectoryStore(connection, Script, RoomStore(connection, Script, Memory(clock), clock))
+    directory = open_directory(Settings.from_env(environment(sandbox, own.url)))
+    keeper = Housekeeping(directory, Revocations(store, clock), lease, every_secs=1)
+    keeper.start()
+    try:
+        until(lambda: not own.client.exists(keyspace.revoked("alice")), what="housekeeping")
+    finally:
+        keeper.stop()
+
+
 def test_a_moment_never_moves_back(store: RevocationStore) -> None:
     """Whatever a replica's clock says."""
     store.revoke("alice", None, NOW + 5)
@@ -107,6 +141,16 @@ def test_an_earlier_moment_hides_no_later_one_from_the_index(store: RevocationSt
     store.trim(NOW + 5 + KEEP_SECS)
 
     assert list(own.client.scan_iter("vts:*")) == []
+
+
+def test_a_signed_out_administrator_administers_no_more(service: ServiceProcess) -> None:
+    """The admin gate looks at sessions that nobody named, too."""
+    session = fresh("session")
+    eve = Caller(service.url, fresh("admin"), scope="rooms:admin", sid=session)
+    assert eve.ask("GET", "/v1/admin/rooms").ok
+    assert send(service, logout_token(sid=session)).ok
+
+    assert eve.ask("GET", "/v1/admin/rooms").json()["code"] == "session_revoked"
 
 
 def test_a_hit_with_a_session_is_one_round_trip(service: ServiceProcess, valkey: Valkey) -> None:
