@@ -22,6 +22,8 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pythonjsonlogger.json import JsonFormatter
 
+from service.logwriter import LineWriter
+
 VERSION: Final = "0.1.0"
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -99,7 +101,7 @@ def logging_config(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": RedactingFormatter}},
-        "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+        "handlers": {"stdout": {"()": LineWriter, "formatter": "json"}},
         "root": {"handlers": ["stdout"], "level": "WARNING"},
         "loggers": {
             "service": loud,

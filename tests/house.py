@@ -27,6 +27,7 @@ FLOORS = (
             "service.clock",
             "service.errors",
             "service.issuers",
+            "service.logwriter",
             "service.redis_url",
             "service.secret",
             "service.settings",
