@@ -28,6 +28,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-
 from service.commands.framing import Arrival
 
 ARRIVAL_SECS: Final = 10.0
+# The same where there is no room for others.
+_CROWDED_SECS: Final = 1.0
 _THREAD_SECS: Final = 30.0
 _SEND_SECS: Final = 5
 _LINGER_SECS: Final = 2.0
@@ -141,7 +143,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_SECS
-        for conn in [conn for conn in self.pending_conns if conn.timeout <= now or self._idle_at_the_end(conn)]:
+        crowded = self.nr_conns >= self.worker_connections or now < self._full_until + _CROWDED_SECS
+        due = now + (ARRIVAL_SECS - _CROWDED_SECS if crowded else 0.0)
+        for conn in [conn for conn in self.pending_conns if conn.timeout <= due or self._idle_at_the_end(conn)]:
             self._forget(conn)
             if conn.arrival.data and not conn.lingering:
                 conn.say(_TOO_SLOW)
