@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
+
+# The imports below take a third of a second. To process 1 of a container a signal before there is a handler for it is
+# lost; a blocked one waits until ``main`` or, with its handlers in place, ``serve`` lets it through.
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 from service.commands import backup, check, dev, mint, serve
 
@@ -14,6 +20,8 @@ _DAY_SECS = 86_400
 
 def main() -> int:
     """Run the command named; answers the exit code."""
+    if sys.argv[1:2] != ["serve"]:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # What follows ``sandbox`` is the sandbox's own command line; it shares no code with the service.
     if sys.argv[1:2] == ["sandbox"]:
         os.execv(sys.executable, [sys.executable, "-m", "service.sandbox", *sys.argv[2:]])  # noqa: S606

@@ -65,6 +65,8 @@ def _supervise(settings: Settings, folder: Path) -> int:
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
+    # ``service.__main__`` keeps it back until here.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     metrics, drain_file = folder / "metrics", folder / "draining"
     metrics.mkdir()
     gunicorn = children.start(
@@ -85,7 +87,8 @@ def _supervise(settings: Settings, folder: Path) -> int:
         told.wait(settings.drain_seconds)
     finally:
         code = children.stop(gunicorn)
-    return code
+    # So ends a gunicorn that was told before it could listen: all the same it is the end that was asked for.
+    return 0 if code == -signal.SIGTERM else code
 
 
 def _env(metrics: Path, drain_file: Path) -> Mapping[str, str]:
