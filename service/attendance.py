@@ -65,7 +65,7 @@ class Attendance:
                 place = (event.session_id, event.participant_id)
                 here = event.kind == JOINED
                 if _is_news(entries.get(place), event.at, here=here):
-                    entries[place] = Entry(event.at, here, event.context if here else None)
+                    entries[place] = Entry(event.at, here, event.context)
         return Attendance(entries, ends)
 
     def corrected(self, listed: Mapping[Place, int], before: Attendance) -> Attendance:
@@ -78,8 +78,7 @@ class Attendance:
         }
         entries = {place: entry for place, entry in self.entries.items() if place not in gone}
         for place, at in listed.items():
-            if place not in entries and at > self.ends.get(place[0], -1):
-                entries[place] = Entry(at, here=True)
+            entries.setdefault(place, Entry(at, here=True))
         return Attendance(entries, self.ends)
 
     def recognised(self, users: Mapping[Place, str | None], seen: Mapping[Place, Entry]) -> Attendance:

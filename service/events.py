@@ -10,7 +10,6 @@ Rules for editors:
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -122,7 +121,7 @@ def read(body: bytes) -> Event | None:
         if event_type == kind or kind not in KINDS:
             return None
         return _event(kind, ident, at, payload)
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, binascii.Error):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise MalformedRequest("The body is not an event of Telnyx Video") from None
 
 

@@ -124,8 +124,9 @@ def test_a_list_does_not_bring_back_who_is_known_to_have_left() -> None:
     """It may be older than the event."""
     before = Attendance().after([event(JOINED, 1, ANNA), event(JOINED, 1, BERT, SECOND)])
     since = before.after([event(LEFT, 5, ANNA), event(ENDED, 5, session=SECOND)])
+    listed = {(FIRST, ANNA): 1, (SECOND, BERT): 1, (SECOND, CARL): 1}
 
-    assert people(since.corrected({(FIRST, ANNA): 1, (SECOND, BERT): 1}, before)) == set()
+    assert people(since.corrected(listed, before)) == set()
 
 
 def test_a_wrong_list_is_put_right_by_the_next() -> None:
