@@ -21,7 +21,6 @@ from service.errors import BanNotFound, DeadlineExceeded, StoreUnavailable, Upst
 from service.moderation import Moderator
 from service.presence import Presence, Present
 from service.rooms import Ban, Room
-from service.store.keyspace import Owner
 from service.store.meetings import MeetingStore
 from service.store.rooms import RoomStore
 from service.telnyx import Telnyx
@@ -154,7 +153,7 @@ class Meeting:
         # The ban is what counts: no cached token is handed out past it.
         with contextlib.suppress(StoreUnavailable):
             for user in users:
-                self._rooms.forget(alias, Owner("", user, ""))
+                self._rooms.forget(alias, user)
 
     def _act(self, action: Action, targets: Sequence[Present], deadline: Deadline) -> None:
         """By id, never ``all``: whoever joins meanwhile was not meant."""

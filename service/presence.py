@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from service.clock import Deadline, parse_rfc3339, rfc3339
 from service.errors import UpstreamInvalidResponse, UpstreamRejected
 from service.rooms import Room
 from service.telnyx import Telnyx
+from service.telnyx.pages import pages
 from service.tickets import Proven, Seen, Tickets
-
-PAGE_SIZE: Final = 250
-# A room holds 50; the rest are those who have left, which a long session may have many of.
-MOST_PAGES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +46,15 @@ class Presence:
 
     def sessions(self, room_id: UUID, deadline: Deadline) -> list[UUID]:
         """The running sessions of a room: none, or one. A room that is gone upstream has none."""
-        query = {"filter[active]": "true", "page[size]": str(PAGE_SIZE)}
+        query = {"filter[active]": "true"}
         try:
-            answer = self._telnyx.call("list_room_sessions_of_room", room_id, query=query, deadline=deadline)
+            found = list(pages(self._telnyx, "list_room_sessions_of_room", room_id, query, deadline))
         except UpstreamRejected as refusal:
             if refusal.upstream_status == HTTPStatus.NOT_FOUND:
                 return []
             raise
         # Whether the filter is obeyed, the answer itself tells.
-        return [_id(session) for session in _items(answer.body) if session.get("active") is not False]
+        return [_id(session) for page in found for session in page if session.get("active") is not False]
 
     def present(self, room: Room, deadline: Deadline) -> list[Present]:
         """Everybody who is in the room, by the moment of joining."""
@@ -69,13 +66,8 @@ class Presence:
         return sorted(here, key=lambda one: one.joined_at)
 
     def _participants(self, session: UUID, deadline: Deadline) -> Iterator[_Found]:
-        for number in range(1, MOST_PAGES + 1):
-            query = {"page[size]": str(PAGE_SIZE), "page[number]": str(number)}
-            body = self._telnyx.call("list_session_participants", session, query=query, deadline=deadline).body
-            items = _items(body)
-            yield from (_found(session, item) for item in items)
-            if len(items) < PAGE_SIZE:
-                return
+        for page in pages(self._telnyx, "list_session_participants", session, {}, deadline):
+            yield from (_found(session, item) for item in page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +89,6 @@ def _found(session: UUID, item: dict[str, Any]) -> _Found:
         raise UpstreamInvalidResponse from None
     seen = Seen(str(_id(item)), context if isinstance(context, str) else None, joined_at)
     return _Found(session, seen, item.get("left_at") is None)
-
-
-def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
-    data = body.get("data")
-    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise UpstreamInvalidResponse
-    return data
 
 
 def _id(item: dict[str, Any]) -> UUID:

@@ -233,7 +233,7 @@ class Renewal:
 
     def _forget(self, order: Order) -> None:
         try:
-            self._rooms.forget(order.alias, order.owner)
+            self._rooms.forget(order.alias, order.owner.user)
         except StoreUnavailable:
             return
 

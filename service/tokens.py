@@ -164,7 +164,7 @@ class Broker:
         owner = principal.owner()
         view = self._rooms.view(alias, owner, principal.session_id, count=False)
         check_revoked(principal, revoked_before(view.permission))
-        self._rooms.forget(alias, owner)
+        self._rooms.forget(alias, principal.user)
 
     def _first_look(self, ask: _Ask) -> _Standing:
         view = self._view(ask, count=True)

@@ -220,8 +220,9 @@ class Transport:
         seconds: float,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        most_bytes: int = MOST_BYTES,
     ) -> Reply:
-        """One attempt of at most ``seconds`` in all; raises ``TransportError``."""
+        """One attempt of at most ``seconds`` and ``most_bytes`` of body in all; raises ``TransportError``."""
         with _Cutter(seconds) as cutter:
             try:
                 with self._session.request(
@@ -235,7 +236,7 @@ class Transport:
                     allow_redirects=False,
                     stream=True,
                 ) as response:
-                    content = _content(response)
+                    content = _content(response, most_bytes)
                     names = {name.lower(): value for name, value in response.headers.items()}
                     return self._whole(Reply(response.status_code, names, content), cutter)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -249,11 +250,11 @@ class Transport:
         return reply
 
 
-def _content(response: requests.Response) -> bytes:
+def _content(response: requests.Response, most_bytes: int) -> bytes:
     content = b""
     while piece := response.raw.read1(_CHUNK, decode_content=False):
         content += piece
-        if len(content) > MOST_BYTES:
+        if len(content) > most_bytes:
             raise TransportError("too_large", sent=True)
     return content
 

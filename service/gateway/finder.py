@@ -24,15 +24,13 @@ from service.identity import Principal
 from service.moderation import Moderation, Moderator
 from service.rooms import Role
 from service.telnyx import Answer, Telnyx
+from service.telnyx.pages import pages
 
 REMEMBERED: Final = 4096
 # Which room a session is of, and what our name for an upstream id is, does not change.
 KEPT_SECS: Final = 3600.0
 # For so long somebody who moderated something may have ids looked up.
 TRUSTED_SECS: Final = 60.0
-PAGE_SIZE: Final = 100
-# A session of more entries than this cannot be searched for the ids of a body.
-MOST_PAGES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +99,11 @@ class Finder:
     ) -> dict[UUID, dict[str, Any]]:
         """What a list shows of one session, all of its pages."""
         found: dict[UUID, dict[str, Any]] = {}
-        for number in range(1, MOST_PAGES + 1):
-            page = {**query, "page[size]": str(PAGE_SIZE), "page[number]": str(number)}
-            listed = items(self._telnyx.call(operation, target, query=page, deadline=deadline))
-            for item in listed:
+        for page in pages(self._telnyx, operation, target, query, deadline):
+            for item in page:
                 ident = uuid_of(item.get("id"))
                 if ident is not None and uuid_of(item.get("session_id")) == session:
                     found[ident] = item
-            if len(listed) < PAGE_SIZE:
-                break
         return found
 
     def _room_of(self, session: UUID | None, deadline: Deadline) -> UUID:
@@ -165,14 +159,6 @@ def uuid_of(value: object) -> UUID | None:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def items(answer: Answer) -> list[dict[str, Any]]:
-    """The items of a list. Raises ``UpstreamInvalidResponse``."""
-    data = answer.body.get("data")
-    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        raise UpstreamInvalidResponse
-    return data
 
 
 def strangers(idents: Collection[str], known: Collection[UUID]) -> bool:

@@ -11,9 +11,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from service.errors import UpstreamInvalidResponse
-from service.gateway.finder import items, uuid_of
+from service.gateway.finder import uuid_of
 from service.gateway.table import Kind
 from service.telnyx import Answer
+from service.telnyx.answers import items_of
 
 # Lists that come inside of a thing when its include flag asks for them.
 _INSIDE: Final[Mapping[Kind, tuple[str, Kind]]] = {
@@ -52,7 +53,7 @@ class Scope:
 
 def listed(answer: Answer, kind: Kind, scope: Scope) -> dict[str, Any]:
     """A list's answer with what belongs to the scope."""
-    kept = [_whole(kind, item) for item in items(answer) if scope.holds(kind, item)]
+    kept = [_whole(kind, item) for item in items_of(answer.body) if scope.holds(kind, item)]
     meta = answer.body.get("meta")
     return {"data": kept, **({"meta": meta} if isinstance(meta, dict) else {})}
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from service.clock import Clock
 from service.store.keyspace import RATE_WINDOW_SECS, Owner
@@ -57,6 +57,12 @@ class _Bounded(Generic[_T]):
                 return None
             return value, left
 
+    def drop_where(self, fits: Callable[[Any], bool]) -> None:
+        """Drop every value whose key ``fits``; looks at all of them, for what happens rarely."""
+        with self._lock:
+            for key in [key for key in self._values if fits(key)]:
+                del self._values[key]
+
     def drop(self, key: Hashable) -> None:
         with self._lock:
             self._values.pop(key, None)
@@ -89,10 +95,11 @@ class Memory:
         if refresh is not None:
             self._refreshes.put((alias, owner), _Remembered(refresh.value, stored), refresh.left)
 
-    def forget(self, alias: str, owner: Owner) -> None:
-        """Drop what is known of this owner's tokens for the room."""
-        self._tokens.drop((alias, owner))
-        self._refreshes.drop((alias, owner))
+    def forget(self, alias: str, user: str) -> None:
+        """Drop what is known of this user's tokens for the room, on every device, and what vouches for the user."""
+        for held in (self._tokens, self._refreshes):
+            held.drop_where(lambda key: key[0] == alias and key[1].user == user)
+        self._permissions.drop_where(lambda key: key[0] == alias and key[1] == user)
 
     def permission(self, alias: str, owner: Owner, session: str | None) -> Permission | None:
         """What permission was decided on at most ``VOUCH_SECS`` ago."""

@@ -14,7 +14,7 @@ from service.clock import Clock
 from service.errors import RecordUnreadable, StoreUnavailable
 from service.store import revocations
 from service.store.connection import Connection, Script, WritesOff
-from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys
+from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys, digest
 from service.store.outage import Memory
 from service.store.views import Claim, Keep, Sealed, View, read_sealed, read_view
 
@@ -117,11 +117,11 @@ class RoomStore:
         except StoreUnavailable:
             return
 
-    def forget(self, alias: str, owner: Owner) -> None:
+    def forget(self, alias: str, user: str) -> None:
         """Drop all tokens of this user in this room, on every device; raises ``StoreUnavailable``."""
         keys = RoomKeys(alias)
-        self._memory.forget(alias, owner)
-        self._connection.call(self._scripts["forget"].on((keys.devices(owner.user_field),), (keys.base,)))
+        self._memory.forget(alias, user)
+        self._connection.call(self._scripts["forget"].on((keys.devices(digest(user)),), (keys.base,)))
 
     def adopt(self, alias: str, value: bytes, seconds: int) -> None:
         """Remember, as cache, under which upstream id the room is to be had now."""

@@ -81,6 +81,26 @@ def error_of(reply: Reply, now: float, *, forbidden_is_refusal: bool) -> Upstrea
     return UpstreamInvalidResponse(upstream_status=status)
 
 
+def items_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The items of a list. Raises ``UpstreamInvalidResponse``."""
+    data = body.get("data")
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise UpstreamInvalidResponse
+    return data
+
+
+def is_last_page(body: Mapping[str, Any], number: int, size: int) -> bool:
+    """Whether nothing follows page ``number``; where ``meta`` does not say, a page shorter than ``size`` does.
+
+    A page may hold fewer than were asked for though more follow (UPSTREAM 10, row 19).
+    """
+    meta = body.get("meta")
+    total = meta.get("total_pages") if isinstance(meta, Mapping) else None
+    if isinstance(total, int) and not isinstance(total, bool):
+        return number >= total
+    return len(items_of(body)) < size
+
+
 def nothing_to_end(reply: Reply) -> bool:
     """Whether an action found nothing running: 404, or the live API's own 422 (UPSTREAM 6)."""
     if reply.status == HTTPStatus.NOT_FOUND:

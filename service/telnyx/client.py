@@ -30,7 +30,13 @@ from service.errors import (
     UpstreamUnavailable,
 )
 from service.secret import Secret
-from service.telnyx.answers import Answer, error_of, nothing_to_end, read, upstream_code
+from service.telnyx.answers import (
+    Answer,
+    error_of,
+    nothing_to_end,
+    read,
+    upstream_code,
+)
 from service.telnyx.breaker import Breaker
 from service.telnyx.load import InFlight, RetryBudget
 from service.telnyx.operations import OPERATIONS, Kind, Operation
@@ -238,7 +244,13 @@ class Telnyx:
             sent_at = self._clock.monotonic()
             left = max(LEAST_SECS, ends - sent_at)
             reply = self._transport.send(
-                operation.method, url, headers=headers, seconds=left, params=query, body=content
+                operation.method,
+                url,
+                headers=headers,
+                seconds=left,
+                params=query,
+                body=content,
+                most_bytes=operation.most_bytes,
             )
             if reply.status != HTTPStatus.UNAUTHORIZED:
                 if index is not None:

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from service.transport import MOST_BYTES
+
 Kind = Literal["tokens", "management"]
+
+MOST_LIST_BYTES: Final = 4 * MOST_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,11 @@ class Operation:
     already_over: bool = False
     forbidden_is_refusal: bool = False
     keyless: bool = False
+
+    @property
+    def most_bytes(self) -> int:
+        """The longest answer that is read: 256 KiB (DESIGN 9), but a list may hold 250 items of over 1 KiB."""
+        return MOST_LIST_BYTES if self.name.startswith("list_") else MOST_BYTES
 
 
 def _action(name: str, action: str) -> Operation:
