@@ -1,0 +1,169 @@
+"""Errors on Telnyx's paths: its shape, our rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.gateway.world import Ask, World, ask_for, build, error
+from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
+
+RETRIEVE = "retrieve_room"
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """A store whose cool-downs nobody else meets."""
+    yield from running(Valkey())
+
+
+@pytest.fixture
+def alone(own_valkey: Valkey, sandbox: Sandbox) -> Iterator[World]:
+    """A service whose breakers nobody else meets."""
+    service = ServiceProcess(environment(sandbox, own_valkey.url))
+    try:
+        yield build(service, sandbox)
+    finally:
+        sandbox.clear_faults()
+        own_valkey.thaw()
+        service.stop()
+
+
+def fault(world: World, operation: str, status: int) -> None:
+    world.sandbox.fault(operation, "status", status=status)
+
+
+def test_nobody(world: World) -> None:
+    """A bearer is asked for, and the challenge names no error."""
+    answer = world.ask("nobody", ask_for(RETRIEVE, world.own))
+
+    assert error(answer, 401, "missing_credentials")["code"] == "10009"
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="video-token-service"'
+
+
+def test_an_api_key_is_no_bearer(world: World) -> None:
+    """Who still has Telnyx's key in the app gets nothing with it, and the answer does not repeat it."""
+    key = "KEY0174-not-a-real-one"
+    headers = {"Authorization": f"Bearer {key}"}
+    answer = requests.get(f"{world.service.url}/v2/rooms", headers=headers, timeout=10)
+
+    error(answer, 401, "invalid_token")
+    assert key not in answer.text
+
+
+def test_a_revoked_bearer(world: World) -> None:
+    """Administrators who were signed out are out, though their scope is read from the bearer."""
+    user = world.people["moderator"].user
+    assert world.people["admin"].ask("POST", "/v1/admin/revocations", json={"user": user}).ok
+
+    error(world.ask("moderator", ask_for(RETRIEVE, world.own)), 401, "session_revoked")
+
+
+def test_what_needs_the_admin_scope_says_so(world: World) -> None:
+    """403 with the challenge, before anything is looked at."""
+    answer = world.ask("moderator", ask_for("delete_room", world.own))
+
+    assert error(answer, 403, "insufficient_scope")["code"] == "10010"
+    assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
+
+
+def test_several_faults_are_several_errors(world: World) -> None:
+    """Each with its own pointer."""
+    body = {"max_participants": 1, "enable_recording": "maybe"}
+    answer = world.ask("admin", Ask("POST", "/v2/rooms", body=body))
+
+    pointers = [one["source"]["pointer"] for one in answer.json()["errors"]]
+    assert sorted(pointers) == ["/enable_recording", "/max_participants"]
+
+
+def test_a_body_that_cannot_be_read(world: World) -> None:
+    """400, 415 and a missing body, each in the shape."""
+    path = f"/v2/rooms/{world.own.room}/actions/refresh_client_token"
+    pat = world.people["participant"]
+
+    json_type = {"Content-Type": "application/json"}
+    error(pat.ask("POST", path, data="{", headers=json_type), 400, "malformed_request")
+    error(pat.ask("POST", path, data="{}", headers={"Content-Type": "text/plain"}), 415, "unsupported_media_type")
+    error(pat.ask("POST", path), 422, "invalid_request")
+    error(pat.ask("POST", path, data="{" + " " * 70000, headers=json_type), 413, "body_too_large")
+
+
+def test_what_is_not_there(world: World) -> None:
+    """Unknown paths and methods below /v2 speak Telnyx's language too."""
+    error(world.ask("admin", Ask("GET", "/v2/calls")), 404, "not_found")
+    answer = world.ask("admin", Ask("PUT", "/v2/rooms"))
+
+    error(answer, 405, "method_not_allowed")
+    assert answer.headers["Allow"] == "GET, HEAD, POST"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "status", "code"),
+    [
+        (401, 502, "upstream_rejected_credentials"),
+        (403, 502, "upstream_rejected_credentials"),
+        (404, 404, "room_not_found"),
+        (400, 422, "request_refused"),
+        (409, 422, "request_refused"),
+        (422, 422, "request_refused"),
+        (429, 503, "upstream_throttled"),
+        (500, 503, "upstream_unavailable"),
+    ],
+)
+def test_telnyxs_refusals(alone: World, upstream: int, status: int, code: str) -> None:
+    """Its trouble with us is ours to bear; what it says of the caller's request is the caller's."""
+    fault(alone, RETRIEVE, upstream)
+
+    error(alone.ask("moderator", ask_for(RETRIEVE, alone.own)), status, code)
+
+
+def test_a_wait_is_handed_on(alone: World) -> None:
+    """As the official clients read it: a header of whole seconds."""
+    fault(alone, RETRIEVE, 429)
+
+    answer = alone.ask("moderator", ask_for(RETRIEVE, alone.own))
+
+    told = error(answer, 503, "upstream_throttled")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert told["meta"]["retry_after"] == int(answer.headers["Retry-After"])
+
+
+def test_management_does_not_starve_joining(alone: World) -> None:
+    """While Telnyx wants no management calls, tokens go on."""
+    fault(alone, RETRIEVE, 429)
+    moderator = alone.people["moderator"]
+
+    assert alone.ask("moderator", ask_for(RETRIEVE, alone.own)).status_code == 503
+    assert alone.ask("moderator", ask_for("list_room_sessions", alone.own)).status_code == 503
+    assert alone.ask("moderator", ask_for("generate_join_client_token", alone.own)).status_code == 201
+    assert moderator.token(alone.own.alias).ok
+
+
+def test_an_answer_that_cannot_be_used(alone: World) -> None:
+    """502 for garbage."""
+    alone.sandbox.fault(RETRIEVE, "garbage", kind="html")
+
+    error(alone.ask("moderator", ask_for(RETRIEVE, alone.own)), 502, "upstream_invalid_response")
+
+
+def test_no_word_of_telnyx_comes_through(alone: World) -> None:
+    """Its refusal's text, headers and request id stay inside."""
+    answer = alone.ask("admin", Ask("PATCH", f"/v2/rooms/{alone.own.room}", body={"unique_name": "My room"}))
+
+    assert "X-Sandbox" not in answer.headers
+    assert "developers.telnyx.com" not in answer.text
+
+
+def test_without_the_store_moderators_are_closed(alone: World, own_valkey: Valkey) -> None:
+    """503 in the shape, as for our own calls of moderators; people who are known get their tokens."""
+    token = ask_for("generate_join_client_token", alone.own)
+    assert alone.ask("participant", token).ok
+    own_valkey.freeze()
+
+    # One of two workers has seen the caller before; what it has not seen it cannot vouch for.
+    answers = [alone.ask("participant", token) for _ in range(10)]
+    error(alone.ask("moderator", ask_for(RETRIEVE, alone.own)), 503, "store_unavailable")
+    assert {answer.status_code for answer in answers} <= {201, 503}
+    assert any(answer.status_code == 201 for answer in answers)
