@@ -3,10 +3,15 @@
 redis-py's cluster client repeats calls and reads the map of slots again inside a caller's request, for seconds; its
 client for Sentinel asks for the master on every new connection. Here a caller only ever talks to servers whose place is
 known already, and every talk has the same 250 ms, however many servers are in it.
+The library's own time limit starts anew with every byte, so that a server that drips holds a thread for as long as it
+likes (measured: 15 s); here it is one time for connecting, writing and reading together. And a connection that is one
+reply behind would hand every caller another's replies; here each talk ends with a number that has to come back.
 """
 
 from __future__ import annotations
 
+import itertools
+import socket
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +30,8 @@ REPLICA_MS: Final = 100
 Command = tuple[Any, ...]
 Reply = Any
 
+_numbers: Final = itertools.count()
+
 
 def open_client(url: RedisUrl, host: str, port: int, pool_size: int, *, login: bool = True) -> redis.Redis:
     """A client of one server that never waits longer than ``TIMEOUT_SECS`` and never repeats anything."""
@@ -37,7 +44,7 @@ def open_client(url: RedisUrl, host: str, port: int, pool_size: int, *, login: b
         place |= {"ssl": True, **options}
     if login:
         place |= {"username": url.user, "password": url.password}
-    return redis.Redis(
+    client = redis.Redis(
         **place,
         db=url.db,
         socket_timeout=TIMEOUT_SECS,
@@ -48,6 +55,69 @@ def open_client(url: RedisUrl, host: str, port: int, pool_size: int, *, login: b
         health_check_interval=0,
         client_name="video-token-service",
     )
+    pool = client.connection_pool
+    pool.connection_class = _BOUNDED[pool.connection_class]
+    return client
+
+
+class _Bounded:
+    """A connection that has one time in all for each use: from the moment it is taken out of the pool."""
+
+    ends = 0.0
+
+    def connect(self) -> None:
+        """Called by the pool before each use, connected or not."""
+        self.ends = time.monotonic() + TIMEOUT_SECS
+        super().connect()  # type: ignore[misc]
+
+    def _connect(self) -> Any:
+        return _Socket(super()._connect(), self)  # type: ignore[misc]
+
+
+class _Plain(_Bounded, redis.Connection):
+    """As ``_Bounded``, over TCP."""
+
+
+class _TLS(_Bounded, redis.SSLConnection):
+    """As ``_Bounded``, over TLS."""
+
+
+class _Local(_Bounded, redis.UnixDomainSocketConnection):
+    """As ``_Bounded``, over a socket of this machine."""
+
+
+_BOUNDED: Final[dict[type, type]] = {
+    redis.Connection: _Plain,
+    redis.SSLConnection: _TLS,
+    redis.UnixDomainSocketConnection: _Local,
+}
+
+
+class _Socket:
+    """A socket each of whose waits ends when its connection's time does."""
+
+    def __init__(self, sock: socket.socket, connection: _Bounded) -> None:
+        self._sock = sock
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, size: int) -> bytes:
+        # A time of 0 asks whether there is anything, and does not wait.
+        if self._sock.gettimeout() != 0:
+            self._limit()
+        return self._sock.recv(size)
+
+    def sendall(self, data: bytes) -> None:
+        self._limit()
+        self._sock.sendall(data)
+
+    def _limit(self) -> None:
+        left = self._connection.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
 
 
 class Node:
@@ -114,6 +184,7 @@ class _Talk:
         self._errands = errands
         self._connection: Any = None
         self._whole = False
+        self._number = b"%d" % next(_numbers)
 
     def write(self) -> None:
         commands: list[Command] = []
@@ -122,6 +193,7 @@ class _Talk:
             errand.asked += 1
             commands += [("ASKING",)] if errand.importing else []
             commands.append(errand.command)
+        commands.append(("PING", self._number))
         try:
             self._connection = self._node.client.connection_pool.get_connection()
             self._connection.send_packed_command(self._connection.pack_commands(commands))
@@ -138,6 +210,7 @@ class _Talk:
                 if errand.importing:
                     self._reply("ASKING")
                 errand.reply = self._reply(errand.command[0])
+            self._check_number()
             for errand in self._errands:
                 if errand.lasting and not isinstance(errand.reply, redis.RedisError):
                     errand.replicated = self._is_replicated()
@@ -145,6 +218,13 @@ class _Talk:
             self._failed(error)
         else:
             self._whole = True
+
+    def _check_number(self) -> None:
+        """Raises ``redis.ConnectionError`` if these were the replies to other commands than ours."""
+        # Not by the command's own name: the library makes a truth value of the reply to that.
+        number = self._reply("number")
+        if number != self._number and not isinstance(number, redis.ResponseError):
+            raise redis.ConnectionError("replies of another talk")
 
     def close(self) -> None:
         """Give the connection back; after anything but a whole talk it would hand the next caller our replies."""
@@ -174,5 +254,6 @@ class _Talk:
         return isinstance(found, redis.RedisError) or found > 0
 
     def _ask(self, *command: Any) -> Reply:
+        self._connection.ends = time.monotonic() + TIMEOUT_SECS
         self._connection.send_packed_command(self._connection.pack_command(*command))
         return self._reply(command[0])
