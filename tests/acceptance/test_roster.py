@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.attendance import Attendance, Entry
 from service.roster import LOOK_EVERY_SECS
 from service.store import keyspace
 from service.store.keyspace import RoomKeys, digest
@@ -95,6 +96,26 @@ def test_an_impostor_that_no_webhook_told_of_is_flagged_once(hooked: Hooked, roo
     compared(hooked, room)
 
     assert len(hooked.lines("impostor in a room", room)) == 1
+
+
+def test_somebody_whose_ticket_was_not_heard_of_is_not_judged(hooked: Hooked, room: str) -> None:
+    """A crash may leave whoever a list told of without what they showed: the next list tells it again."""
+    lose_webhooks(hooked)
+    hooked.join(room, "anna")
+    hooked.look(room)
+    until(lambda: hooked.count(room) == 1, what="the joining")
+    known = hooked.known(room)
+    ((place, entry),) = known.entries.items()
+    left = Attendance({place: Entry(entry.at, here=True)})
+    hooked.valkey.client.set(RoomKeys(room).roster, left.to_bytes())
+    hooked.sandbox.control("PUT", "webhooks/mode", drop=0.0)
+    hooked.join(room, "bert")
+    until(lambda: any(one.user == "bert" for one in hooked.known(room).here().values()), what="the other one")
+    assert hooked.known(room).entries[place].known is False
+
+    hooked.look(room)
+    until(lambda: hooked.known(room).entries[place].user == "anna", what="the next list")
+    assert hooked.lines("impostor in a room", room) == []
 
 
 def test_a_comparison_and_a_late_event_agree(hooked: Hooked, room: str) -> None:
