@@ -126,9 +126,10 @@ class SentinelTopology:
         (found,) = [server for server in self.servers if server.port == int(port)]
         return found
 
-    @property
-    def client(self) -> redis.Redis:
-        return self.master.client
+    def owner(self, key: str) -> Server:
+        """The server that serves a key: the master, whatever the key."""
+        del key
+        return self.master
 
     def settle(self) -> None:
         """Wait until all servers are there, replicate the same master, and every Sentinel knows all of it."""
