@@ -1,0 +1,106 @@
+"""Restarts and crashes behind a balancer that never repeats a request (F50, F52, F53).
+
+The short form runs always; ``FAULTS=full`` makes it ten rounds of restarts and fifty crashes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import requests
+
+from tests.edge.balancing import Haproxy, Load, Relay, Replica, haproxy
+from tests.processes import Sandbox, Valkey, environment, fresh, make_room, until
+
+FULL = os.environ.get("FAULTS") == "full"
+ROUNDS, LEAST_REQUESTS = (10, 20_000) if FULL else (1, 300)
+# Short of the machine's limits where other tests run beside this one.
+PAUSE = 0.0 if FULL else 0.05
+CRASHES = 50 if FULL else 3
+USERS = [f"caller{number}" for number in range(8)]
+# A balancer hears of a crash from the connection itself; this only leaves it time to.
+HEARD_SECS = 1.0
+
+
+@dataclass
+class Fleet:
+    """Three replicas, the balancer, and a room for everybody."""
+
+    replicas: list[Replica]
+    balancer: Haproxy | Relay
+    alias: str
+
+    @property
+    def port(self) -> int:
+        return self.balancer.port
+
+
+@pytest.fixture(scope="module")
+def fleet(valkey: Valkey, sandbox: Sandbox) -> Iterator[Fleet]:
+    env = environment(sandbox, valkey.url, DRAIN_SECONDS="1", METRICS_PORT="0", LOG_LEVEL="warning")
+    replicas = [Replica(env) for _ in range(3)]
+    balancer = (Haproxy if haproxy() else Relay)([replica.port for replica in replicas])
+    try:
+        until(lambda: all(replica.is_ready() for replica in replicas), 60, "three replicas")
+        url = f"http://127.0.0.1:{balancer.port}"
+        until(lambda: requests.get(f"{url}/readyz", timeout=5).status_code == 200, 20, "the balancer")
+        alias = fresh()
+        make_room(url, alias, *USERS)
+        yield Fleet(replicas, balancer, alias)
+    finally:
+        balancer.stop()
+        for replica in replicas:
+            replica.process.send_signal(signal.SIGTERM)
+        for replica in replicas:
+            replica.process.wait(40)
+            replica.stop()
+
+
+def test_a_rolling_restart_loses_no_request(fleet: Fleet) -> None:
+    """Every caller gets every answer while one replica after another is replaced, and each of them ends well."""
+    with Load(fleet.port, fleet.alias, USERS, PAUSE) as load:
+        load.goes_on()
+        codes = [replica.restart() for _ in range(ROUNDS) for replica in fleet.replicas]
+        until(lambda: load.total >= LEAST_REQUESTS, 60, "enough requests")
+        load.goes_on()
+    assert load.lost == []
+    assert codes == [0] * 3 * ROUNDS
+
+
+def test_readiness_ends_before_service_does(fleet: Fleet) -> None:
+    """From SIGTERM on, /readyz says so at once, while other calls are answered as before."""
+    replica = fleet.replicas[0]
+    replica.process.send_signal(signal.SIGTERM)
+    until(lambda: replica.asks("/readyz") == 503, 5, "the end of readiness")
+    served = replica.asks("/version")
+    replica.process.wait(40)
+    replica.start()
+    until(replica.is_ready, 40, "the replica again")
+    assert served == 200
+
+
+def test_a_killed_worker_takes_only_its_own_requests_with_it(fleet: Fleet) -> None:
+    """Of all requests only those fail that were under way when a worker was killed, and the next ones do not."""
+    kills = []
+    with Load(fleet.port, fleet.alias, USERS, PAUSE) as load:
+        for number in range(CRASHES):
+            load.goes_on()
+            replica = fleet.replicas[number % 3]
+            before = until(lambda replica=replica: len(workers := replica.workers()) == 2 and workers, what="workers")
+            kills.append(time.monotonic())
+            os.kill(before[0], signal.SIGKILL)
+            until(lambda replica=replica, before=before: _replaced(replica, before), 20, "another worker")
+            load.goes_on()
+    unexplained = [loss for loss in load.lost if not any(loss.overlaps(kill, kill + HEARD_SECS) for kill in kills)]
+    assert unexplained == []
+    assert len(load.lost) <= len(USERS) * CRASHES
+
+
+def _replaced(replica: Replica, before: list[int]) -> bool:
+    now = replica.workers()
+    return len(now) == 2 and before[0] not in now
