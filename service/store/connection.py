@@ -123,10 +123,14 @@ class Connection:
         """
         return self._finished([Errand(self._node_of(command), command) for command in commands])
 
+    def read(self, *commands: Command) -> list[Reply]:
+        """As ``send``, for commands that write nothing: where even these are refused, the store is as good as away."""
+        return [_accepted(reply) for reply in self.send(*commands)]
+
     def call(self, command: Command) -> Reply:
         """The reply of one command; raises ``StoreUnavailable`` also where writes are off."""
         (reply,) = self.send(command)
-        return _written(reply)
+        return _accepted(reply)
 
     def call_lasting(self, command: Command) -> Reply:
         """As ``call``, for a write that must outlive its server: waits a little for a replica, if there is one."""
@@ -135,7 +139,7 @@ class Connection:
         if not errand.replicated:
             self._metrics.store_error("unreplicated")
             self._wake.set()
-        return _written(reply)
+        return _accepted(reply)
 
     def _node_of(self, command: Command) -> Node:
         node = self._layout.node_of(command[_SCRIPT_KEY if command[0] == "EVALSHA" else _KEY])
@@ -227,7 +231,7 @@ class Connection:
     def _contact(self, node: Node) -> str:
         """Why this server cannot be used, or nothing."""
         try:
-            node.client.ping()
+            _greet(node)
             unfit = self._topology.unfit(node)
             policy = node.policy = _policy(node)
         except redis.RedisError as error:
@@ -236,6 +240,15 @@ class Connection:
             self._metrics.store_error("eviction_policy")
             return f"maxmemory-policy is {policy}, must be {SAFE_POLICY}"
         return unfit
+
+
+def _greet(node: Node) -> None:
+    """Raises ``redis.RedisError`` unless it answers; one that cannot write to its disk refuses a PING, but no reads."""
+    try:
+        node.client.ping()
+    except redis.ResponseError as refusal:
+        if not str(refusal).startswith(_WRITES_OFF_WORDS):
+            raise
 
 
 def _policy(node: Node) -> str | None:
@@ -256,7 +269,7 @@ def _is_broken_connection(error: redis.RedisError) -> bool:
     )
 
 
-def _written(reply: Reply) -> Reply:
+def _accepted(reply: Reply) -> Reply:
     if isinstance(reply, WritesOff):
         raise StoreUnavailable
     return reply

@@ -29,13 +29,13 @@ class DirectoryStore:
 
     def records(self, aliases: Sequence[str]) -> list[bytes | None]:
         """The records of many rooms in one round trip, in order."""
-        return self._connection.send(*[("GET", RoomKeys(alias).record) for alias in aliases]) if aliases else []
+        return self._connection.read(*[("GET", RoomKeys(alias).record) for alias in aliases]) if aliases else []
 
     def permissions(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[Permission]:
         """What the rooms say of one user, in one round trip and in order."""
         looks = [self._rooms.view_command(alias, owner, count=False) for alias in aliases]
         voided = revocations.commands(owner.issuer, owner.user, session)
-        replies = self._connection.send(*looks, *voided)
+        replies = self._connection.read(*looks, *voided)
         revoked = revocations.moments(replies[len(looks) :])
         return [read_view(view, revoked).permission for view in replies[: len(looks)]]
 

@@ -34,7 +34,7 @@ class InviteStore:
     def all(self, alias: str) -> list[tuple[bytes, int]]:
         """Records of a room, each with the number of its uses."""
         keys = RoomKeys(alias)
-        records, uses = self._connection.send(("HGETALL", keys.invites), ("HGETALL", keys.invite_uses))
+        records, uses = self._connection.read(("HGETALL", keys.invites), ("HGETALL", keys.invite_uses))
         return [(record, int(uses.get(invite, 0))) for invite, record in records.items()]
 
     def record(self, alias: str, invite: str) -> bytes | None:

@@ -38,5 +38,5 @@ class MeetingStore:
         claims = [("SET", keys.ticket(ticket), owner, "NX", "EX", TICKET_SECS) for ticket, owner in shown]
         for claim in claims:
             self._connection.call(claim)
-        owners = self._connection.send(*[("GET", keys.ticket(ticket)) for ticket, _ in shown]) if shown else []
+        owners = self._connection.read(*[("GET", keys.ticket(ticket)) for ticket, _ in shown]) if shown else []
         return [owner.decode() if isinstance(owner, bytes) else "" for owner in owners]

@@ -47,7 +47,7 @@ class RevocationStore:
 
     def moments(self, issuer: str, user: str, session: str | None) -> list[bytes | None]:
         """When the bearers of this user and of this session were voided, epoch seconds as text."""
-        return moments(self._connection.send(*commands(issuer, user, session)))
+        return moments(self._connection.read(*commands(issuer, user, session)))
 
     def revoke(self, user: str, session: str | None, before: float) -> None:
         """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""

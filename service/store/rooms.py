@@ -38,7 +38,7 @@ class RoomStore:
         """Permission, token and rate in one round trip."""
         look = self.view_command(alias, owner, count=count)
         try:
-            reply, *revoked = self._connection.send(look, *revocations.commands(owner.issuer, owner.user, session))
+            reply, *revoked = self._connection.read(look, *revocations.commands(owner.issuer, owner.user, session))
         except RecordUnreadable:
             raise
         except StoreUnavailable:

@@ -14,7 +14,7 @@ import redis
 from tests.faults.conftest import Tell
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Answer, Rig, Stage, timed
-from tests.processes import Valkey, admin, fresh, running, until
+from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, running, until
 
 # A first silence may cost 250 ms; the rest is slack for a busy machine.
 FIRST_CALL_SECS = 1.5
@@ -284,3 +284,16 @@ def test_it_starts_before_redis_and_recovers(name: str, tell: Tell) -> None:
 
         assert answer.told == (503, "store_unavailable")
         assert rig.stage("useful").ask().told == (200, "cache")
+
+
+def test_it_starts_with_a_redis_that_cannot_write(bed: Bed, tell: Tell) -> None:
+    """A replica that comes up while the disk is full serves who may enter, from what Redis holds."""
+    stage = bed.rig.stage("useful")
+    with hurt(bed, next(row for row in ROWS if row.name == "F06 MISCONF")):
+        for late in running(ServiceProcess(bed.rig.env)):
+            moved = Stage(bed.rig, stage.alias, stage.room_id, Caller(late.url, stage.caller.user))
+            answers = [moved.ask(), moved.sibling().ask()]
+
+    told = [answer.told for answer in answers]
+    tell("F06 MISCONF at start", "", ", ".join(f"{status} {word}" for status, word in told))
+    assert told == [(200, "cache"), (200, "issued")]
