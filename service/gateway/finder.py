@@ -9,10 +9,10 @@ Rules for editors:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from service.clock import Clock, Deadline
@@ -89,21 +89,23 @@ class Finder:
         room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
         return Found(self._looked_up(principal, room_id), session, answer)
 
-    def all_of(
+    def ids(
         self,
         operation: str,
         target: UUID | None,
         query: Mapping[str, str],
         session: UUID,
         deadline: Deadline,
-    ) -> dict[UUID, dict[str, Any]]:
-        """What a list shows of one session, all of its pages."""
-        found: dict[UUID, dict[str, Any]] = {}
+        *,
+        enough: frozenset[UUID] | None,
+    ) -> set[UUID]:
+        """The ids that a list shows of one session: all of them, or as many pages as it takes to have ``enough``."""
+        found: set[UUID] = set()
         for page in pages(self._telnyx, operation, target, query, deadline):
-            for item in page:
-                ident = uuid_of(item.get("id"))
-                if ident is not None and uuid_of(item.get("session_id")) == session:
-                    found[ident] = item
+            ids = (uuid_of(item.get("id")) for item in page if uuid_of(item.get("session_id")) == session)
+            found |= {ident for ident in ids if ident is not None}
+            if enough is not None and enough <= found:
+                break
         return found
 
     def _room_of(self, session: UUID | None, deadline: Deadline) -> UUID:
@@ -159,8 +161,3 @@ def uuid_of(value: object) -> UUID | None:
         return UUID(value) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def strangers(idents: Collection[str], known: Collection[UUID]) -> bool:
-    """Whether any of a caller's ids is not among those known."""
-    return any(UUID(ident) not in known for ident in idents)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,7 +11,7 @@ from uuid import UUID
 from service.clock import Deadline
 from service.errors import InsufficientScope, InvalidRequest, RequestRefused, RoomNotFound, UpstreamRejected
 from service.gateway import sifting
-from service.gateway.finder import Finder, Found, strangers
+from service.gateway.finder import Finder, Found
 from service.gateway.rooms import RoomDesk
 from service.gateway.sifting import Scope
 from service.gateway.table import SHOWN_BY, TABLE, Row
@@ -140,30 +140,32 @@ class Relay:
         if row.items is not None:
             scope = Scope(moderator.room.room_id, session)
             return Outcome(row.status, sifting.listed(self._ask(call), row.items, scope), alias=alias)
-        people = self._people(session, call) if call.body else {}
+        chosen = self._people(session, call) if call.body else frozenset()
         if row.name == "kick_participants":
-            self._kick(moderator, people, call)
+            self._kick(moderator, chosen, call)
         else:
             self._ask(call)
         return Outcome(row.status, _OK, alias=alias)
 
-    def _people(self, session: UUID, call: Call) -> dict[UUID, dict[str, Any]]:
-        """The participants of a session, if the body needs to be held against them."""
+    def _people(self, session: UUID, call: Call) -> frozenset[UUID]:
+        """Whom an action means. Everybody that the body names, as meant or as not, must be of this session."""
         asked = call.body["participants"]
-        named = [*(asked if asked != EVERYBODY else ()), *call.body.get("exclude", ())]
-        if not named and call.name != "kick_participants":
-            return {}
-        people = self._finder.all_of("list_session_participants", session, {}, session, call.deadline)
-        if strangers(named, people):
+        everybody = asked == EVERYBODY
+        named = _ids(() if everybody else asked) | _ids(call.body.get("exclude", ()))
+        # Only a removal has to know who everybody is.
+        whole = everybody and call.name == "kick_participants"
+        if not named and not whole:
+            return frozenset()
+        operation, enough = "list_session_participants", None if whole else named
+        people = self._finder.ids(operation, session, {}, session, call.deadline, enough=enough)
+        if not named <= people:
             raise RoomNotFound
-        return people
+        return frozenset(people) if everybody else _ids(asked)
 
-    def _kick(self, moderator: Moderator, people: Mapping[UUID, Any], call: Call) -> None:
+    def _kick(self, moderator: Moderator, chosen: frozenset[UUID], call: Call) -> None:
         """As the house removes people: a ban first. They are named one by one: another session's stay."""
-        asked = call.body["participants"]
-        chosen = people if asked == EVERYBODY else [UUID(ident) for ident in asked]
-        excepted = frozenset(ident.lower() for ident in call.body.get("exclude", ()))
-        whom = Whom(frozenset(), frozenset(chosen), everybody=False, excepted=excepted)
+        excepted = frozenset(str(ident) for ident in _ids(call.body.get("exclude", ())))
+        whom = Whom(frozenset(), chosen, everybody=False, excepted=excepted)
         trouble = self._meeting.kick(moderator, whom, None, call.deadline).trouble
         if trouble is not None:
             raise trouble
@@ -174,11 +176,12 @@ class Relay:
         session = UUID(call.body["session_id"])
         moderator = self._finder.session(call.principal, session, call.deadline)
         regions = (call.body.get("video_layout") or {}).values()
-        sources = [source for region in regions for source in region.get("video_sources") or () if source != EVERYTHING]
+        named = [source for region in regions for source in region.get("video_sources") or ()]
+        sources = _ids(source for source in named if source != EVERYTHING)
         if sources:
-            of_session = {"filter[session_id]": str(session)}
-            recordings = self._finder.all_of("list_room_recordings", None, of_session, session, call.deadline)
-            if strangers(sources, recordings):
+            query = {"filter[session_id]": str(session)}
+            recordings = self._finder.ids("list_room_recordings", None, query, session, call.deadline, enough=sources)
+            if not sources <= recordings:
                 raise RoomNotFound
         return Outcome(row.status, sifting.one(self._ask(call), row.kind), alias=moderator.room.alias)
 
@@ -243,3 +246,7 @@ def _target(call: Call) -> UUID:
     if call.target is None:
         raise RoomNotFound
     return call.target
+
+
+def _ids(texts: Iterable[str]) -> frozenset[UUID]:
+    return frozenset(UUID(text) for text in texts)

@@ -45,10 +45,8 @@ class Scope:
         in_session = self.session is None or session == self.session
         if kind == "participant":
             return self.session is not None and in_session
-        in_room = ids["room_id"] == self.room_id
-        if kind == "composition" and ids["room_id"] is None:
-            in_room = self.session is not None
-        return in_room and in_session and (self.participant is None or ids["participant_id"] == self.participant)
+        of_participant = self.participant is None or ids["participant_id"] == self.participant
+        return ids["room_id"] == self.room_id and in_session and (of_participant or kind != "recording")
 
 
 def listed(answer: Answer, kind: Kind, scope: Scope) -> dict[str, Any]:
