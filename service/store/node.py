@@ -197,7 +197,7 @@ class _Talk:
         try:
             self._connection = self._node.client.connection_pool.get_connection()
             self._connection.send_packed_command(self._connection.pack_commands(commands))
-        except redis.RedisError as error:
+        except (redis.RedisError, ValueError) as error:
             self._failed(error)
 
     def read(self, end: float | None) -> None:
@@ -214,7 +214,7 @@ class _Talk:
             for errand in self._errands:
                 if errand.lasting and not isinstance(errand.reply, redis.RedisError):
                     errand.replicated = self._is_replicated()
-        except redis.RedisError as error:
+        except (redis.RedisError, ValueError) as error:
             self._failed(error)
         else:
             self._whole = True
@@ -234,9 +234,11 @@ class _Talk:
                 connection.disconnect()
             self._node.client.connection_pool.release(connection)
 
-    def _failed(self, error: redis.RedisError) -> None:
+    def _failed(self, error: redis.RedisError | ValueError) -> None:
+        # The library's parser lets the ValueError of what is no number through.
+        told = error if isinstance(error, redis.RedisError) else redis.ConnectionError("not a reply")
         for errand in self._errands:
-            errand.reply = error
+            errand.reply = told
         self.close()
 
     def _reply(self, name: str) -> Reply:

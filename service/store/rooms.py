@@ -94,7 +94,8 @@ class RoomStore:
             *(keys.devices(owner.user_field), keys.used, keys.invites),
         )
         refresh = new.refresh or Sealed(b"", 0.0)
-        broken = hashlib.sha1(new.unreadable, usedforsecurity=False).hexdigest() if new.unreadable else ""
+        unreadable = new.unreadable
+        broken = "" if unreadable is None else hashlib.sha1(unreadable, usedforsecurity=False).hexdigest()
         args = (
             *(owner.user_field, new.permission.fingerprint, new.token.value, _ms(new.token.left)),
             *(refresh.value, _ms(refresh.left), broken, new.lease, int(self._clock.wall()), entry),
