@@ -3,7 +3,7 @@
 redis-py's own defaults wait for seconds to a minute and retry ten times; here a call takes at most 250 ms, is never
 repeated by the library, and the first silence takes the server out of use so that only the callers of that moment pay.
 A background thread then finds out where the servers are now and asks for a PONG until there is one: no caller's request
-is ever the probe. Where servers may change places it looks every second besides, so that nobody stays with a master
+is ever the probe. Where servers may change places it goes on looking all the time, so that nobody stays with a master
 that was replaced without a word.
 No library breaker does this without serialising the callers or sending several of them ahead as probes.
 """
@@ -27,8 +27,7 @@ from service.store import topology
 from service.store.node import Command, Errand, Node, Reply, run
 from service.store.topology import Layout
 
-PROBE_SECS: Final = 0.5
-WATCH_SECS: Final = 1.0
+LOOK_SECS: Final = 0.5
 SAFE_POLICY: Final = "noeviction"
 # Moved, asked again, and the script not known there.
 _MOST_REPEATS: Final = 3
@@ -204,16 +203,10 @@ class Connection:
         while not self._stopped.is_set():
             self._wake.wait(self._patience())
             self._wake.clear()
-            try:
-                self._look()
-            except Exception as error:  # noqa: BLE001 - whatever a server says, somebody has to go on looking
-                self._metrics.store_error(f"look_{type(error).__name__}")
-                self._stopped.wait(PROBE_SECS)
+            self._look()
 
     def _patience(self) -> float | None:
-        if not self.up:
-            return PROBE_SECS * random.uniform(0.6, 1.0)
-        return WATCH_SECS * random.uniform(0.8, 1.2) if self._topology.watched else None
+        return LOOK_SECS * random.uniform(0.6, 1.0) if self._topology.watched or not self.up else None
 
     def _look(self) -> None:
         """Find the servers, and see which of those that were not in use can be."""
@@ -221,6 +214,9 @@ class Connection:
             layout = self._topology.discover()
         except redis.RedisError as error:
             self._reason = _named(error)
+            layout = self._layout
+        except Exception as error:  # noqa: BLE001 - whatever a server says, somebody has to go on looking
+            self._reason = f"not understood ({type(error).__name__})"
             layout = self._layout
         for node in layout.nodes:
             if not node.up:
@@ -236,6 +232,8 @@ class Connection:
             policy = node.policy = _policy(node)
         except redis.RedisError as error:
             return _named(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            return f"not understood ({type(error).__name__})"
         if policy not in {SAFE_POLICY, None}:
             self._metrics.store_error("eviction_policy")
             return f"maxmemory-policy is {policy}, must be {SAFE_POLICY}"

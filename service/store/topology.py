@@ -12,7 +12,7 @@ import random
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -146,11 +146,11 @@ class _Sentinels:
 
     def discover(self) -> Layout:
         answers = [self._answer(*clients) for clients in self._sentinels]
-        masters = [answer for answer in answers if isinstance(answer, dict)]
+        masters = [answer for answer in answers if not isinstance(answer, redis.RedisError)]
         if not masters:
             raise self._why(answers)
-        newest = max(masters, key=lambda master: int(master["config-epoch"]))
-        node = self._nodes.at(newest["ip"], newest["port"])
+        _, address = max(masters)
+        node = self._nodes.at(*address)
         self._nodes.keep([node])
         return Layout((node,))
 
@@ -166,19 +166,23 @@ class _Sentinels:
             for client in clients:
                 client.close()
 
-    def _answer(self, *clients: redis.Redis) -> dict[str, Any] | redis.RedisError:
-        """What one Sentinel says of the master, asked with the servers' password and then without one."""
+    def _answer(self, *clients: redis.Redis) -> tuple[int, Address] | redis.RedisError:
+        """Epoch and address of the master by one Sentinel, asked with the servers' password and then without one."""
         refusal = redis.RedisError()
         for client in clients:
             try:
-                return cast("dict[str, Any]", client.execute_command("SENTINEL MASTER", self._name))  # type: ignore[no-untyped-call]
+                state = client.execute_command("SENTINEL MASTER", self._name)  # type: ignore[no-untyped-call]
+                # The address in the state is the old one until all replicas have moved; this is the new one at once.
+                host, port = client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self._name)  # type: ignore[no-untyped-call]
             except redis.AuthenticationError as error:
                 refusal = error
             except redis.RedisError as error:
                 return error
+            else:
+                return int(state["config-epoch"]), (_text(host), int(port))
         return refusal
 
-    def _why(self, answers: list[dict[str, Any] | redis.RedisError]) -> redis.RedisError:
+    def _why(self, answers: list[tuple[int, Address] | redis.RedisError]) -> redis.RedisError:
         for answer in answers:
             if isinstance(answer, redis.AuthenticationError):
                 return answer
@@ -266,6 +270,10 @@ class _Cluster:
             self._scout(address)
         for address in set(self._scouts) - members:
             self._scouts.pop(address).close()
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _unless_master(node: Node) -> str:
