@@ -69,14 +69,14 @@ def parse(text: str) -> RedisUrl:
         raise ValueError("has an @ behind the first slash" + _ENCODE)
     credentials, at, hosts = authority.rpartition("@")
     user, password = _credentials(credentials) if at else (None, None)
-    options = _options(scheme, query)
     if scheme == "unix":
         if hosts or not path:
             raise ValueError("must be unix:///path/to.sock")
-        db = _database(options.get("db", ""))
+        db = _database(_options(scheme, query).get("db", ""))
         return RedisUrl(scheme, path=unquote(slash + path), db=db, user=user, password=password)
     nodes = _nodes(scheme, hosts)
     master, db = _path(scheme, path)
+    options = _options(scheme, query)
     tls = options if scheme.startswith("rediss") else None
     return RedisUrl(scheme, nodes, master=master, db=db, user=user, password=password, tls=tls)
 
