@@ -7,10 +7,28 @@ from collections.abc import Iterator
 import pytest
 
 from tests.gateway.world import World, build
-from tests.processes import Sandbox, ServiceProcess
+from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
 
 
 @pytest.fixture
 def world(service: ServiceProcess, sandbox: Sandbox) -> Iterator[World]:
     yield build(service, sandbox)
     sandbox.clear_faults()
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """A store whose cool-downs nobody else meets."""
+    yield from running(Valkey())
+
+
+@pytest.fixture
+def alone(own_valkey: Valkey, sandbox: Sandbox) -> Iterator[World]:
+    """A service whose breakers nobody else meets."""
+    service = ServiceProcess(environment(sandbox, own_valkey.url))
+    try:
+        yield build(service, sandbox)
+    finally:
+        sandbox.clear_faults()
+        own_valkey.thaw()
+        service.stop()

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import requests
 
-from tests.gateway.world import Ask, World, ask_for, build, error
-from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
+from tests.gateway.world import Ask, World, ask_for, error
+from tests.processes import Valkey
 
 RETRIEVE = "retrieve_room"
-
-
-@pytest.fixture
-def own_valkey() -> Iterator[Valkey]:
-    """A store whose cool-downs nobody else meets."""
-    yield from running(Valkey())
-
-
-@pytest.fixture
-def alone(own_valkey: Valkey, sandbox: Sandbox) -> Iterator[World]:
-    """A service whose breakers nobody else meets."""
-    service = ServiceProcess(environment(sandbox, own_valkey.url))
-    try:
-        yield build(service, sandbox)
-    finally:
-        sandbox.clear_faults()
-        own_valkey.thaw()
-        service.stop()
 
 
 def fault(world: World, operation: str, status: int) -> None:
