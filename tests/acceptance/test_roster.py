@@ -94,8 +94,13 @@ def test_an_impostor_that_no_webhook_told_of_is_flagged_once(hooked: Hooked, roo
     until(lambda: hooked.lines("impostor in a room", room), what="the line")
     until(lambda: all(entry.known for entry in hooked.known(room).here().values()), what="the note of it")
     compared(hooked, room)
+    hooked.sandbox.control("PUT", "webhooks/mode", drop=0.0)
+    hooked.join(room, "bert")
+    # Whatever the comparison led to came before this.
+    until(lambda: any(one.user == "bert" for one in hooked.known(room).here().values()), what="another newcomer")
 
     assert len(hooked.lines("impostor in a room", room)) == 1
+    assert '"events put off"' not in hooked.service.output()
 
 
 def test_somebody_whose_ticket_was_not_heard_of_is_not_judged(hooked: Hooked, room: str) -> None:
@@ -160,6 +165,20 @@ def test_a_room_is_compared_at_most_once_a_minute(hooked: Hooked, room: str) -> 
     assert moment > LOOK_EVERY_SECS - 30
 
 
+def test_what_happens_puts_off_no_comparison(hooked: Hooked, room: str) -> None:
+    """A busy room has its turn too."""
+    anna = hooked.join(room, "anna")
+    until(lambda: hooked.count(room) == 1, what="the joining")
+    hooked.valkey.client.zadd(keyspace.ROOMS_DUE, {room: time.time() + 30})
+    hooked.leave(anna)
+    assert Caller(hooked.service.url, "bert").token(room).ok
+    until(lambda: hooked.count(room) == 0 and hooked.pending() == 0, what="the leaving")
+    moment = hooked.due_in(room)
+
+    assert moment is not None
+    assert moment <= 30
+
+
 def test_a_room_where_nothing_happens_is_left_alone(hooked: Hooked, room: str) -> None:
     """A quarter of an hour after the last token and event, with nobody in."""
     hooked.leave(hooked.join(room, "anna"))
@@ -176,9 +195,18 @@ def test_a_room_where_nothing_happens_is_left_alone(hooked: Hooked, room: str) -
 def test_a_room_with_somebody_in_is_compared_for_as_long(hooked: Hooked, room: str) -> None:
     """However long ago anything was heard of it."""
     hooked.join(room, "anna")
+    until(lambda: hooked.count(room) == 1, what="the joining")
     hooked.valkey.client.set(RoomKeys(room).used, int(time.time()) - 901)
+    ((place, entry),) = hooked.known(room).entries.items()
+    long_ago = Attendance({place: Entry(entry.at - 901_000_000, here=True, known=True)})
+    hooked.valkey.client.set(RoomKeys(room).roster, long_ago.to_bytes())
+    hooked.valkey.client.delete(RoomKeys(room).live)
     compared(hooked, room)
     until(lambda: hooked.count(room) == 1, what="the count")
+    other = hooked.room()
+    hooked.join(other, "anna")
+    # Whatever the comparison led to came before this.
+    until(lambda: hooked.count(other) == 1, what="another room's event")
 
     assert hooked.due_in(room) is not None
 

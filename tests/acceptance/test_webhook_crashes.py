@@ -14,10 +14,11 @@ import pytest
 
 from service.attendance import Attendance, Entry
 from service.events import Event
+from service.roster import Live
 from service.store import keyspace
 from service.store.keyspace import RoomKeys
 from tests.acceptance.hooked import PATH, Hooked, event, kill
-from tests.processes import admin, free_port, running, until
+from tests.processes import Caller, admin, free_port, running, until
 
 EVENTS = 10_000 if os.environ.get("SOAK") else 1000
 ROOMS = 40 if os.environ.get("SOAK") else 8
@@ -50,6 +51,23 @@ def test_what_was_acknowledged_before_a_crash_takes_effect_after_it(hooked: Hook
 
     until(lambda: hooked.count(alias) == 1, TAKEOVER_SECS, "the effect")
     until(lambda: hooked.pending() == 0, what="its end")
+
+
+def scripts_run(hooked: Hooked) -> int:
+    statistics = hooked.valkey.client.info("commandstats")
+    return sum(statistics.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
+
+
+def test_one_works_at_a_time(hooked: Hooked) -> None:
+    """While it is another's turn, events are recorded and left to that one."""
+    alias = hooked.room()
+    hooked.valkey.client.set(keyspace.EVENT_LEASE, "somebody", px=60_000)
+    before = scripts_run(hooked)
+    assert hooked.post(joined(hooked, alias)).ok
+    until(lambda: scripts_run(hooked) >= before + 3, what="two looks for work")
+
+    assert (hooked.pending(), hooked.count(alias)) == (1, -1)
+    assert hooked.valkey.client.get(keyspace.EVENT_LEASE) == b"somebody"
 
 
 def test_another_replica_takes_over(hooked: Hooked) -> None:
@@ -112,6 +130,19 @@ def test_without_room_in_redis_no_event_is_acknowledged(hooked: Hooked) -> None:
 
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
     assert hooked.pending() == 0
+
+
+def test_a_token_that_redis_would_not_take_counts_too(hooked: Hooked) -> None:
+    """Whoever holds one is not refused for a full room."""
+    alias, carl = hooked.room(max_participants=2), Caller(hooked.service.url, "carl")
+    hooked.valkey.client.config_set("maxmemory", hooked.valkey.client.info("memory")["used_memory"] // 2)
+    first = carl.token(alias)
+    hooked.valkey.client.config_set("maxmemory", 0)
+    assert first.json()["source"] == "issued", first.text
+    hooked.valkey.client.set(RoomKeys(alias).live, Live(2, frozenset()).to_bytes(time.time()), ex=30)
+
+    assert carl.token(alias).json()["source"] == "cache"
+    assert Caller(hooked.service.url, "dora").token(alias).status_code == 409
 
 
 def test_ids_are_remembered_for_a_day(hooked: Hooked) -> None:
