@@ -6,7 +6,8 @@ bad tokens), and it has no answer once its set is old; hence this module.
 
 Rules for editors (DESIGN 5):
 * the last good set is used for up to an hour through an outage; after that nobody can tell (``KeysUnavailable``);
-* an unknown ``kid`` causes at most one fetch per 30 s, counted from the attempt, and few requests wait for it;
+* while there are keys in hand there is at most one fetch per 30 s, counted from the attempt, whether an unknown
+  ``kid`` or a failure is its cause, and few requests wait for it;
 * it is certainly bad only if the set in hand was fetched after the bearer was issued, or after it arrived;
 * a bearer without a ``kid`` that no key has signed is like one with an unknown ``kid``.
 """
@@ -196,10 +197,17 @@ class FetchedKeys:
         failures = 0
         while not self._stopped:
             failures = 0 if self._fetch_once() else failures + 1
-            least, most = BACKOFF_SECS
-            pause = min(most, least * 2 ** min(failures - 1, 8)) if failures else REFETCH_SECS
-            self._wake.wait(pause * random.uniform(0.9, 1.1))
+            self._wake.wait(self._pause(failures))
             self._wake.clear()
+
+    def _pause(self, failures: int) -> float:
+        """Seconds until the next fetch that nobody asks for. Only who has no keys at all is in a hurry."""
+        jitter = random.uniform(1.0, 1.1)
+        if not failures:
+            return REFETCH_SECS * jitter
+        least, most = BACKOFF_SECS
+        backoff = min(most, least * 2 ** min(failures - 1, 8))
+        return jitter * (max(backoff, UNKNOWN_KID_EVERY_SECS) if self.state().loaded else backoff)
 
     def _fetch_once(self) -> bool:
         with self._changed:
