@@ -36,11 +36,11 @@ from service.keys import KeySource
 from service.logout import LogoutVerifier
 from service.meeting import Meeting
 from service.moderation import Moderation
-from service.presence import Presence
+from service.presence import Presence, flag_impostors
 from service.provisioning import Provisioning
 from service.renewal import Issued, Renewal, Vault
 from service.revocations import Revocations
-from service.roster import Roster, flag_impostors
+from service.roster import OnJoined, OnLeft, Roster
 from service.routes import (
     admin,
     cors,
@@ -106,12 +106,15 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     signer = TicketSigner(settings.service_secrets)
     guest_signer = GuestSigner(settings.service_secrets)
     verifier = _verifier(settings, gateways, guest_signer)
-    roster = _roster(gateways, signer)
+    running = _meeting(settings, gateways, signer)
+    on_joined = running.put_out_impostors if settings.impostors == "kick" else flag_impostors
+    roster = _roster(gateways, signer, on_joined, running.measure_removals)
     attendant = Attendant(roster)
-    if settings.telnyx_public_keys:
+    # Without webhooks and with nobody to put out, who is in is asked for when somebody wants to know.
+    if settings.telnyx_public_keys or settings.impostors == "kick":
         attendant.start()
     broker = _broker(settings, gateways, directory, provisioning, signer, roster)
-    moderation, running = Moderation(directory, revocations), _meeting(settings, gateways, signer)
+    moderation = Moderation(directory, revocations)
     openapi = OPENAPI.read_bytes()
     return face(
         Services(
@@ -231,7 +234,7 @@ def _broker(
     )
 
 
-def _roster(gateways: _Gateways, signer: TicketSigner) -> Roster:
+def _roster(gateways: _Gateways, signer: TicketSigner, on_joined: OnJoined, on_left: OnLeft) -> Roster:
     tickets = Tickets(signer, MeetingStore(gateways.connection))
     return Roster(
         gateways.events,
@@ -241,7 +244,8 @@ def _roster(gateways: _Gateways, signer: TicketSigner) -> Roster:
         tickets,
         gateways.clock,
         gateways.metrics,
-        flag_impostors,
+        on_joined,
+        on_left,
     )
 
 
@@ -253,6 +257,7 @@ def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> M
         store,
         gateways.rooms,
         gateways.clock,
+        gateways.metrics.removed_after,
         default_ttl=settings.token_ttl_secs,
     )
 

@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import BanNotFound, DeadlineExceeded, StoreUnavailable, UpstreamError
 from service.moderation import Moderator
-from service.presence import Presence, Present
+from service.presence import Presence, Present, flag_impostors
 from service.rooms import Ban, Room
 from service.store.meetings import MeetingStore
 from service.store.rooms import RoomStore
 from service.telnyx import Telnyx
 
 Action = Literal["kick", "mute", "unmute"]
+PUT_OUT_SECS: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Meeting:
         store: MeetingStore,
         rooms: RoomStore,
         clock: Clock,
+        removed_after: Callable[[float], object],
         *,
         default_ttl: int,
     ) -> None:
@@ -82,6 +84,7 @@ class Meeting:
         self._store = store
         self._rooms = rooms
         self._clock = clock
+        self._removed_after = removed_after
         self._default_ttl = default_ttl
 
     def participants(self, room: Room, deadline: Deadline) -> list[Present]:
@@ -109,6 +112,16 @@ class Meeting:
             trouble = error
         self._forget(room.alias, banned)
         return Removal(removed, banned, self._clock.wall() + self._longest_life(room), trouble)
+
+    def put_out_impostors(self, room: Room, joined: Sequence[Present]) -> None:
+        """Those of the newcomers who are not who they would have to be; nobody stands behind them to be banned."""
+        self._act("kick", flag_impostors(room, joined), Deadline.after(self._clock, PUT_OUT_SECS))
+
+    def measure_removals(self, alias: str, left: Mapping[str, float]) -> None:
+        """How long it took from a ban until the banned user's call ended; ``left`` are moments of leaving, epoch."""
+        for ban in (Ban.parse(record) for record in self._store.bans(alias)):
+            if ban.since is not None and ban.user in left and left[ban.user] >= ban.since:
+                self._removed_after(left[ban.user] - ban.since)
 
     def act(self, action: Action, room: Room, whom: Whom, deadline: Deadline) -> list[UUID]:
         """Mute or unmute; answers the participants that it was done to."""

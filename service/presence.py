@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +11,7 @@ from uuid import UUID
 from service.clock import Deadline, parse_rfc3339, rfc3339
 from service.errors import UpstreamInvalidResponse, UpstreamRejected
 from service.rooms import Room
+from service.telemetry import audit_log
 from service.telnyx import Telnyx
 from service.telnyx.pages import pages
 from service.tickets import Proven, Seen, Tickets
@@ -75,6 +76,15 @@ class _Found:
     session_id: UUID
     seen: Seen
     here: bool
+
+
+def flag_impostors(room: Room, joined: Sequence[Present]) -> list[Present]:
+    """A line for everybody who is not who they would have to be; answers who that is."""
+    impostors = [one for one in joined if one.proven.standing == "impostor"]
+    for one in impostors:
+        told = {"room": room.alias, "participant": str(one.participant_id), "fault": one.proven.fault}
+        audit_log.warning("impostor in a room", extra=told)
+    return impostors
 
 
 def _present(found: _Found, who: Proven) -> Present:

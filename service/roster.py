@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from service.attendance import Attendance, Place
+from service.attendance import Attendance, Entry, Place
 from service.clock import Clock, Deadline
 from service.errors import DeadlineExceeded, RecordUnreadable, RoomFull, ServiceError, StoreUnavailable, UpstreamError
 from service.events import COMPOSED, ENDED, JOINED, LEFT, OTHER, RECORDED, Event
@@ -42,7 +42,9 @@ _MOST_TRIES: Final = 5
 _MICROS: Final = 1_000_000
 
 # Told of everybody who came in, at least once for each.
-OnJoined = Callable[[Room, Sequence[Present]], None]
+OnJoined = Callable[[Room, Sequence[Present]], object]
+# Told of the users of a room who left it, and when (epoch seconds), mostly once.
+OnLeft = Callable[[str, Mapping[str, float]], object]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -80,14 +82,6 @@ def check_place(room: Room, live: bytes | None, user: str) -> None:
         raise RoomFull
 
 
-def flag_impostors(room: Room, joined: Sequence[Present]) -> None:
-    """A line for everybody who is not who they would have to be."""
-    for one in joined:
-        if one.proven.standing == "impostor":
-            told = {"room": room.alias, "participant": str(one.participant_id), "fault": one.proven.fault}
-            audit_log.warning("impostor in a room", extra=told)
-
-
 class Roster:
     """Raises ``StoreUnavailable``; what Telnyx does not answer is asked again later."""
 
@@ -101,6 +95,7 @@ class Roster:
         clock: Clock,
         metrics: WebhookMetrics,
         on_joined: OnJoined,
+        on_left: OnLeft,
     ) -> None:
         self._events = events
         self._store = store
@@ -110,6 +105,7 @@ class Roster:
         self._clock = clock
         self._metrics = metrics
         self._on_joined = on_joined
+        self._on_left = on_left
         self._looks: deque[float] = deque(maxlen=MOST_LOOKS_A_MINUTE)
 
     def expect(self, alias: str) -> None:
@@ -162,8 +158,13 @@ class Roster:
         if not events:
             return
         age = self._clock.wall() - max(event.at for event in events) / _MICROS
+        before = Attendance.from_bytes(self._store.read(room.alias)).entries
         self._change(room, lambda known: known.after(events), age)
         self._meet(room, {}, age)
+        left = [(_entry_of(before, event), event) for event in events if event.kind == LEFT]
+        users = {entry.user: event.at / _MICROS for entry, event in left if entry and entry.here and entry.user}
+        if users:
+            self._on_left(room.alias, users)
 
     def _room_of(self, room_id: UUID) -> Room | None:
         """The room of the directory that is this one upstream."""
@@ -250,6 +251,10 @@ def _read(raw: bytes) -> Event | None:
     except (ValueError, TypeError):
         _log.error("an event in the store cannot be read")
         return None
+
+
+def _entry_of(entries: Mapping[Place, Entry], event: Event) -> Entry | None:
+    return None if event.participant_id is None else entries.get((event.session_id, event.participant_id))
 
 
 def _tell_ready(room: Room, event: Event) -> None:

@@ -9,22 +9,17 @@ Rules for editors:
 
 from __future__ import annotations
 
-import base64
-import binascii
 import difflib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from service import redis_url
-from service.issuers import IssuerConfig, IssuerFault, IssuerFaults, check_url, read_issuer, read_table
+from service import readers
+from service.issuers import IssuerConfig, IssuerFault, IssuerFaults, read_issuer, read_table
 from service.secret import Secret, SecretBytes
 
-_SECRET_BYTES: Final = 32
-_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 _OUR_PREFIXES: Final = ("AUTH_", "TELNYX_", "SERVICE_")
 
 
@@ -70,6 +65,7 @@ class Settings:
     service_secrets: tuple[SecretBytes, ...]
     public_url: str | None
     telnyx_public_keys: tuple[bytes, ...]
+    impostors: str
     room_name_prefix: str
     allowed_origins: tuple[str, ...]
     admin_scope: str
@@ -116,7 +112,7 @@ class _Reader:
         elif path is not None:
             try:
                 return Path(path).read_text("utf-8").strip() or None
-            except (OSError, UnicodeDecodeError) as error:
+            except (OSError, ValueError) as error:
                 self._lose(variable, f"{variable}_FILE", f"cannot be read ({type(error).__name__})")
         elif direct is None or _is_utf8(direct):
             return direct
@@ -196,85 +192,6 @@ def _said(fault: IssuerFault, table: str | None) -> str:
     return f"{fault.member}: {fault}" if table is not None and fault.member else str(fault)
 
 
-def _one_key(text: str) -> tuple[Secret, ...]:
-    if not text.isascii() or any(character.isspace() or character == "," for character in text):
-        raise ValueError("must be one API key; for two use TELNYX_API_KEYS=new,old")
-    return (Secret(text),)
-
-
-def _keys(text: str) -> tuple[Secret, ...]:
-    keys = [part.strip() for part in text.split(",") if part.strip()]
-    if not 1 <= len(keys) <= 2:  # noqa: PLR2004 - the new one and the old one
-        raise ValueError("must be one or two API keys: the new one and the old one")
-    return tuple(key for part in keys for key in _one_key(part))
-
-
-def _redis_url(text: str) -> Secret:
-    redis_url.parse(text)
-    return Secret(text)
-
-
-def _service_secrets(text: str) -> tuple[SecretBytes, ...]:
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    return tuple(_service_secret(part) for part in parts or [""])
-
-
-def _service_secret(text: str) -> SecretBytes:
-    advice = "must be 32 random bytes in base64; make them with: openssl rand -base64 32"
-    try:
-        raw = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError(advice) from None
-    # 32 random bytes hold 16 or fewer distinct ones less often than once in 10^15 times.
-    if len(raw) != _SECRET_BYTES or len(set(raw)) <= _SECRET_BYTES // 2:
-        raise ValueError(advice)
-    return SecretBytes(raw)
-
-
-def _public_keys(text: str) -> tuple[bytes, ...]:
-    advice = "must be one or two public keys of 32 bytes in base64, as the Telnyx portal shows them: new,old"
-    try:
-        keys = tuple(base64.b64decode(part.strip(), validate=True) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise ValueError(advice) from None
-    if len(keys) > 2 or any(len(key) != _SECRET_BYTES for key in keys):  # noqa: PLR2004 - the new one and the old one
-        raise ValueError(advice)
-    return keys
-
-
-def _url(text: str) -> str:
-    return check_url(text.rstrip("/"), "")
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip() for part in text.split(",") if part.strip())
-    for origin in origins:
-        if _ORIGIN.fullmatch(origin) is None:
-            raise ValueError("must be exact origins like https://app.example.com, without path, slash or *")
-    return origins
-
-
-def _prefix(text: str) -> str:
-    if not (text.isascii() and text.isprintable() and len(text) <= 40):  # noqa: PLR2004 - leaves room for an alias
-        raise ValueError("must be 1 to 40 printable ASCII characters")
-    return text
-
-
-def _between(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if re.fullmatch(r"\d{1,9}", text, re.ASCII) is None or not least <= int(text) <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _level(text: str) -> str:
-    if text.lower() not in {"debug", "info", "warning", "error"}:
-        raise ValueError("must be debug, info, warning or error")
-    return text.lower()
-
-
 ISSUER_FIELDS: Final = (
     Field("AUTH_ISSUERS", str, "The issuer table as TOML, for more than one issuer (mostly as AUTH_ISSUERS_FILE)."),
     Field("AUTH_NAME", str, "The issuer's name in logs and metrics.", "default"),
@@ -298,35 +215,63 @@ ISSUER_FIELDS: Final = (
 )
 
 FIELDS: Final = (
-    Field("TELNYX_API_KEYS", _keys, "API keys of the Telnyx account; `new,old` to rotate.", None, True, True),
-    Field("TELNYX_API_KEY", _one_key, "The same, for one key.", secret=True),
-    Field("TELNYX_API_URL", _url, "Base URL of the Telnyx API.", "https://api.telnyx.com/v2"),
+    Field(
+        "TELNYX_API_KEYS", readers.api_keys, "API keys of the Telnyx account; `new,old` to rotate.", None, True, True
+    ),
+    Field("TELNYX_API_KEY", readers.one_api_key, "The same, for one key.", secret=True),
+    Field("TELNYX_API_URL", readers.url, "Base URL of the Telnyx API.", "https://api.telnyx.com/v2"),
     Field(
         "REDIS_URL",
-        _redis_url,
+        readers.store_url,
         "Redis or Valkey: a server, `redis+sentinel://` or `redis+cluster://`.",
         None,
         True,
         True,
     ),
-    Field("SERVICE_SECRETS", _service_secrets, "32 random bytes in base64; `new,old` to rotate.", None, True, True),
+    Field(
+        "SERVICE_SECRETS", readers.service_secrets, "32 random bytes in base64; `new,old` to rotate.", None, True, True
+    ),
     *ISSUER_FIELDS,
     Field("ADMIN_SCOPE", str, "The scope that makes an administrator.", "rooms:admin"),
-    Field("ALLOWED_ORIGINS", _origins, "Web origins that may read answers (CORS), with commas; none by default.", ""),
-    Field("PUBLIC_URL", _url, "Where callers and Telnyx reach this service."),
-    Field("TELNYX_PUBLIC_KEYS", _public_keys, "Keys that sign Telnyx's webhooks; `new,old`. Needed for webhooks.", ""),
-    Field("ROOM_NAME_PREFIX", _prefix, "Put before an alias to make the room's unique name at Telnyx.", "vts-"),
     Field(
-        "TOKEN_TTL_SECS", _between(10, 3600), "Life asked for client tokens, in seconds; a room may set its own.", "600"
+        "ALLOWED_ORIGINS",
+        readers.origins,
+        "Web origins that may read answers (CORS), with commas; none by default.",
+        "",
     ),
-    Field("TOKEN_CALLS_PER_MINUTE", _between(1, 1_000_000), "Token calls per user and room.", "60"),
+    Field("PUBLIC_URL", readers.url, "Where callers and Telnyx reach this service."),
+    Field(
+        "TELNYX_PUBLIC_KEYS",
+        readers.public_keys,
+        "Keys that sign Telnyx's webhooks; `new,old`. Needed for webhooks.",
+        "",
+    ),
+    Field(
+        "IMPOSTORS",
+        readers.one_of("flag", "kick"),
+        "What happens to participants whose ticket is not theirs: `flag` in lists and logs, or `kick` too.",
+        "flag",
+    ),
+    Field(
+        "ROOM_NAME_PREFIX",
+        readers.room_name_prefix,
+        "Put before an alias to make the room's unique name at Telnyx.",
+        "vts-",
+    ),
+    Field(
+        "TOKEN_TTL_SECS",
+        readers.between(10, 3600),
+        "Life asked for client tokens, in seconds; a room may set its own.",
+        "600",
+    ),
+    Field("TOKEN_CALLS_PER_MINUTE", readers.between(1, 1_000_000), "Token calls per user and room.", "60"),
     Field("HOST", str, "Address to listen on.", "0.0.0.0"),  # noqa: S104 - a server in a container must
-    Field("PORT", _between(0, 65_535), "Port to listen on.", "8080"),
-    Field("METRICS_PORT", _between(0, 65_535), "Port for /metrics, never to be public.", "9090"),
-    Field("WEB_CONCURRENCY", _between(1, 64), "Worker processes.", "2"),
-    Field("WEB_THREADS", _between(4, 512), "Threads of a worker.", "32"),
-    Field("DRAIN_SECONDS", _between(0, 300), "Time between /readyz turning 503 and the stop, in seconds.", "5"),
-    Field("LOG_LEVEL", _level, "debug, info, warning or error.", "info"),
+    Field("PORT", readers.between(0, 65_535), "Port to listen on.", "8080"),
+    Field("METRICS_PORT", readers.between(0, 65_535), "Port for /metrics, never to be public.", "9090"),
+    Field("WEB_CONCURRENCY", readers.between(1, 64), "Worker processes.", "2"),
+    Field("WEB_THREADS", readers.between(4, 512), "Threads of a worker.", "32"),
+    Field("DRAIN_SECONDS", readers.between(0, 300), "Time between /readyz turning 503 and the stop, in seconds.", "5"),
+    Field("LOG_LEVEL", readers.one_of("debug", "info", "warning", "error"), "debug, info, warning or error.", "info"),
 )
 
 

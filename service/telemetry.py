@@ -108,7 +108,8 @@ def logging_config(level: str) -> dict[str, Any]:
             "access": loud,
             # An audit line is written whatever LOG_LEVEL says: it is a record, not a message.
             "audit": {**loud, "level": "INFO"},
-            "gunicorn.error": loud,
+            # Its debug lines hold the requests' targets, queries and all.
+            "gunicorn.error": {**loud, "level": "INFO" if level == "debug" else level.upper()},
             "gunicorn.access": quiet,
             "urllib3": {**quiet, "level": "ERROR"},
         },
@@ -117,6 +118,7 @@ def logging_config(level: str) -> dict[str, Any]:
 
 _REMAINING_BUCKETS: Final = (5, 15, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 3600)
 _UPSTREAM_BUCKETS: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8)
+_REMOVAL_BUCKETS: Final = (1, 2, 5, 15, 60, 300, 600, 1200, 3600)
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
 _BREAKER_LEVELS: Final = {"closed": 0, "half_open": 1, "open": 2}
 
@@ -181,6 +183,12 @@ class Metrics:
         webhooks = "Webhook events, by kind and what became of them: at arrival, and when they took effect."
         self._webhooks = Counter("vts_webhooks", webhooks, ["kind", "outcome"], registry=registry)
         actions = "What moderators did, by action and outcome."
+        self._removals = Histogram(
+            "vts_removal_seconds",
+            "From a ban until the end of the banned user's call, where Telnyx told of it.",
+            buckets=_REMOVAL_BUCKETS,
+            registry=registry,
+        )
         self._meeting = Counter("vts_meeting_actions", actions, ["action", "outcome"], registry=registry)
         self._shed = Counter("vts_shed", "Callers refused because too many wait for Telnyx.", registry=registry)
         Gauge("vts_build_info", "Always 1.", ["version"], registry=registry, multiprocess_mode="livemax").labels(
@@ -217,6 +225,9 @@ class Metrics:
 
     def webhook(self, kind: str, outcome: str) -> None:
         self._webhooks.labels(kind, outcome).inc()
+
+    def removed_after(self, seconds: float) -> None:
+        self._removals.observe(seconds)
 
     def meeting_action(self, action: str, outcome: str) -> None:
         self._meeting.labels(action, outcome).inc()

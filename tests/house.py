@@ -29,6 +29,7 @@ FLOORS = (
             "service.issuers",
             "service.logwriter",
             "service.redis_url",
+            "service.readers",
             "service.secret",
             "service.settings",
             "service.telemetry",
@@ -101,7 +102,8 @@ HARMLESS_CALLS = frozenset(
         "timedelta",
         "MappingProxyType",
         "threading.local",
-        "_between",  # settings: a check made of two numbers
+        "readers.between",
+        "readers.one_of",  # settings: a check made of two numbers
     }
 )
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from service.attendance import Attendance, Entry
 from service.roster import LOOK_EVERY_SECS
@@ -101,6 +102,37 @@ def test_an_impostor_that_no_webhook_told_of_is_flagged_once(hooked: Hooked, roo
 
     assert len(hooked.lines("impostor in a room", room)) == 1
     assert '"events put off"' not in hooked.service.output()
+
+
+def left_reason(house: Hooked, participant: str) -> str | None:
+    url = f"{house.sandbox.base}/sandbox/participants/{participant}"
+    reason: str | None = requests.get(url, timeout=5).json()["left_reason"]
+    return reason
+
+
+def test_impostors_are_put_out_where_that_is_asked_for() -> None:
+    """``IMPOSTORS=kick``: soon after the joining, while the proven stay."""
+    house = Hooked(IMPOSTORS="kick")
+    for _ in running(house):
+        alias = house.room()
+        anna = house.join(alias, "anna")
+        eve = house.join(alias, "eve", context="{}")
+
+        until(lambda: left_reason(house, eve) == "kicked", what="the removal")  # noqa: B023 - used at once
+        assert left_reason(house, anna) is None
+
+
+def test_how_long_a_removal_took_is_measured(hooked: Hooked, room: str) -> None:
+    """From the ban until Telnyx tells that the user left."""
+    hooked.join(room, "anna")
+    until(lambda: any(one.user == "anna" for one in hooked.known(room).here().values()), what="the proof")
+    kicked = admin(hooked.service.url).ask("POST", f"/v1/rooms/{room}/actions/kick", json={"users": ["anna"]})
+    assert kicked.status_code == 200, kicked.text
+
+    def measured() -> bool:
+        return "vts_removal_seconds_count 1.0" in requests.get(hooked.service.metrics_url, timeout=5).text
+
+    until(measured, what="the measurement")
 
 
 def test_somebody_whose_ticket_was_not_heard_of_is_not_judged(hooked: Hooked, room: str) -> None:
