@@ -5,7 +5,7 @@ waits in its main loop for callers to hang up (measured: 200 unfinished heads st
 who do not hang up stop it for six seconds, and running out of descriptors ends the worker).
 
 Rules for editors:
-* everything here but ``handle`` runs in the worker's main thread, and nothing here may wait;
+* everything here but ``handle_error`` runs in the worker's main thread, and nothing here may wait;
 * ``framing`` decides nothing but *when* a request has arrived: what it says is for the server's own parser;
 * a thread is given only what has arrived whole, and is taken back by ending the connection.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import resource
 import selectors
 import socket
@@ -23,6 +24,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from gunicorn import util  # type: ignore[import-untyped]
+from gunicorn.http import errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from service.commands.framing import Arrival
@@ -40,9 +43,19 @@ _OWN_DESCRIPTORS: Final = 64
 _USUAL_CONNECTIONS: Final = 1000
 _SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NOBODY: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
+# What is not among these, and yet a fault in what was read, is 400.
+_REFUSALS: Final = (
+    (errors.LimitRequestLine, 414, "URI Too Long"),
+    (errors.ExpectationFailed, 417, "Expectation Failed"),
+    (errors.LimitRequestHeaders, 431, "Request Header Fields Too Large"),
+    (errors.UnsupportedTransferCoding, 501, "Not Implemented"),
+    ((errors.InvalidResponseHeader, errors.InvalidResponseHeaderName), 500, "Internal Server Error"),
+    (errors.ParseException, 400, "Bad Request"),
+)
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_log: Final = logging.getLogger("gunicorn.error")
 
 
 def most_connections(threads: int) -> int:
@@ -136,6 +149,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._linger(conn)
         else:
             super().finish_request(conn, fs)
+
+    def handle_error(self, _req: object, client: socket.socket, _addr: object, exc: Exception) -> None:
+        """Refuse what cannot be read; the base would log the line or header at fault, with whatever is in it."""
+        kinds = [refusal for refusal in _REFUSALS if isinstance(exc, refusal[0])]
+        _, status, reason = kinds[0] if kinds else (Exception, 500, "Internal Server Error")
+        if status == 500:  # noqa: PLR2004 - a bug
+            _log.error("request failed", exc_info=exc)
+        else:
+            _log.warning("request refused", extra={"status": status, "kind": type(exc).__name__})
+        with contextlib.suppress(OSError):
+            util.write_error(client, status, reason, "")
 
     def murder_pending(self) -> None:
         """End what has had its time."""
