@@ -75,8 +75,10 @@ class Relay:
         row = TABLE[call.name]
         if row.role == "participant":
             return self._token(row, call)
+        # Before any look-up; tokens have it from the broker, in the round trip that reads the rest.
+        self._revocations.check(call.principal)
         if row.role == "admin":
-            self._require_admin(call)
+            _require_admin(call)
         try:
             return self._managed(row, call)
         except UpstreamRejected as refusal:
@@ -95,7 +97,9 @@ class Relay:
 
     def _managed(self, row: Row, call: Call) -> Outcome:
         if row.by == "nothing":
-            return Outcome(row.status, sifting.one(self._rooms.create(call.body, call.deadline), row.kind))
+            made = self._rooms.create(call.body, call.deadline)
+            alias = self._rooms.alias(str(made.data.get("unique_name")))
+            return Outcome(row.status, sifting.one(made, row.kind), alias=alias)
         if row.by == "path":
             return self._in_path(row, call)
         if row.by == "name":
@@ -190,7 +194,7 @@ class Relay:
         parameter = "filter[unique_name]"
         name = call.query.get(parameter)
         if name is None or call.principal.admin:
-            self._require_admin(call)
+            _require_admin(call)
         alias = None if name is None else self._rooms.alias(name)
         if alias is None and not call.principal.admin:
             raise RoomNotFound
@@ -216,7 +220,7 @@ class Relay:
         if "participant_id" in asked:
             moderators.append(self._participant(call, asked["participant_id"]).moderator)
         if not moderators:
-            self._require_admin(call)
+            _require_admin(call)
             return Scope()
         rooms = {moderator.room.room_id for moderator in moderators}
         if len(rooms) > 1:
@@ -236,16 +240,16 @@ class Relay:
         body = call.body if TABLE[call.name].method in {"POST", "PATCH"} and call.body else None
         return self._telnyx.call(call.name, call.target, query=call.query or None, body=body, deadline=call.deadline)
 
-    def _require_admin(self, call: Call) -> None:
-        if not call.principal.admin:
-            raise InsufficientScope
-        self._revocations.check(call.principal)
-
 
 def _target(call: Call) -> UUID:
     if call.target is None:
         raise RoomNotFound
     return call.target
+
+
+def _require_admin(call: Call) -> None:
+    if not call.principal.admin:
+        raise InsufficientScope
 
 
 def _ids(texts: Iterable[str]) -> frozenset[UUID]:

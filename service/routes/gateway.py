@@ -75,5 +75,6 @@ def _audit(call: Call, outcome: Outcome) -> None:
             "user": call.principal.user,
             "room": outcome.alias,
             "target": None if call.target is None else str(call.target),
+            "filters": dict(call.query),
         },
     )

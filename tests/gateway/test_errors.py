@@ -34,11 +34,13 @@ def test_an_api_key_is_no_bearer(world: World) -> None:
 
 
 def test_a_revoked_bearer(world: World) -> None:
-    """Administrators who were signed out are out, though their scope is read from the bearer."""
+    """Whoever was signed out is out of everything, and has nothing looked up."""
     user = world.people["moderator"].user
     assert world.people["admin"].ask("POST", "/v1/admin/revocations", json={"user": user}).ok
 
-    error(world.ask("moderator", ask_for(RETRIEVE, world.own)), 401, "session_revoked")
+    for operation in (RETRIEVE, "retrieve_room_recording", "generate_join_client_token", "delete_room"):
+        error(world.ask("moderator", ask_for(operation, world.own)), 401, "session_revoked")
+        assert world.asked_upstream() == []
 
 
 def test_what_needs_the_admin_scope_says_so(world: World) -> None:

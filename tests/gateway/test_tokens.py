@@ -194,9 +194,9 @@ def test_every_token_leaves_a_line(world: World) -> None:
     """The audit line of joining, and neither the token nor the handle in any line."""
     data = generate(world)
     user = world.people["participant"].user
-    output = world.service.output()
+    line = rf'"message": "token handed out".*"user": "{user}"'
+    output = until(lambda: (said := world.service.output()) and re.search(line, said) and said)
 
-    assert re.search(rf'"message": "token handed out".*"user": "{user}"', output)
     assert data["token"] not in output
     assert data["refresh_token"] not in output
 
