@@ -72,11 +72,15 @@ class Server:
         self.process.kill()
         self.process.wait()
 
-    def stop(self) -> None:
-        self.client.close()
+    def end(self) -> None:
+        """Asked to, with its data on disk."""
         if self.process.poll() is None:
             self.thaw()
             children.stop(self.process, 10.0)
+
+    def stop(self) -> None:
+        self.client.close()
+        self.end()
 
     def role(self) -> str:
         return str(self.client.role()[0].decode())
