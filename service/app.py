@@ -114,7 +114,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     if settings.telnyx_public_keys or settings.impostors == "kick":
         attendant.start()
     broker = _broker(settings, gateways, directory, provisioning, signer, roster)
-    moderation = Moderation(directory, revocations)
+    moderation = Moderation(directory)
     openapi = OPENAPI.read_bytes()
     return face(
         Services(

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from service.admission import Admission, admit, grants
+from service.adoption import adopted_id
 from service.clock import Clock, Deadline
 from service.errors import (
     Banned,
@@ -126,7 +127,16 @@ class Directory:
         if room is None or room.room_id is None:
             raise RoomNotFound
         member, ban = read_person(permission)
+        room = replace(room, room_id=adopted_id(room.room_id, permission.adopted))
         return room, admit(room, principal, member, ban, self._clock.wall(), read_invite(permission))
+
+    def meeting_place(self, principal: Principal, alias: str) -> Room:
+        """The room as it is at Telnyx now, for an administrator. Raises ``RoomNotFound``, for a template too."""
+        (permission,) = self._permissions([alias], principal)
+        room = Room.parse(permission.record) if permission.record is not None else None
+        if room is None or room.room_id is None:
+            raise RoomNotFound
+        return replace(room, room_id=adopted_id(room.room_id, permission.adopted))
 
     def alias_of(self, room_id: UUID) -> str | None:
         """The room of ours that has this upstream id, if any."""

@@ -206,7 +206,7 @@ class FetchedKeys:
         if not failures:
             return REFETCH_SECS * jitter
         least, most = BACKOFF_SECS
-        backoff = min(most, least * 2 ** min(failures - 1, 8))
+        backoff = min(most, least * 2.0 ** min(failures - 1, 8))
         return jitter * (max(backoff, UNKNOWN_KID_EVERY_SECS) if self.state().loaded else backoff)
 
     def _fetch_once(self) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from service.directory import Directory
 from service.errors import InsufficientRole, RoomNotFound
 from service.identity import Principal
-from service.revocations import Revocations
 from service.rooms import Role, Room, is_alias
 
 
@@ -25,9 +24,8 @@ class Moderator:
 class Moderation:
     """Raises ``StoreUnavailable`` where Redis does not answer."""
 
-    def __init__(self, directory: Directory, revocations: Revocations) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self._revocations = revocations
 
     def require(self, principal: Principal, alias: str) -> Moderator:
         """The caller as a moderator of ``alias``.
@@ -38,11 +36,7 @@ class Moderation:
         if not is_alias(alias):
             raise RoomNotFound
         if principal.admin:
-            self._revocations.check(principal)
-            room = self._directory.room(alias)
-            if room.is_template:
-                raise RoomNotFound
-            return Moderator(principal, room)
+            return Moderator(principal, self._directory.meeting_place(principal, alias))
         room, admission = self._directory.admission(principal, alias)
         if admission.role is not Role.MODERATOR:
             raise InsufficientRole

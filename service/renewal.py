@@ -19,6 +19,7 @@ from http import HTTPStatus
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
+from service.adoption import adoption
 from service.clock import Clock, Deadline
 from service.errors import (
     StoreUnavailable,
@@ -284,19 +285,3 @@ class Renewal:
 
     def _sealed(self, order: Order, obtained: _Obtained, kind: str, value: bytes, left: float) -> Sealed:
         return Sealed(self._vault.seal(kind, order.alias, order.owner, obtained.room_id, value), left)
-
-
-def adoption(recorded: UUID, found: UUID) -> bytes:
-    """How it is remembered that ``found`` stands in for the room that the directory records."""
-    return f"{recorded}>{found}".encode()
-
-
-def adopted_id(recorded: UUID, value: bytes | None) -> UUID:
-    """The upstream id to use; an adoption of another recorded room does not count."""
-    before, _, found = (value or b"").decode("ascii", "replace").partition(">")
-    if before != str(recorded):
-        return recorded
-    try:
-        return UUID(found)
-    except ValueError:
-        return recorded

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final
@@ -131,69 +131,40 @@ class Metrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._handed_out = Counter(
-            "vts_tokens_handed_out", "Client tokens given to callers, by source.", ["source"], registry=registry
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(name, text, labels, buckets=buckets, registry=registry)
+
+        def gauge(name: str, text: str, label: str) -> Gauge:
+            return Gauge(name, text, [label], registry=registry, multiprocess_mode="livemax")
+
+        left = "Life left in client tokens when handed out."
+        self._handed_out = counter("vts_tokens_handed_out", "Client tokens given to callers, by source.", "source")
+        self._remaining = histogram("vts_token_remaining_seconds", left, _REMAINING_BUCKETS)
+        calls = "Calls to Telnyx, by operation and outcome."
+        self._upstream = histogram("vts_upstream_seconds", calls, _UPSTREAM_BUCKETS, "operation", "outcome")
+        waits = "Time spent waiting for another caller's renewal of the same token."
+        self._lease_wait = histogram("vts_lease_wait_seconds", waits, _UPSTREAM_BUCKETS)
+        self._store_errors = counter("vts_store_errors", "Failed calls to Redis, by kind.", "kind")
+        checked = "Bearer tokens checked, by issuer and outcome."
+        self._verifications = counter("vts_verifications", checked, "issuer", "outcome")
+        states = "Circuit breakers: 0 closed, 1 half open, 2 open. The worst worker counts."
+        self._breakers = gauge("vts_breaker_state", states, "name")
+        answered = "Requests answered, by route, method and status."
+        self._requests = histogram("vts_http_request_seconds", answered, _REQUEST_BUCKETS, "route", "method", "status")
+        self._unreadable = counter("vts_unreadable_tokens", "Client tokens whose payload could not be read.")
+        self._corrupt = counter("vts_cache_corrupt", "Cache entries that did not open for their owner.")
+        events = "Webhook events, by kind and what became of them: at arrival, and when they took effect."
+        self._webhooks = counter("vts_webhooks", events, "kind", "outcome")
+        self._meeting = counter(
+            "vts_meeting_actions", "What moderators did, by action and outcome.", "action", "outcome"
         )
-        self._remaining = Histogram(
-            "vts_token_remaining_seconds",
-            "Life left in client tokens when handed out.",
-            buckets=_REMAINING_BUCKETS,
-            registry=registry,
-        )
-        self._upstream = Histogram(
-            "vts_upstream_seconds",
-            "Calls to Telnyx, by operation and outcome.",
-            ["operation", "outcome"],
-            buckets=_UPSTREAM_BUCKETS,
-            registry=registry,
-        )
-        self._lease_wait = Histogram(
-            "vts_lease_wait_seconds",
-            "Time spent waiting for another caller's renewal of the same token.",
-            buckets=_UPSTREAM_BUCKETS,
-            registry=registry,
-        )
-        self._store_errors = Counter("vts_store_errors", "Failed calls to Redis, by kind.", ["kind"], registry=registry)
-        self._verifications = Counter(
-            "vts_verifications",
-            "Bearer tokens checked, by issuer and outcome.",
-            ["issuer", "outcome"],
-            registry=registry,
-        )
-        self._breakers = Gauge(
-            "vts_breaker_state",
-            "Circuit breakers: 0 closed, 1 half open, 2 open. The worst worker counts.",
-            ["name"],
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._requests = Histogram(
-            "vts_http_request_seconds",
-            "Requests answered, by route, method and status.",
-            ["route", "method", "status"],
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
-        )
-        self._unreadable = Counter(
-            "vts_unreadable_tokens", "Client tokens whose payload could not be read.", registry=registry
-        )
-        self._corrupt = Counter(
-            "vts_cache_corrupt", "Cache entries that did not open for their owner.", registry=registry
-        )
-        webhooks = "Webhook events, by kind and what became of them: at arrival, and when they took effect."
-        self._webhooks = Counter("vts_webhooks", webhooks, ["kind", "outcome"], registry=registry)
-        actions = "What moderators did, by action and outcome."
-        self._removals = Histogram(
-            "vts_removal_seconds",
-            "From a ban until the end of the banned user's call, where Telnyx told of it.",
-            buckets=_REMOVAL_BUCKETS,
-            registry=registry,
-        )
-        self._meeting = Counter("vts_meeting_actions", actions, ["action", "outcome"], registry=registry)
-        self._shed = Counter("vts_shed", "Callers refused because too many wait for Telnyx.", registry=registry)
-        Gauge("vts_build_info", "Always 1.", ["version"], registry=registry, multiprocess_mode="livemax").labels(
-            VERSION
-        ).set(1)
+        removals = "From a ban until the end of the banned user's call, where Telnyx told of it."
+        self._removals = histogram("vts_removal_seconds", removals, _REMOVAL_BUCKETS)
+        self._shed = counter("vts_shed", "Callers refused because too many wait for Telnyx.")
+        gauge("vts_build_info", "Always 1.", "version").labels(VERSION).set(1)
 
     def token_handed_out(self, source: str, remaining: float) -> None:
         self._handed_out.labels(source).inc()

@@ -16,6 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from service.admission import Admission, admit
+from service.adoption import adopted_id
 from service.clock import Clock, Deadline
 from service.context import context_text
 from service.directory import Directory, read_invite, read_person, revoked_before
@@ -30,7 +31,7 @@ from service.errors import (
 from service.flights import Flights
 from service.identity import Principal, check_revoked
 from service.lifecycle import Allowance, ClientToken, Decision, Want, decide, refresh_after, retry_stale_after
-from service.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault, adopted_id
+from service.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault
 from service.rooms import Member, Room
 from service.roster import check_place
 from service.sealing import TicketSigner

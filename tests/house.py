@@ -51,6 +51,7 @@ FLOORS = (
         "rules",
         (
             "service.admission",
+            "service.adoption",
             "service.attendance",
             "service.attendant",
             "service.bearer",

@@ -107,6 +107,8 @@ class _Parts:
         if not real:
             self._start_sandbox(ports)
         env = _environment(self._folder, self._valkey.url, ports, real=real)
+        if not real:
+            env |= _webhooks(ports)
         Settings.from_env(env)
         self._child("the service", [sys.executable, "-m", "service", "serve"], self._folder / "service.log", env)
         self._wait(f"http://{_HOST}:{ports.service}/readyz")
@@ -174,6 +176,12 @@ def _environment(folder: Path, redis_url: str, ports: _Ports, *, real: bool) -> 
     return {**ours, **rest, **demo}
 
 
+def _webhooks(ports: _Ports) -> dict[str, str]:
+    """The sandbox tells the service what happens in its rooms."""
+    key = _ask("GET", f"http://{_HOST}:{ports.sandbox}/sandbox/webhook-key", None, None)["public_key"]
+    return {"PUBLIC_URL": f"http://{_HOST}:{ports.service}", "TELNYX_PUBLIC_KEYS": str(key)}
+
+
 def _kept_secret(file: Path) -> str:
     """A secret of this folder's own, so that what is sealed can be opened after a restart."""
     if not file.exists():
@@ -197,9 +205,10 @@ def _demo_token(ports: _Ports, user: str) -> str:
     return str(answer["token"])
 
 
-def _ask(method: str, url: str, body: Mapping[str, Any], bearer: str | None) -> Any:
+def _ask(method: str, url: str, body: Mapping[str, Any] | None, bearer: str | None) -> Any:
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
-    asked = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)  # noqa: S310 - our own URL
+    content = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(url, content, headers, method=method)  # noqa: S310 - our own URL
     deadline = time.monotonic() + _START_SECS
     while True:
         try:

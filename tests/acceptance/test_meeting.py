@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 import requests
 
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room, running
+from tests.processes import (
+    API_KEY,
+    Caller,
+    Sandbox,
+    ServiceProcess,
+    Valkey,
+    admin,
+    environment,
+    fresh,
+    make_room,
+    running,
+)
 
 EVERYBODY = [{"members": True}, {"authenticated": True, "role": "participant"}]
 
@@ -286,3 +297,20 @@ def test_everything_a_moderator_does_is_recorded(service: ServiceProcess, sandbo
     (kick,) = [line for line in lines if line.get("action") == "kick"]
 
     assert (kick["logger"], kick["user"], kick["users"], kick["participants"]) == ("audit", "mo", ["bob"], 1)
+
+
+def test_a_room_that_was_replaced_upstream_can_be_moderated(
+    service: ServiceProcess, sandbox: Sandbox, room: str
+) -> None:
+    """Deleted at Telnyx and made again there under its name: tokens, lists and removals are of the new one."""
+    key = {"Authorization": f"Bearer {API_KEY}"}
+    old = Caller(service.url, "bob").token(room).json()["room"]["id"]
+    assert requests.delete(f"{sandbox.api_url}/rooms/{old}", headers=key, timeout=5).status_code == 204
+    made = requests.post(f"{sandbox.api_url}/rooms", headers=key, json={"unique_name": f"vts-{room}"}, timeout=5)
+    assert Caller(service.url, "carol").token(room).json()["room"]["id"] == made.json()["data"]["id"]
+    carol = join(service, sandbox, room, "carol")
+    ada = admin(service.url)
+
+    assert [one["user_id"] for one in ada.ask("GET", f"/v1/rooms/{room}/participants").json()["data"]] == ["carol"]
+    assert Mo(service, room).act("kick", users=["carol"]).json()["participants"] == [carol]
+    assert ada.ask("GET", f"/v1/admin/rooms/{room}").json()["room_id"] == old
