@@ -31,7 +31,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-
 from service.commands.framing import Arrival
 
 ARRIVAL_SECS: Final = 10.0
-# The same where there is no room for others.
+# The same where there is no room for others, and at the end.
 _CROWDED_SECS: Final = 1.0
 _THREAD_SECS: Final = 30.0
 _SEND_SECS: Final = 5
@@ -168,7 +168,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return
         self._next_look = now + _LOOK_SECS
         crowded = self.nr_conns >= self.worker_connections or now < self._full_until + _CROWDED_SECS
-        due = now + (ARRIVAL_SECS - _CROWDED_SECS if crowded else 0.0)
+        due = now + (ARRIVAL_SECS - _CROWDED_SECS if crowded or not self.alive else 0.0)
         for conn in [conn for conn in self.pending_conns if conn.timeout <= due or self._idle_at_the_end(conn)]:
             self._forget(conn)
             if conn.arrival.data and not conn.lingering:
