@@ -38,7 +38,7 @@ def stable_port() -> int:
 class Server:
     """One process of the embedded binary on a port of its own, with its data in a folder that outlives it."""
 
-    def __init__(self, *options: str, sentinel: Sequence[str] = ()) -> None:
+    def __init__(self, *options: str, sentinel: Sequence[str] = (), password: str | None = None) -> None:
         self.port = stable_port()
         self._folder = Path(tempfile.mkdtemp(prefix="vts-node-"))
         self._command = [*valkey._command()]
@@ -49,8 +49,16 @@ class Server:
             self._command += [str(file), "--sentinel", "--dir", str(self._folder)]
         else:
             lasting = ("--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction")
-            self._command += [*common, *lasting, "--repl-diskless-sync-delay", "0", *options]
-        self.client = redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=2, protocol=2)
+            self._command += [
+                *common,
+                *lasting,
+                "--repl-diskless-sync-delay",
+                "0",
+                "--repl-ping-replica-period",
+                "1",
+                *options,
+            ]
+        self.client = redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=2, protocol=2, password=password)
         self.start()
 
     @property
@@ -89,7 +97,8 @@ class Server:
         """Replicas that are connected and have caught up."""
         told = self.client.info("replication")
         found = [told[name] for name in told if re.fullmatch(r"slave\d+", name)]
-        return len([replica for replica in found if replica["state"] == "online"])
+        # "online" is said of one that has yet to load what it was sent, too; its offset is 0 until then.
+        return len([replica for replica in found if replica["state"] == "online" and replica["offset"]])
 
 
 class Member(Server):
