@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import http.client
 import itertools
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -96,60 +97,62 @@ class Relay:
     """Ours, where there is none: each connection goes to the next replica that was ready a moment ago."""
 
     def __init__(self, ports: Sequence[int]) -> None:
-        self.port = free_port()
-        self._ready: dict[int, bool] = dict.fromkeys(ports, False)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port = self._listener.getsockname()[1]
+        self._ready = dict.fromkeys(ports, False)
         self._turn = itertools.count()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._accept), *[_started(self._check, port) for port in ports]]
+        self._threads[0].start()
 
-    def _run(self) -> None:
-        self._loop.create_task(asyncio.start_server(self._serve, "127.0.0.1", self.port))
-        self._checks = [self._loop.create_task(self._check(port)) for port in self._ready]
-        self._loop.run_forever()
-
-    async def _check(self, port: int) -> None:
-        while True:
+    def _check(self, port: int) -> None:
+        while not self._over.wait(CHECK_SECS):
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                self._ready[port] = b" 200 " in await asyncio.wait_for(reader.readline(), 2)
-                writer.close()
-            except (OSError, TimeoutError):
+                self._ready[port] = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200
+            except requests.RequestException:
                 self._ready[port] = False
-            await asyncio.sleep(CHECK_SECS)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ready = [port for port, is_ready in self._ready.items() if is_ready]
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", ready[next(self._turn) % len(ready)])
-        except (OSError, ZeroDivisionError):
-            writer.close()
-            return
-        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            try:
+                caller, _ = self._listener.accept()
+            except OSError:
+                return
+            ready = [port for port, is_ready in self._ready.items() if is_ready]
+            try:
+                service = socket.create_connection(("127.0.0.1", ready[next(self._turn) % len(ready)]), 5)
+            except (OSError, ZeroDivisionError):
+                caller.close()
+                continue
+            service.settimeout(None)
+            left = itertools.count(1)
+            self._threads += [_started(_pump, *pair, left) for pair in ((caller, service), (service, caller))]
 
     def stop(self) -> None:
-        async def end() -> None:
-            rest = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in rest:
-                task.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
-
-        asyncio.run_coroutine_threadsafe(end(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self._over.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(30)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while piece := await reader.read(65536):
-            writer.write(piece)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
+def _started(work: Callable[..., None], *args: object) -> threading.Thread:
+    thread = threading.Thread(target=work, args=args, daemon=True)
+    thread.start()
+    return thread
+
+
+def _pump(source: socket.socket, target: socket.socket, left: Iterator[int]) -> None:
+    """One direction; an end is handed on, and who comes second closes both."""
+    with contextlib.suppress(OSError):
+        while piece := source.recv(65536):
+            target.sendall(piece)
+    for end, how in ((target, socket.SHUT_WR), (source, socket.SHUT_RD)):
+        with contextlib.suppress(OSError):
+            end.shutdown(how)
+    if next(left) == 2:
+        source.close()
+        target.close()
 
 
 def haproxy() -> str | None:
