@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import requests
@@ -104,3 +105,19 @@ def test_a_killed_worker_takes_only_its_own_requests_with_it(fleet: Fleet) -> No
 def _replaced(replica: Replica, before: list[int]) -> bool:
     now = replica.workers()
     return len(now) == 2 and before[0] not in now
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks the kernel which signals a process holds back")
+def test_a_stop_that_comes_while_the_service_is_loaded_is_obeyed(valkey: Valkey, sandbox: Sandbox) -> None:
+    """SIGTERM before the supervisor has its handlers is kept for it: it ends well, as process 1 of a container too."""
+    replica = Replica(environment(sandbox, valkey.url))
+    until(lambda: _holds_back_sigterm(replica.process.pid), 10, "the beginning of the program")
+    replica.process.send_signal(signal.SIGTERM)
+    assert replica.process.wait(40) == 0
+    replica.stop()
+
+
+def _holds_back_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    blocked = next(line.split()[1] for line in status.splitlines() if line.startswith("SigBlk:"))
+    return bool(int(blocked, 16) & 1 << signal.SIGTERM - 1)
