@@ -7,7 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.processes import Sandbox, ServiceProcess, environment, running
+from tests.topologies.failover import FULL
 from tests.topologies.servers import ClusterTopology
+
+# The long ones among the acceptance tests that run here once more.
+_LONG = ("refusals", "invites", "webhooks", "roster", "logout")
+collect_ignore = [] if FULL else [f"test_{name}.py" for name in _LONG]
 
 
 @pytest.fixture(scope="module")

@@ -12,16 +12,11 @@ from tests.topologies.servers import ClusterTopology, SentinelTopology, Server
 
 BLOWS = {"killed": (Server.kill, Server.start), "frozen": (Server.freeze, Server.thaw)}
 KINDS = {"Sentinel": SentinelTopology, "Cluster": ClusterTopology}
-LONG = pytest.mark.skipif(not FULL, reason="long: FAULTS=full")
-STORIES = [
-    ("Sentinel", "frozen"),
-    ("Cluster", "killed"),
-    pytest.param(("Sentinel", "killed"), marks=LONG),
-    pytest.param(("Cluster", "frozen"), marks=LONG),
-]
+STORIES = [("Sentinel", "frozen"), ("Cluster", "killed")]
+LONG = [("Sentinel", "killed"), ("Cluster", "frozen")]
 
 
-@pytest.fixture(scope="module", params=STORIES, ids=" ".join)
+@pytest.fixture(scope="module", params=[*STORIES, *LONG] if FULL else STORIES, ids=" ".join)
 def story(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Story]:
     """One failover, looked at by all tests."""
     kind, blow = request.param

@@ -3,9 +3,4 @@
 A command with keys of more than one slot is refused by a real cluster, and each of these would fail.
 """
 
-import pytest
-
 from tests.acceptance.test_refusals import *  # noqa: F403 - the same tests, on other servers
-from tests.topologies.failover import FULL
-
-pytestmark = pytest.mark.skipif(not FULL, reason="long: FAULTS=full")
