@@ -209,7 +209,9 @@ class Directory:
         existing = self._existing(alias)
         room = Room.of(alias, spec, room_id=existing.room_id if existing else None, now=now)
         if existing is not None:
-            room = replace(room, created_at=existing.created_at, template=existing.template)
+            # What a room has from its template, an administrator neither gives nor takes away.
+            kept = existing.idle_delete_after if existing.template else room.idle_delete_after
+            room = replace(room, created_at=existing.created_at, template=existing.template, idle_delete_after=kept)
         if not room.is_template:
             known = existing.room_id if existing else None
             room = replace(room, room_id=self._provisioning.settle(room, known, deadline))

@@ -194,3 +194,16 @@ def test_a_service_error_names_itself() -> None:
         codes.setdefault(kind.code, set()).add(f"{kind.status}")
 
     assert all(len(statuses) == 1 for code, statuses in codes.items() if code not in {"unavailable", "internal_error"})
+
+
+def test_a_room_of_a_template_keeps_its_idle_time_when_put_again(
+    service: ServiceProcess, sandbox: Sandbox, valkey: Valkey
+) -> None:
+    """An administrator changes it; nobody using it, it is swept all the same."""
+    prefix = fresh("kept")
+    put(service, f"{prefix}-*", access=EVERYBODY, idle_delete_after=3600)
+    assert Caller(service.url, "alice").token(f"{prefix}-1").ok
+    put(service, f"{prefix}-1", access=EVERYBODY, title="Changed")
+    valkey.client.set(RoomKeys(f"{prefix}-1").used, int(time.time()) - 3700)
+
+    assert f"{prefix}-1" in app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).sweep()
