@@ -20,7 +20,7 @@ TOKEN_SECS: Final = 600
 # Where a token of 600 s stands: L is 599 s, the advisory line L/2, the mandatory line 60 s, the never-line 30 s.
 TOKEN_LEFT: Final[Mapping[str, float | None]] = {
     "none": None,
-    "useful": TOKEN_SECS,
+    "useful": 599.0,
     "advisory": 250.0,
     "mandatory": 45.0,
     "spent": 20.0,
@@ -76,6 +76,10 @@ class Stage:
     caller: Caller
     first: Mapping[str, Any] = field(default_factory=dict)
     since: int = 0
+    situation: str = "none"
+
+    def __post_init__(self) -> None:
+        self.rig.callers.append(self.caller)
 
     @property
     def keys(self) -> RoomKeys:
@@ -101,6 +105,12 @@ class Stage:
             "refresh": self.keys.refresh(self.entry),
         }
         return {name: client.get(key) for name, key in names.items()}
+
+    def stand(self) -> None:
+        """Let the lives be what they are in this stage's situation, from now on."""
+        left = TOKEN_LEFT[self.situation]
+        if left is not None:
+            self.shorten(left, DEAD_REFRESH_SECS if self.situation == "refresh dead" else None)
 
     def shorten(self, token: float, refresh: float | None = None) -> None:
         """Let the token, and its refresh token, have so many seconds left."""
@@ -133,10 +143,14 @@ class Rig:
                 thing.stop()
             raise
         self.healer = Caller(self.service.url, "healer")
+        self.callers = [self.healer]
         self.ward = ""
         self._seen = 0
 
     def stop(self) -> None:
+        # A service that stops gives those who hold connections time to hang up.
+        for caller in self.callers:
+            caller.session.close()
         for thing in (self.service, *self._own):
             thing.stop()
 
@@ -144,13 +158,12 @@ class Rig:
         """A room of its own for one caller in this situation; upstream calls count from now on."""
         alias = fresh()
         room_id = make_room(self.service.url, alias, access=EVERYBODY, **{"token_ttl_secs": TOKEN_SECS, **spec})
-        made = Stage(self, alias, room_id, Caller(self.service.url, fresh("user")))
-        left = TOKEN_LEFT[situation]
-        if left is not None:
+        made = Stage(self, alias, room_id, Caller(self.service.url, fresh("user")), situation=situation)
+        if situation != "none":
             answer = made.ask()
             assert answer.told == (200, "issued"), answer
             made.first = answer.body
-            made.shorten(left, DEAD_REFRESH_SECS if situation == "refresh dead" else None)
+            made.stand()
         self._seen = max((entry["seq"] for entry in self.recorded(self._seen)), default=self._seen)
         made.since = self._seen
         return made

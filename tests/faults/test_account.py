@@ -151,6 +151,9 @@ CHANGES: Mapping[str, Callable[[Mapping[str, Stage]], None]] = {
 def watched(rig: Rig, names: Sequence[str], found: Found) -> Iterator[dict[str, dict[str, Stage]]]:
     """Stages for all situations of these conditions, and the directory before and after they are met."""
     stages = {name: {situation: rig.stage(situation) for situation in TABLE[name]} for name in names}
+    for stage in (stage for each in stages.values() for stage in each.values()):
+        # Until it is met: exporting takes its time.
+        stage.shorten(599.0)
     before = exported(rig)
     yield stages
     found.exports.append((before, exported(rig)))
@@ -161,6 +164,8 @@ def meet(name: str, stages: Mapping[str, Stage], found: Found, url: str) -> None
     CHANGES.get(name, lambda _: None)(stages)
     for situation, stage in stages.items():
         stage.caller = Caller(url, stage.caller.user)
+        stage.rig.callers.append(stage.caller)
+        stage.stand()
         kept = stage.kept()
         first, calls = stage.ask(), dict(stage.calls())
         found.outcomes[name, situation] = Outcome(first, stage.ask(), calls, kept, stage.kept())

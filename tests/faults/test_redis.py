@@ -274,7 +274,7 @@ def test_after_an_outage_it_recovers_by_itself(bed: Bed, row: Row, tell: Tell) -
     assert not holder.calls()
 
 
-@pytest.mark.parametrize("name", ["timeout", "refusal", "reset_peer"])
+@pytest.mark.parametrize("name", ["timeout", "reset_peer"])
 def test_it_starts_before_redis_and_recovers(name: str, tell: Tell) -> None:
     """Health and readiness answer, callers are 503, and when Redis is there tokens are had."""
     valkey = Valkey()
