@@ -4,4 +4,3 @@ A command with keys of more than one slot is refused by a real cluster, and each
 """
 
 from tests.acceptance.test_webhooks import *  # noqa: F403 - the same tests, on other servers
-from tests.acceptance.test_webhooks import _clear  # noqa: F401 - a fixture that a star leaves out
