@@ -10,7 +10,7 @@ reply behind would hand every caller another's replies; here each talk ends with
 
 from __future__ import annotations
 
-import itertools
+import random
 import socket
 import time
 from collections.abc import Iterable, Sequence
@@ -29,8 +29,6 @@ REPLICA_MS: Final = 100
 
 Command = tuple[Any, ...]
 Reply = Any
-
-_numbers: Final = itertools.count()
 
 
 def open_client(url: RedisUrl, host: str, port: int, pool_size: int, *, login: bool = True) -> redis.Redis:
@@ -184,7 +182,7 @@ class _Talk:
         self._errands = errands
         self._connection: Any = None
         self._whole = False
-        self._number = b"%d" % next(_numbers)
+        self._number = b"%x" % random.getrandbits(64)
 
     def write(self) -> None:
         commands: list[Command] = []
