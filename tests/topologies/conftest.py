@@ -11,7 +11,7 @@ from tests.topologies.failover import FULL
 from tests.topologies.servers import ClusterTopology
 
 # The long ones among the acceptance tests that run here once more.
-_LONG = ("refusals", "invites", "webhooks", "roster", "logout")
+_LONG = ("refusals", "invites", "roster", "logout")
 collect_ignore = [] if FULL else [f"test_{name}.py" for name in _LONG]
 
 
