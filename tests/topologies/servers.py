@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import tempfile
@@ -89,6 +90,7 @@ class Server:
     def stop(self) -> None:
         self.client.close()
         self.end()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def role(self) -> str:
         return str(self.client.role()[0].decode())
