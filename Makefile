@@ -5,13 +5,16 @@ PY := $(VENV)/bin/python
 # The environment is made anew when a requirements file changes.
 READY := $(VENV)/ready-$(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
 
-.PHONY: run test check fuzz soak lock clean
+.PHONY: run test check faults fuzz soak lock clean
 
 run: $(READY)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS)
+
+faults: $(READY)
+	@FAULTS=full $(PY) -m pytest -n 3 --dist loadfile tests/faults tests/topologies tests/edge tests/gateway tests/agreement $(ARGS)
 
 check: $(READY)
 	$(PY) -m ruff check .
@@ -24,7 +27,7 @@ fuzz: $(READY)
 	@FUZZ_CASES=2000 $(PY) -m pytest tests/test_openapi.py $(ARGS)
 
 soak: $(READY)
-	@SOAK=1 $(PY) -m pytest tests/acceptance/test_renewing.py -k never_dropped $(ARGS)
+	@SOAK=1 $(PY) -m pytest -n 2 --dist loadfile tests/acceptance/test_renewing.py tests/acceptance/test_webhook_crashes.py -k 'never_dropped or through_crashes' $(ARGS)
 
 lock: $(READY)
 	@tests/lock.sh $(VENV)

@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
+
+# Of a test with many rows ``make test`` runs so many, spread evenly; ``make faults`` (FAULTS=full) runs them all.
+ROWS: Final = {
+    "tests/agreement/": 20,
+    "tests/edge/": 6,
+    "tests/faults/": 6,
+    "tests/gateway/": 6,
+    "tests/topologies/": 1,
+    "tests/upstream/": 20,
+}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the short form of the suites named in ``ROWS``: every test, but not with every row of its table."""
+    if os.environ.get("FAULTS") == "full" or config.getoption("keyword"):
+        return
+    tests: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        tests[item.nodeid.partition("[")[0]].append(item)
+    left_out = {item for name, rows in tests.items() for item in _surplus(name, rows)}
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _surplus(name: str, rows: list[pytest.Item]) -> set[pytest.Item]:
+    most = next((most for folder, most in ROWS.items() if name.startswith(folder)), len(rows))
+    kept = {index * len(rows) // most for index in range(most)}
+    return {row for index, row in enumerate(rows) if index not in kept} if len(rows) > most else set()
 
 
 @pytest.fixture(scope="session")

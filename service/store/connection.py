@@ -31,6 +31,7 @@ LOOK_SECS: Final = 0.5
 SAFE_POLICY: Final = "noeviction"
 # Moved, asked again, and the script not known there.
 _MOST_REPEATS: Final = 3
+_MOST_STARVED: Final = 2
 # Where a command has its first key.
 _KEY: Final = 1
 _SCRIPT_KEY: Final = 3
@@ -166,8 +167,10 @@ class Connection:
             errand.node = self._topology.node_at(reply.host or errand.node.host, reply.port)
             errand.importing = not isinstance(reply, exceptions.MovedError)
             self._wake.set()
-        elif errand.asked > 1 or not _is_broken_connection(reply):
-            # A single connection that died in the pool is not an outage: the next one is new.
+        elif errand.asked > (_MOST_STARVED if errand.starved else 1) or not (
+            # A single connection that died in the pool is not an outage, nor is a process that is short of time.
+            errand.starved or _is_broken_connection(reply)
+        ):
             return
         errand.open = True
 
@@ -182,6 +185,9 @@ class Connection:
             return WritesOff()
         if isinstance(reply, _UNSETTLED):
             self._metrics.store_error(type(reply).__name__)
+            raise StoreUnavailable
+        if errand.starved:
+            self._metrics.store_error("starved")
             raise StoreUnavailable
         is_refusal = isinstance(reply, redis.ResponseError)
         if not is_refusal or isinstance(reply, _UNAVAILABLE) or str(reply).startswith(_UNAVAILABLE_WORDS):

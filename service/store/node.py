@@ -24,6 +24,7 @@ from redis.retry import Retry
 from service.redis_url import RedisUrl
 
 TIMEOUT_SECS: Final = 0.25
+LAST_LOOK_SECS: Final = 0.001
 # How long a write that must outlive its server waits for a replica to have it.
 REPLICA_MS: Final = 100
 
@@ -112,20 +113,22 @@ class _Socket:
         self._sock.sendall(data)
 
     def _limit(self) -> None:
-        left = self._connection.ends - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._sock.settimeout(left)
+        # A process that was kept from running takes what has come meanwhile: that the time is over is not the server's.
+        self._sock.settimeout(max(LAST_LOOK_SECS, self._connection.ends - time.monotonic()))
 
 
 class Node:
-    """A server that commands go to. ``fault`` says in words without secrets why it is not in use; empty while it is."""
+    """A server that commands go to. ``fault`` says in words without secrets why it is not in use; empty while it is.
+
+    ``heard`` is the monotonic moment of its last whole talk with anybody here.
+    """
 
     def __init__(self, client: redis.Redis, host: str = "", port: int = 0) -> None:
         self.client = client
         self.host = host
         self.port = port
         self.fault = "connecting"
+        self.heard = float("-inf")
         self.policy: str | None = None
 
     @property
@@ -143,7 +146,10 @@ class Node:
 
 @dataclass(slots=True)
 class Errand:
-    """One command, the node it goes to, and the reply (or error) it came back with; ``asked`` counts the attempts."""
+    """One command, the node it goes to, and the reply (or error) it came back with; ``asked`` counts the attempts.
+
+    ``began`` is the monotonic moment of the last one.
+    """
 
     node: Node
     command: Command
@@ -151,8 +157,14 @@ class Errand:
     importing: bool = False
     open: bool = True
     asked: int = 0
+    began: float = 0.0
     reply: Reply = None
     replicated: bool = True
+
+    @property
+    def starved(self) -> bool:
+        """Whether it ran out of time while the server answered others: then it is we who are slow, not the server."""
+        return isinstance(self.reply, redis.TimeoutError) and self.node.heard > self.began
 
 
 def run(errands: Iterable[Errand]) -> None:
@@ -189,6 +201,7 @@ class _Talk:
         for errand in self._errands:
             errand.open = False
             errand.asked += 1
+            errand.began = time.monotonic()
             commands += [("ASKING",)] if errand.importing else []
             commands.append(errand.command)
         commands.append(("PING", self._number))
@@ -216,6 +229,7 @@ class _Talk:
             self._failed(error)
         else:
             self._whole = True
+            self._node.heard = time.monotonic()
 
     def _check_number(self) -> None:
         """Raises ``redis.ConnectionError`` if these were the replies to other commands than ours."""

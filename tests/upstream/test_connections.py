@@ -125,8 +125,8 @@ def test_the_end_of_an_attempt_spares_a_connection_that_it_gave_back(monkeypatch
     read: Callable[..., bytes] = transport._content
     rested = threading.Event()
 
-    def read_and_dawdle(response: object) -> bytes:
-        content = read(response)
+    def read_and_dawdle(response: object, most_bytes: int) -> bytes:
+        content = read(response, most_bytes)
         # Longer than the attempt's time, which ends meanwhile.
         rested.wait(0.4)
         return content
