@@ -11,10 +11,10 @@ run: $(READY)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 faults: $(READY)
-	@FAULTS=full $(PY) -m pytest -n 3 --dist loadfile tests/faults tests/topologies tests/edge tests/gateway tests/agreement $(ARGS)
+	@FAULTS=full $(PY) -m pytest -n 2 --dist loadfile tests/acceptance tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(ARGS)
 
 check: $(READY)
 	$(PY) -m ruff check .

@@ -11,6 +11,28 @@ import pytest
 
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
 
+# What needs a machine for itself: several replicas, Clusters, floods. ``make faults`` (FAULTS=full) runs it.
+LONG: Final = (
+    "tests/acceptance/test_herds.py::test_a_herd_costs_one_call_for_each_token[three replicas",
+    "tests/acceptance/test_webhook_crashes.py",
+    "tests/edge/test_draining.py",
+    "tests/edge/test_scarcity.py",
+    "tests/edge/test_slow.py",
+    "tests/faults/test_account.py",
+    "tests/faults/test_cooldowns.py",
+    "tests/faults/test_keys.py",
+    "tests/faults/test_redis_values.py",
+    "tests/faults/test_telnyx_silence.py",
+    "tests/faults/test_writes.py",
+    "tests/gateway/test_official",
+    "tests/topologies/test_co",
+    "tests/topologies/test_failover.py",
+    "tests/topologies/test_joining.py",
+    "tests/topologies/test_keeping.py",
+    "tests/topologies/test_meeting.py",
+    "tests/topologies/test_roster.py",
+    "tests/topologies/test_templates.py",
+)
 # Of a test with many rows ``make test`` runs so many, spread evenly; ``make faults`` (FAULTS=full) runs them all.
 ROWS: Final = {
     "tests/agreement/": 20,
@@ -23,13 +45,14 @@ ROWS: Final = {
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the short form of the suites named in ``ROWS``: every test, but not with every row of its table."""
+    """Keep the short form: without what is ``LONG``, and of the suites named in ``ROWS`` not every row of a table."""
     if os.environ.get("FAULTS") == "full" or config.getoption("keyword"):
         return
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         tests[item.nodeid.partition("[")[0]].append(item)
     left_out = {item for name, rows in tests.items() for item in _surplus(name, rows)}
+    left_out |= {item for item in items if item.nodeid.startswith(LONG)}
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
