@@ -11,7 +11,7 @@ run: $(READY)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS)
 
 faults: $(READY)
 	@FAULTS=full $(PY) -m pytest -n 2 --dist loadfile tests/acceptance tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(ARGS)
