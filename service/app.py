@@ -108,11 +108,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     verifier = _verifier(settings, gateways, guest_signer)
     running = _meeting(settings, gateways, signer)
     on_joined = running.put_out_impostors if settings.impostors == "kick" else flag_impostors
-    roster = _roster(gateways, signer, on_joined, running.measure_removals)
+    roster = _roster(gateways, directory, signer, on_joined, running.measure_removals)
     attendant = Attendant(roster)
-    # Without webhooks and with nobody to put out, who is in is asked for when somebody wants to know.
-    if settings.telnyx_public_keys or settings.impostors == "kick":
-        attendant.start()
+    attendant.start()
     broker = _broker(settings, gateways, directory, provisioning, signer, roster)
     moderation = Moderation(directory)
     openapi = OPENAPI.read_bytes()
@@ -227,19 +225,20 @@ def _broker(
         clock,
         metrics,
         gateways.jitter.random,
-        # Without webhooks nobody sees to the rooms that this would list.
-        roster.expect if settings.telnyx_public_keys else lambda _alias: None,
+        roster.expect,
         default_ttl=settings.token_ttl_secs,
         calls_per_minute=settings.token_calls_per_minute,
     )
 
 
-def _roster(gateways: _Gateways, signer: TicketSigner, on_joined: OnJoined, on_left: OnLeft) -> Roster:
+def _roster(
+    gateways: _Gateways, directory: Directory, signer: TicketSigner, on_joined: OnJoined, on_left: OnLeft
+) -> Roster:
     tickets = Tickets(signer, MeetingStore(gateways.connection))
     return Roster(
         gateways.events,
         gateways.roster,
-        gateways.directory_store,
+        directory,
         Presence(gateways.telnyx, tickets),
         tickets,
         gateways.clock,

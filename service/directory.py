@@ -7,6 +7,7 @@ Rules for editors:
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from service.admission import Admission, admit, grants
-from service.adoption import adopted_id
+from service.adoption import at_telnyx
 from service.clock import Clock, Deadline
 from service.errors import (
     Banned,
@@ -123,26 +124,31 @@ class Directory:
     def admission(self, principal: Principal, alias: str) -> tuple[Room, Admission]:
         """The room, and as what ``principal`` may be in it now; raises what ``admit`` raises."""
         (permission,) = self._permissions([alias], principal)
-        room = Room.parse(permission.record) if permission.record is not None else None
-        if room is None or room.room_id is None:
-            raise RoomNotFound
+        room = at_telnyx(permission.record, permission.adopted)
         member, ban = read_person(permission)
-        room = replace(room, room_id=adopted_id(room.room_id, permission.adopted))
         return room, admit(room, principal, member, ban, self._clock.wall(), read_invite(permission))
 
     def meeting_place(self, principal: Principal, alias: str) -> Room:
         """The room as it is at Telnyx now, for an administrator. Raises ``RoomNotFound``, for a template too."""
         (permission,) = self._permissions([alias], principal)
-        room = Room.parse(permission.record) if permission.record is not None else None
-        if room is None or room.room_id is None:
-            raise RoomNotFound
-        return replace(room, room_id=adopted_id(room.room_id, permission.adopted))
+        return at_telnyx(permission.record, permission.adopted)
 
-    def alias_of(self, room_id: UUID) -> str | None:
-        """The room of ours that has this upstream id, if any."""
-        alias = self._store.alias_of(room_id)
-        record = self._store.record(alias) if alias is not None else None
-        return alias if record is not None and Room.parse(record).room_id == room_id else None
+    def upstream_room(self, alias: str) -> Room:
+        """A room as it is at Telnyx now. Raises ``RoomNotFound``, for a template too, and ``RecordUnreadable``."""
+        return at_telnyx(*self._store.now(alias))
+
+    def room_with(self, room_id: UUID) -> Room:
+        """The room of ours that has this upstream id now. Raises ``RoomNotFound`` and ``RecordUnreadable``."""
+        for alias in self._store.aliases_with(room_id):
+            with contextlib.suppress(RoomNotFound):
+                room = self.upstream_room(alias)
+                if room.room_id == room_id:
+                    return room
+        raise RoomNotFound
+
+    def last_used(self, alias: str) -> float | None:
+        """Epoch seconds of the last new token."""
+        return self._store.last_used(alias)
 
     def _permissions(self, aliases: list[str], principal: Principal) -> list[Permission]:
         # Where there is no room to look at, a revocation counts all the same.

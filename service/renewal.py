@@ -70,6 +70,7 @@ class Order:
 
     alias: str
     owner: Owner
+    session_id: str | None
     recorded_id: UUID
     room_id: UUID
     permission: Permission
@@ -229,7 +230,7 @@ class Renewal:
         _log.error("room is gone upstream", extra={"room_id": str(order.room_id), "adopted": str(found)})
         if found is None or found == order.room_id:
             raise UpstreamRoomMissing
-        self._rooms.adopt(order.alias, adoption(order.recorded_id, found), ADOPTED_SECS)
+        self._rooms.adopt(order.alias, found, adoption(order.recorded_id, found), ADOPTED_SECS)
         return found
 
     def _forget(self, order: Order) -> None:
@@ -271,6 +272,7 @@ class Renewal:
             order.owner,
             Keep(
                 permission=order.permission,
+                session=order.session_id,
                 token=self._sealed(order, obtained, CLIENT, pair.token.to_bytes(), pair.token.life - age),
                 refresh=self._sealed(order, obtained, REFRESH, pair.refresh_token.encode(), pair.refresh_life - age)
                 if pair.refresh_token is not None

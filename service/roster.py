@@ -21,12 +21,20 @@ from uuid import UUID
 
 from service.attendance import Attendance, Entry, Place
 from service.clock import Clock, Deadline
-from service.errors import DeadlineExceeded, RecordUnreadable, RoomFull, ServiceError, StoreUnavailable, UpstreamError
+from service.directory import Directory
+from service.errors import (
+    DeadlineExceeded,
+    RecordUnreadable,
+    RoomFull,
+    RoomNotFound,
+    ServiceError,
+    StoreUnavailable,
+    UpstreamError,
+)
 from service.events import COMPOSED, ENDED, JOINED, LEFT, OTHER, RECORDED, Event
 from service.inbox import WebhookMetrics
 from service.presence import Presence, Present
 from service.rooms import Room
-from service.store.directory import DirectoryStore
 from service.store.events import EventStore
 from service.store.keyspace import digest
 from service.store.roster import RosterStore
@@ -89,7 +97,7 @@ class Roster:
         self,
         events: EventStore,
         store: RosterStore,
-        directory: DirectoryStore,
+        directory: Directory,
         presence: Presence,
         tickets: Tickets,
         clock: Clock,
@@ -169,16 +177,12 @@ class Roster:
     def _room_of(self, room_id: UUID) -> Room | None:
         """The room of the directory that is this one upstream."""
         try:
-            alias = self._directory.alias_of(room_id)
-            room = self._room(alias) if alias is not None else None
+            return self._directory.room_with(room_id)
+        except RoomNotFound:
+            return None
         except RecordUnreadable:
             _log.warning("events of a room that cannot be read", extra={"room_id": str(room_id)})
             return None
-        return room if room is not None and room.room_id == room_id else None
-
-    def _room(self, alias: str) -> Room | None:
-        record = self._directory.record(alias)
-        return Room.parse(record) if record is not None else None
 
     def _change(self, room: Room, step: Callable[[Attendance], Attendance], age: float) -> Attendance:
         """Store what ``step`` makes of what is known; ``age`` in seconds of the news that it is made of."""
@@ -222,8 +226,9 @@ class Roster:
         """Compare one room with Telnyx's list."""
         # Arranged first: a look that fails, however, is not repeated at once.
         self._events.postpone(alias, self._clock.wall() + LOOK_EVERY_SECS)
-        room = self._room(alias)
-        if room is None or room.room_id is None:
+        try:
+            room = self._directory.upstream_room(alias)
+        except RoomNotFound:
             self._events.retire(alias)
             return
         before, began = Attendance.from_bytes(self._store.read(alias)), self._clock.monotonic()

@@ -245,6 +245,7 @@ class Broker:
         return Order(
             alias=ask.alias,
             owner=ask.owner,
+            session_id=ask.principal.session_id,
             recorded_id=standing.room.room_id or standing.room_id,
             room_id=standing.room_id,
             permission=standing.view.permission,

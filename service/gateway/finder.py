@@ -55,10 +55,10 @@ class Finder:
 
     def alias(self, room_id: UUID) -> str:
         """Our name for a room; whoever uses it checks that the room of that name still has this id."""
-        alias = self._aliases.get(room_id) or self._directory.alias_of(room_id)
+        alias = self._aliases.get(room_id)
         if alias is None:
-            raise RoomNotFound
-        self._aliases.keep(room_id, alias)
+            alias = self._directory.room_with(room_id).alias
+            self._aliases.keep(room_id, alias)
         return alias
 
     def room(self, principal: Principal, room_id: UUID) -> Moderator:

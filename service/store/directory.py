@@ -60,10 +60,18 @@ class DirectoryStore:
         if room_id is not None:
             self._connection.call(("HSET", keyspace.ROOM_IDS, room_id.hex, alias))
 
-    def alias_of(self, room_id: UUID) -> str | None:
-        """The room that was recorded under an upstream id; whether it still is, its record says."""
-        found = self._connection.call(("HGET", keyspace.ROOM_IDS, room_id.hex))
-        return found.decode() if found is not None else None
+    def aliases_with(self, room_id: UUID) -> list[str]:
+        """The rooms that were recorded under an upstream id, or adopted as it; whether they still are, ``now`` says."""
+        recorded, adopted = self._connection.read(
+            ("HGET", keyspace.ROOM_IDS, room_id.hex), ("GET", keyspace.stand_in(room_id))
+        )
+        return [alias.decode() for alias in (recorded, adopted) if alias is not None]
+
+    def now(self, alias: str) -> tuple[bytes | None, bytes | None]:
+        """A room's record, and what was adopted for it."""
+        keys = RoomKeys(alias)
+        record, adopted = self._connection.read(("GET", keys.record), ("GET", keys.adopted))
+        return record, adopted
 
     def erase(self, alias: str, room_id: UUID | None) -> None:
         """Remove a room with its members, bans and the rest; its sealed tokens end by themselves."""

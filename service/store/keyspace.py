@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
+from uuid import UUID
 
 PREFIX: Final = "vts:"
 RATE_WINDOW_SECS: Final = 60
@@ -96,6 +97,11 @@ def ended(issuer: str, session: str) -> str:
 def logout(issuer: str, token_id: str) -> str:
     """Set for as long as a logout token that has taken effect would be accepted again."""
     return f"{PREFIX}{{{digest(issuer, token_id)}}}:logout"
+
+
+def stand_in(room_id: UUID) -> str:
+    """Name of the room that an upstream room stands in for, set for as long as it was not looked for again."""
+    return f"{PREFIX}{{{room_id.hex}}}:stand-in"
 
 
 def created_by(user: str) -> str:

@@ -9,10 +9,11 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
+from uuid import UUID
 
 from service.clock import Clock
 from service.errors import RecordUnreadable, StoreUnavailable
-from service.store import revocations
+from service.store import keyspace, revocations
 from service.store.connection import Connection, Script, WritesOff
 from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys, digest
 from service.store.outage import Memory
@@ -86,7 +87,14 @@ class RoomStore:
         )
 
     def keep(self, alias: str, owner: Owner, new: Keep) -> bool:
-        """Store a token and give the lease back; ``False`` if what permission was decided on has changed."""
+        """Store a token and give the lease back; ``False`` if what permission was decided on has changed.
+
+        A revocation lies in a slot of its own, out of the script's reach: it is read just before, and whoever is asked
+        for a token reads it again.
+        """
+        if self._revoked_since(owner, new):
+            self.release(alias, owner, new.lease)
+            return False
         keys = RoomKeys(alias)
         entry = owner.entry
         names = (
@@ -111,6 +119,13 @@ class RoomStore:
         self._memory.kept(alias, owner, new.token, new.refresh, stored=stored)
         return True
 
+    def _revoked_since(self, owner: Owner, new: Keep) -> bool:
+        try:
+            replies = self._connection.read(*revocations.commands(owner.issuer, owner.user, new.session))
+        except StoreUnavailable:
+            return False
+        return tuple(revocations.moments(replies)) != new.permission.revoked
+
     def release(self, alias: str, owner: Owner, lease: str) -> None:
         """Give the lease back after a failure."""
         try:
@@ -124,10 +139,13 @@ class RoomStore:
         self._memory.forget(alias, user)
         self._connection.call(self._scripts["forget"].on((keys.devices(digest(user)),), (keys.base,)))
 
-    def adopt(self, alias: str, value: bytes, seconds: int) -> None:
-        """Remember, as cache, under which upstream id the room is to be had now."""
+    def adopt(self, alias: str, room_id: UUID, value: bytes, seconds: int) -> None:
+        """Remember, as cache, under which upstream id the room is to be had now, and of which room that id is."""
         try:
-            self._connection.send(("SET", RoomKeys(alias).adopted, value, "EX", seconds))
+            self._connection.send(
+                ("SET", RoomKeys(alias).adopted, value, "EX", seconds),
+                ("SET", keyspace.stand_in(room_id), alias, "EX", seconds),
+            )
         except StoreUnavailable:
             return
 

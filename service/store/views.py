@@ -63,6 +63,7 @@ class Keep:
     """A new token to be stored; lives are durations in seconds, ``unreadable`` is a value that may be replaced."""
 
     permission: Permission
+    session: str | None
     token: Sealed
     refresh: Sealed | None
     lease: str

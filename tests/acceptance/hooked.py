@@ -51,6 +51,11 @@ class Hooked:
         make_room(self.service.url, alias, access=EVERYBODY, **spec)
         return alias
 
+    def rooms(self) -> list[dict[str, Any]]:
+        """All rooms at Telnyx."""
+        found: list[dict[str, Any]] = self.sandbox.control("GET", "objects/rooms")["data"]
+        return found
+
     def join(self, alias: str, user: str, context: str | None = None) -> str:
         """Enter the meeting as an app would; answers the participant's id."""
         answer = Caller(self.service.url, user).token(alias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -19,12 +20,25 @@ from service.settings import Settings
 from service.store import keyspace, revocations
 from service.store.connection import Connection, Script
 from service.store.directory import DirectoryStore
+from service.store.keyspace import RoomKeys
 from service.store.outage import Memory
 from service.store.revocations import KEEP_SECS, RevocationStore
 from service.store.rooms import RoomStore
 from service.telemetry import Metrics
 from tests.acceptance.test_logout import EVERYBODY, logout_token, send
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, mint, running, until
+from tests.processes import (
+    Caller,
+    Sandbox,
+    ServiceProcess,
+    Valkey,
+    admin,
+    environment,
+    fresh,
+    make_room,
+    mint,
+    running,
+    until,
+)
 
 NOW = 1_795_358_000.0
 HITS = 50
@@ -225,3 +239,18 @@ def test_logouts_at_the_same_time_all_count(service: ServiceProcess) -> None:
         for bearer in (*bearers, mint(user, sid="another", iat=int(time.time()) + 1))
     ]
     assert [answer.status_code for answer in answers] == [401] * 8 + [200]
+
+
+def test_a_token_that_was_on_its_way_is_not_kept(service: ServiceProcess, sandbox: Sandbox, valkey: Valkey) -> None:
+    """The user was signed out while Telnyx made it."""
+    alias, user = fresh("revoked"), fresh("user")
+    room_id = make_room(service.url, alias, access=EVERYBODY)
+    sandbox.fault("generate_join_client_token", "latency", secs=1.5, times=1)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(Caller(service.url, user).token, alias)
+        until(lambda: sandbox.calls("generate_join_client_token", room_id) == 1, what="the call")
+        assert admin(service.url).ask("POST", "/v1/admin/revocations", json={"user": user}).ok
+        answer = asked.result()
+
+    assert answer.json()["code"] == "session_revoked"
+    assert not list(valkey.client.scan_iter(f"{RoomKeys(alias).base}token:*"))

@@ -13,7 +13,7 @@ from service.roster import LOOK_EVERY_SECS
 from service.store import keyspace
 from service.store.keyspace import RoomKeys, digest
 from tests.acceptance.hooked import Hooked
-from tests.processes import Caller, ServiceProcess, Valkey, admin, make_room, running, until
+from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room, running, until
 
 
 @pytest.fixture(scope="module")
@@ -290,9 +290,33 @@ def test_garbage_in_the_roster_is_put_right(hooked: Hooked, room: str) -> None:
         until(lambda: len(hooked.known(room).here()) == 1, what="the list")
 
 
-def test_without_a_key_for_webhooks_nothing_is_compared(service: ServiceProcess, valkey: Valkey) -> None:
-    """Nobody would do it, so nothing is arranged."""
-    make_room(service.url, "unwatched", access=[{"authenticated": True, "role": "participant"}])
-    assert Caller(service.url, "anna").token("unwatched").ok
+def test_without_webhooks_who_is_in_is_found_by_asking(
+    service: ServiceProcess, sandbox: Sandbox, valkey: Valkey
+) -> None:
+    """No key for webhooks, and a room is full all the same."""
+    alias = fresh("unwatched")
+    make_room(service.url, alias, access=[{"authenticated": True, "role": "participant"}], max_participants=2)
+    for user in ("anna", "bert"):
+        given = Caller(service.url, user).token(alias).json()
+        sandbox.control("POST", "participants", token=given["token"], context=given["context"])
+    valkey.client.zadd(keyspace.ROOMS_DUE, {alias: 0})
+    until(lambda: valkey.client.get(RoomKeys(alias).live) is not None, what="the comparison")
 
-    assert valkey.client.exists(keyspace.ROOMS_DUE, keyspace.EVENT_LEASE) == 0
+    assert Caller(service.url, "carl").token(alias).json()["code"] == "room_full"
+
+
+def test_events_of_a_room_that_was_adopted_take_effect(hooked: Hooked, room: str) -> None:
+    """Of the room that bears its name at Telnyx since the recorded one is gone."""
+    (recorded,) = (one for one in hooked.rooms() if one["unique_name"].endswith(room))
+    hooked.sandbox.control("DELETE", f"objects/rooms/{recorded['id']}")
+    heir = hooked.sandbox.control(
+        "POST",
+        "objects/rooms",
+        unique_name=recorded["unique_name"],
+        webhook_event_url=recorded["webhook_event_url"],
+        max_participants=2,
+    )
+    assert heir["id"] != recorded["id"]
+    hooked.join(room, "anna")
+
+    until(lambda: hooked.count(room) == 1, what="the joining")
