@@ -9,7 +9,11 @@ from typing import Final
 
 import pytest
 
+from tests.agreement.table import pytest_terminal_summary
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
+
+# The table is printed by the process that starts the others, which reads no deeper conftest.
+__all__ = ["pytest_terminal_summary"]
 
 # What needs a machine for itself: several replicas, Clusters, floods. ``make faults`` (FAULTS=full) runs it.
 LONG: Final = (

@@ -8,13 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from tests.agreement.forms import ALL, World, build
-from tests.agreement.table import pytest_terminal_summary
 from tests.agreement.wire import Exchange, asked_by_them, asked_by_us
 from tests.processes import API_KEY, Sandbox, running
 from tests.sandbox.desk import Desk
 from tests.upstream.rig import Rig
-
-__all__ = ["pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="package")

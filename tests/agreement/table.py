@@ -15,7 +15,6 @@ from tests.sandbox.desk import Desk
 
 PARTIES = ("client", "sandbox", "document", "official client")
 PROPERTY = "agreement"
-_PRINTED = pytest.StashKey[bool]()
 Row = dict[str, str]
 Table = dict[str, Row]
 
@@ -80,10 +79,6 @@ def drawn(table: Table) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table that the tests have made, whichever process they ran in."""
-    config = terminalreporter.config
-    if config.stash.get(_PRINTED, False):
-        return
-    config.stash[_PRINTED] = True
     reports = [report for found in terminalreporter.stats.values() for report in found]
     for report in reports:
         made = dict(getattr(report, "user_properties", [])) if getattr(report, "when", "") == "call" else {}
