@@ -43,7 +43,9 @@ from service.revocations import Revocations
 from service.roster import OnJoined, OnLeft, Roster
 from service.routes import (
     admin,
+    console,
     cors,
+    docs,
     exchange,
     gate,
     gateway,
@@ -57,8 +59,9 @@ from service.routes import (
     user_ids,
 )
 from service.routes.incoming import READ_BYTES
+from service.routes.pages import Seats
 from service.routes.schema import Contract
-from service.routes.services import EXTENSION, Services
+from service.routes.services import EXTENSION, Console, Services
 from service.sealing import GuestSigner, Sealer, TicketSigner
 from service.settings import Settings
 from service.store import directory as directory_store
@@ -123,6 +126,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             openapi=openapi,
             allowed_origins=frozenset(settings.allowed_origins),
             drain_file=drain_file,
+            console=Console(settings.console_sandbox) if settings.console == "on" else None,
             ticket_keys=signer.jwks(),
             key_sources=gateways.key_sources,
             verifier=verifier,
@@ -298,4 +302,7 @@ def face(services: Services) -> Flask:
     for area in (ops, join, hooks, logout, meeting, invites, admin, gateway):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
+    seats = Seats()
+    for pages in (docs, console):
+        app.register_blueprint(pages.blueprint(seats))
     return app

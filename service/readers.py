@@ -13,6 +13,7 @@ from service.issuers import check_url
 from service.secret import Secret, SecretBytes
 
 _SECRET_BYTES: Final = 32
+_LOCAL_ORIGIN: Final = re.compile(r"http://(127\.0\.0\.1|localhost):\d{1,5}")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
 
 
@@ -72,6 +73,12 @@ def origins(text: str) -> tuple[str, ...]:
         if _ORIGIN.fullmatch(origin) is None:
             raise ValueError("must be exact origins like https://app.example.com, without path, slash or *")
     return origins
+
+
+def local_origin(text: str) -> str:
+    if _LOCAL_ORIGIN.fullmatch(text) is None:
+        raise ValueError("must be an origin of this machine, like http://127.0.0.1:8081")
+    return text
 
 
 def room_name_prefix(text: str) -> str:

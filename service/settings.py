@@ -68,6 +68,8 @@ class Settings:
     impostors: str
     room_name_prefix: str
     allowed_origins: tuple[str, ...]
+    console: str
+    console_sandbox: str | None
     admin_scope: str
     token_ttl_secs: int
     token_calls_per_minute: int
@@ -238,6 +240,12 @@ FIELDS: Final = (
         readers.origins,
         "Web origins that may read answers (CORS), with commas; none by default.",
         "",
+    ),
+    Field("CONSOLE", readers.one_of("on", "off"), "Whether there is a console at `/console/`: `on` or `off`.", "off"),
+    Field(
+        "CONSOLE_SANDBOX",
+        readers.local_origin,
+        "The sandbox that the console controls; `make run` sets it, nobody else needs it.",
     ),
     Field("PUBLIC_URL", readers.url, "Where callers and Telnyx reach this service."),
     Field(

@@ -139,6 +139,8 @@ def test_every_blueprint_has_a_gate(tmp_path: Path) -> None:
     gates = {name: blueprint.gate for name, blueprint in blueprints.items() if isinstance(blueprint, GatedBlueprint)}
     assert gates == {
         "ops": Gate.OPEN,
+        "docs": Gate.OPEN,
+        "console": Gate.OPEN,
         "join": Gate.USER,
         "logout": Gate.OPEN,
         "hooks": Gate.OPEN,

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from service.clock import rfc3339
 from service.commands import children, serve
 from service.commands.valkey import NoServer, Valkey
 from service.settings import FIELDS, Settings, SettingsError
@@ -35,8 +36,16 @@ _CHOSEN_BY_CALLER: Final = (
     "ALLOWED_ORIGINS", "LOG_LEVEL", "TOKEN_TTL_SECS", "TOKEN_CALLS_PER_MINUTE", "WEB_CONCURRENCY", "WEB_THREADS",
     "DRAIN_SECONDS",
 )  # fmt: skip
+_DAY_SECS: Final = 86_400
 _DEMO_ROOMS: Final[Mapping[str, dict[str, Any]]] = {
     "standup": {"title": "Daily stand-up", "access": [{"members": True}]},
+    "huddle": {
+        "title": "Huddle, with tokens of one minute",
+        "access": [{"authenticated": True, "role": "participant"}, {"members": True}],
+        "max_participants": 8,
+        "token_ttl_secs": 60,
+        "enable_recording": True,
+    },
     "townhall": {
         "title": "Town hall",
         "access": [{"authenticated": True, "role": "participant"}, {"members": True}],
@@ -50,10 +59,16 @@ _DEMO_ROOMS: Final[Mapping[str, dict[str, Any]]] = {
     "consult-*": {
         "title": "A room for each consultation, made on first join",
         "access": [{"authenticated": True, "role": "participant"}],
-        "idle_delete_after": 86_400,
+        "idle_delete_after": _DAY_SECS,
     },
 }
-_DEMO_MEMBERS: Final = (("standup", "alice", "moderator"), ("standup", "bob", "participant"))
+# One that nobody may enter yet, for its refusal to be seen.
+_DEMO_LATER: Final = ("planning", {"title": "Planning", "access": [{"authenticated": True, "role": "participant"}]})
+_DEMO_MEMBERS: Final = (
+    ("standup", "alice", "moderator"),
+    ("standup", "bob", "participant"),
+    ("huddle", "alice", "moderator"),
+)
 
 
 class NotStarted(Exception):
@@ -117,9 +132,10 @@ class _Parts:
         folder = self._folder / "sandbox"
         folder.mkdir(mode=0o700, exist_ok=True)
         kept = ["--keys", str(folder), "--state", str(folder / "rooms.json")]
-        command = [sys.executable, "-m", "service.sandbox", "--port", str(ports.sandbox), *kept]
+        console = [f"--allow-origin=http://{host}:{ports.service}" for host in (_HOST, "localhost")]
+        command = [sys.executable, "-m", "service.sandbox", "--port", str(ports.sandbox), *kept, *console]
         self._child("the sandbox", command, folder / "sandbox.log", None)
-        self._wait(f"http://{_HOST}:{ports.sandbox}/sandbox")
+        self._wait(_sandbox(ports) + "/sandbox")
 
     def _child(self, name: str, command: list[str], log: Path, env: Mapping[str, str] | None) -> None:
         with log.open("wb") as output:
@@ -158,27 +174,33 @@ def _environment(folder: Path, redis_url: str, ports: _Ports, *, real: bool) -> 
         "PORT": str(ports.service),
         "METRICS_PORT": str(ports.metrics),
         "DRAIN_SECONDS": "0",
+        "CONSOLE": "on",
     }
     if real:
         return {**os.environ, **ours}
     known = {name for field in FIELDS for name in (field.variable, f"{field.variable}_FILE")}
     rest = {name: value for name, value in os.environ.items() if name not in known or name in _CHOSEN_BY_CALLER}
-    idp = f"http://{_HOST}:{ports.sandbox}/sandbox/idp"
+    sandbox = _sandbox(ports)
     demo = {
         "TELNYX_API_KEY": _API_KEY,
-        "TELNYX_API_URL": f"http://{_HOST}:{ports.sandbox}/v2",
+        "TELNYX_API_URL": f"{sandbox}/v2",
         "AUTH_NAME": "demo",
-        "AUTH_ISSUER": idp,
+        "AUTH_ISSUER": f"{sandbox}/sandbox/idp",
         "AUTH_AUDIENCE": "video-token-service",
         "AUTH_DISCOVERY_URL": "true",
         "AUTH_TRUST": "admin,rooms,claims",
+        "CONSOLE_SANDBOX": sandbox,
     }
     return {**ours, **rest, **demo}
 
 
+def _sandbox(ports: _Ports) -> str:
+    return f"http://{_HOST}:{ports.sandbox}"
+
+
 def _webhooks(ports: _Ports) -> dict[str, str]:
     """The sandbox tells the service what happens in its rooms."""
-    key = _ask("GET", f"http://{_HOST}:{ports.sandbox}/sandbox/webhook-key", None, None)["public_key"]
+    key = _ask("GET", f"{_sandbox(ports)}/sandbox/webhook-key", None, None)["public_key"]
     return {"PUBLIC_URL": f"http://{_HOST}:{ports.service}", "TELNYX_PUBLIC_KEYS": str(key)}
 
 
@@ -194,14 +216,16 @@ def _seed(ports: _Ports) -> None:
     """Demo rooms and members, through the same calls that an operator makes."""
     bearer = _demo_token(ports, "ada")
     base = f"http://{_HOST}:{ports.service}/v1/admin/rooms"
-    for alias, spec in _DEMO_ROOMS.items():
+    later, spec_of_later = _DEMO_LATER
+    tomorrow = rfc3339(time.time() // _DAY_SECS * _DAY_SECS + _DAY_SECS)
+    for alias, spec in {**_DEMO_ROOMS, later: {**spec_of_later, "opens_at": tomorrow}}.items():
         _ask("PUT", f"{base}/{alias}", spec, bearer)
     for alias, user, role in _DEMO_MEMBERS:
         _ask("PUT", f"{base}/{alias}/members/{user}", {"role": role}, bearer)
 
 
 def _demo_token(ports: _Ports, user: str) -> str:
-    answer = _ask("POST", f"http://{_HOST}:{ports.sandbox}/sandbox/idp/token", {"user": user}, None)
+    answer = _ask("POST", f"{_sandbox(ports)}/sandbox/idp/token", {"user": user}, None)
     return str(answer["token"])
 
 
@@ -242,15 +266,17 @@ def _port(env: Mapping[str, str], variable: str, default: int) -> int:
 def _tell(ports: _Ports, folder: Path, *, real: bool) -> None:
     service = f"http://{_HOST}:{ports.service}"
     print(f"""
+console   {service}/console/
 service   {service}   (documentation: {service}/docs)
 metrics   http://{_HOST}:{ports.metrics}/metrics
 logs      {folder}""")
     if not real:
-        idp = f"http://{_HOST}:{ports.sandbox}/sandbox/idp"
-        print(f"""sandbox   http://{_HOST}:{ports.sandbox}/v2   (a stand-in, NOT Telnyx; control: /sandbox)
+        idp = f"{_sandbox(ports)}/sandbox/idp"
+        print(f"""sandbox   {_sandbox(ports)}/v2   (a stand-in, NOT Telnyx; control: /sandbox)
 
 demo users: alice (moderator of standup), bob (participant), carol (a stranger there), ada (administrator)
-demo rooms: standup (members), townhall (everybody), short (tokens of 12 s), consult-... (made on first join)
+demo rooms: standup (members), huddle (tokens of a minute, recorded), townhall (everybody), short (tokens of 12 s),
+            planning (opens tomorrow), consult-... (made on first join)
 
 Get a join token, as alice, for standup:
 

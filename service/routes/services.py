@@ -31,8 +31,17 @@ EXTENSION = "services"
 
 
 @dataclass(frozen=True, slots=True)
+class Console:
+    """That the console is on; ``sandbox`` is the origin of the sandbox that it may control, if there is one."""
+
+    sandbox: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
-    """The collaborators of the routes. ``drain_file`` exists while this replica is being taken out of service."""
+    """The collaborators of the routes. ``drain_file`` exists while this replica is being taken out of service.
+    ``console`` is ``None`` where there is none.
+    """
 
     clock: Clock
     jitter: random.Random
@@ -41,6 +50,7 @@ class Services:
     openapi: bytes
     allowed_origins: frozenset[str]
     drain_file: Path | None
+    console: Console | None
     ticket_keys: Mapping[str, Any]
     key_sources: Mapping[str, KeySource]
     verifier: Verifier

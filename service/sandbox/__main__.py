@@ -32,7 +32,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     parts = _made(arguments)
     try:
-        server = serve(create_app(parts), parts, arguments.host, arguments.port)
+        server = serve(create_app(parts, arguments.allow_origin), parts, arguments.host, arguments.port)
     except OSError as error:
         sys.exit(f"sandbox: cannot listen on {arguments.host}:{arguments.port}: {error.strerror}")
     address = f"http://{arguments.host}:{server.port}"
@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8081, help="0 takes any free port (default: %(default)s)")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer of /v2")
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], metavar="ORIGIN", help="a page's origin that may use /sandbox"
+    )
     parser.add_argument("--keys", type=Path, help="a folder that keeps signing keys over restarts")
     parser.add_argument("--state", type=Path, help="a file that keeps rooms over restarts")
     return parser

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from flask import Flask, request
 
 from service.sandbox import errors
 from service.sandbox.control import add_control
+from service.sandbox.cors import add_cors
 from service.sandbox.operations import operation_of
 from service.sandbox.parts import Parts
 from service.sandbox.spoil import shaped
@@ -16,8 +18,8 @@ from service.sandbox.v2 import add_operations
 _SESSION_ACTIONS: Final = ("end_session", "kick_participants", "mute_participants", "unmute_participants")
 
 
-def create_app(parts: Parts) -> Flask:
-    """The WSGI application; faults are laid over it by ``server``."""
+def create_app(parts: Parts, origins: Collection[str] = ()) -> Flask:
+    """The WSGI application, to be controlled by pages of ``origins`` too; faults are laid over it by ``server``."""
     app = Flask("sandbox", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
 
@@ -30,6 +32,7 @@ def create_app(parts: Parts) -> Flask:
     app.before_request(lambda: _check_key(parts))
     add_operations(app, parts.world)
     add_control(app, parts)
+    add_cors(app, origins)
     return app
 
 

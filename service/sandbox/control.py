@@ -228,6 +228,7 @@ def _identity(parts: Parts) -> list[Call]:
     return [
         Call("GET", "idp/.well-known/openid-configuration", idp.configuration, "discovery of the demo issuer"),
         Call("GET", "idp/jwks", idp.jwks, "its public keys"),
+        Call("GET", "idp/users", lambda: {"data": idp.users()}, "the demo users: whom a token may be asked for"),
         Call("POST", "idp/token", token, "a bearer for user; name, ttl, audience, claims, alg"),
         Call("POST", "idp/rotate", rotate, "sign with new keys; drop_old unpublishes the ones before"),
     ]

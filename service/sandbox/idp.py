@@ -71,6 +71,10 @@ class IdentityProvider:
             self._keys += [(secrets.token_hex(8), alg, _new_key(alg)) for alg in sorted(algorithms)]
             self._save()
 
+    def users(self) -> list[dict[str, Any]]:
+        """The demo users with the claims that their tokens carry; tokens are made for others too."""
+        return [{"user": user, **claims} for user, claims in DEMO_USERS.items()]
+
     def jwks(self) -> dict[str, Any]:
         with self._lock:
             return {"keys": [_public(kid, alg, key) for kid, alg, key in self._keys]}

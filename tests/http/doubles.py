@@ -33,7 +33,7 @@ from service.moderation import Moderation
 from service.revocations import Revocations
 from service.rooms import Member, Role, Room, is_alias
 from service.routes.schema import Contract
-from service.routes.services import Services
+from service.routes.services import Console, Services
 from service.secret import Secret
 from service.store.connection import Connection
 from service.telemetry import Metrics, logging_config
@@ -224,6 +224,7 @@ def make_face(drain_file: Path) -> Face:
             openapi=OPENAPI.read_bytes(),
             allowed_origins=frozenset({ORIGIN}),
             drain_file=drain_file,
+            console=Console("http://127.0.0.1:8081"),
             ticket_keys={"keys": []},
             key_sources={"default": cast("KeySource", dependencies)},
             verifier=cast("Verifier", Doorman()),

@@ -1,0 +1,56 @@
+"""The console: a page to see one's rooms, join, and run a meeting, with nothing but the calls of the API. Gate: open.
+
+The page is of plain files without secrets: whoever uses it signs in on it, with a bearer. It talks to our own origin
+alone, and to the sandbox where ``make run`` says that there is one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from flask import Response
+
+from service.errors import RouteNotFound
+from service.routes.gate import Gate, GatedBlueprint
+from service.routes.pages import PageFiles, Seats
+from service.routes.services import services
+
+_FOLDER: Final = Path(__file__).parents[1] / "console"
+_SERVED: Final = frozenset({".html", ".css", ".js", ".mjs", ".svg"})
+# Trusted types turn every attempt to make elements of text into an error, whoever writes it into a script of ours.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'{sandbox}; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
+)
+_FRESH: Final = "no-cache"
+
+
+def blueprint(seats: Seats) -> GatedBlueprint:
+    """The page and its files."""
+    console = GatedBlueprint("console", Gate.OPEN)
+    files = {file.name: file.read_bytes() for file in sorted(_FOLDER.rglob("*")) if file.suffix in _SERVED}
+    get_console, get_console_file = _views(files, seats)
+    console.add_url_rule("/console/", view_func=get_console, methods=["GET"])
+    console.add_url_rule("/console/<file>", view_func=get_console_file, methods=["GET"])
+    return console
+
+
+def _views(files: dict[str, bytes], seats: Seats) -> tuple[Callable[[], Response], Callable[[str], Response]]:
+    def get_console() -> Response:
+        """The page."""
+        return get_console_file("index.html")
+
+    def get_console_file(file: str) -> Response:
+        """What the page is made of; ``config.json`` tells it where the sandbox is."""
+        asked = services().console
+        if asked is None:
+            raise RouteNotFound
+        config = json.dumps({"sandbox": asked.sandbox}).encode()
+        policy = _POLICY.format(sandbox=f" {asked.sandbox}" if asked.sandbox else "")
+        return PageFiles({**files, "config.json": config}, policy, _FRESH, seats).answer(file)
+
+    return get_console, get_console_file
