@@ -7,22 +7,14 @@ moderators.
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
-from cryptography.x509 import load_der_x509_certificate
-
+from service.fixed_keys import UnfitKey, algorithms_of, pem_keys, shared_secret
 from service.secret import Secret
 
 # No table can grant ``invite``: that a bearer was given for an invite is said by this service alone.
@@ -30,8 +22,6 @@ Trust = Literal["admin", "rooms", "claims", "invite"]
 
 TRUSTS: Final = ("admin", "rooms", "claims")
 GUEST: Final = "guest"
-LEAST_HMAC_BYTES: Final = 32
-LEAST_RSA_BITS: Final = 2048
 MOST_LEEWAY_SECS: Final = 300
 MOST_LIFETIME_SECS: Final = 31 * 86_400
 SYMMETRIC: Final = ("HS256",)
@@ -39,13 +29,6 @@ SYMMETRIC: Final = ("HS256",)
 ASYMMETRIC: Final = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 _DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
-# Printed in so many tutorials that they protect nothing; compared without case, and wherever they repeat to length.
-_NOTORIOUS: Final = (
-    "secret", "password", "changeme", "change-me", "your-256-bit-secret", "your-secret-key", "jwt-secret",
-    "supersecret", "super-secret", "mysecret", "my-secret", "example", "default", "insecure", "development",
-    "0123456789", "abcdef",
-)  # fmt: skip
-_LEAST_DISTINCT: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +168,22 @@ def _sources(given: Mapping[str, Any]) -> dict[str, Any]:
         raise IssuerFault("jwks_url", f"set exactly one of {', '.join(_SOURCES)}; found {found}")
     match chosen[0]:
         case "hs256_secret":
-            return {"hs256_secrets": tuple(_hmac_secret(text) for text in _secrets(given))}
+            return {"hs256_secrets": tuple(_fit("hs256_secret", shared_secret, text) for text in _secrets(given))}
         case "public_key":
-            return {"public_keys_pem": tuple(_pem_keys(_text(given, "public_key")))}
+            return {"public_keys_pem": _fit("public_key", pem_keys, _text(given, "public_key"))}
         case "jwks_url":
             return {"jwks_url": check_url(_text(given, "jwks_url"), "jwks_url")}
         case _:
             usual = given["discovery_url"] in (True, "true")
             url = _text(given, "issuer").rstrip("/") + _DISCOVERY_PATH if usual else _text(given, "discovery_url")
             return {"discovery_url": check_url(url, "discovery_url")}
+
+
+def _fit(member: str, read: Callable[[str], Any], text: str) -> Any:
+    try:
+        return read(text)
+    except UnfitKey as why:
+        raise IssuerFault(member, str(why)) from None
 
 
 def _algorithms(given: Mapping[str, Any], sources: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -212,57 +202,6 @@ def _algorithms(given: Mapping[str, Any], sources: Mapping[str, Any] | None) -> 
     if asked and not all(set(family) & set(asked) for family in families):
         raise IssuerFault("algorithms", "leaves one of the keys without an algorithm")
     return asked or possible
-
-
-def algorithms_of(pem: str) -> tuple[str, ...]:
-    """The signature algorithms that a public key may be used with (RFC 7518 section 3.1, RFC 8037). An RSA key is
-    taken for RS256 unless the table says otherwise, since one key has one algorithm.
-    """
-    key = load_pem_public_key(pem.encode())
-    if isinstance(key, RSAPublicKey):
-        return ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-    if isinstance(key, EllipticCurvePublicKey):
-        curves: dict[type, str] = {SECP256R1: "ES256", SECP384R1: "ES384", SECP521R1: "ES512"}
-        return tuple(name for curve, name in curves.items() if isinstance(key.curve, curve))
-    return ("EdDSA",) if isinstance(key, Ed25519PublicKey) else ()
-
-
-def _hmac_secret(text: str) -> Secret:
-    if _is_public(text):
-        raise IssuerFault("hs256_secret", "is a key, not a shared secret; public keys belong in public_key")
-    if len(text.encode()) < LEAST_HMAC_BYTES:
-        raise IssuerFault("hs256_secret", f"must be at least {LEAST_HMAC_BYTES} bytes of randomness")
-    plain = text.lower()
-    if len(set(plain)) < _LEAST_DISTINCT or any(plain.replace(word, "").strip("-_ .1!") == "" for word in _NOTORIOUS):
-        raise IssuerFault("hs256_secret", "is guessable; make one with: openssl rand -base64 48")
-    return Secret(text)
-
-
-def _is_public(text: str) -> bool:
-    """Whether this is a key or certificate as issuers publish them, with which any reader of it could sign."""
-    if "BEGIN " in text or text.lstrip("\ufeff \t\r\n").startswith(("{", "ssh-", "ecdsa-")):
-        return True
-    for load in (load_der_public_key, load_der_x509_certificate):
-        with contextlib.suppress(ValueError, UnsupportedAlgorithm):
-            load(base64.b64decode(text))
-            return True
-    return False
-
-
-def _pem_keys(text: str) -> Iterator[str]:
-    blocks = re.findall(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", text, re.DOTALL)
-    if not 1 <= len(blocks) <= 2:  # noqa: PLR2004 - one key, or two while one follows the other
-        raise IssuerFault("public_key", "must hold one or two PEM public keys")
-    for block in blocks:
-        try:
-            key = load_pem_public_key(block.encode())
-        except (ValueError, UnsupportedAlgorithm):
-            raise IssuerFault("public_key", "is not a PEM public key") from None
-        if isinstance(key, RSAPublicKey) and key.key_size < LEAST_RSA_BITS:
-            raise IssuerFault("public_key", f"is an RSA key of less than {LEAST_RSA_BITS} bits")
-        if not algorithms_of(block):
-            raise IssuerFault("public_key", "is of a type that signs no tokens here")
-        yield block
 
 
 def check_url(url: str, member: str) -> str:

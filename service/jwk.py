@@ -15,7 +15,7 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from service.issuers import LEAST_RSA_BITS
+from service.fixed_keys import LEAST_RSA_BITS
 
 MOST_KEYS: Final = 100
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "k")

@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from service.clock import Clock
 from service.errors import InvalidToken, KeysUnavailable
-from service.issuers import IssuerConfig, IssuerFault, algorithms_of, check_url
+from service.fixed_keys import algorithms_of
+from service.issuers import IssuerConfig, IssuerFault, check_url
 from service.jwk import UnusableSet, VerificationKey, read_set
 from service.jwks_fetch import FetchFailed, fetch_json
 from service.transport import Transport

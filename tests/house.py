@@ -26,6 +26,7 @@ FLOORS = (
             "service",
             "service.clock",
             "service.errors",
+            "service.fixed_keys",
             "service.issuers",
             "service.logwriter",
             "service.redis_url",

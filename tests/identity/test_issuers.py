@@ -131,6 +131,12 @@ BAD_SOURCES: dict[str, tuple[str, Any, str]] = {
     "a repeated word": ("hs256_secret", "your-256-bit-secret-your-256-bit-secret", "guessable"),
     "a repeated word in another case": ("hs256_secret", "ChangeMe-changeme-CHANGEME-changeme!", "guessable"),
     "digits": ("hs256_secret", "0123456789" * 4, "guessable"),
+    "what jwt.io fills in": ("hs256_secret", "a-string-secret-at-least-256-bits-long", "guessable"),
+    "what Supabase ships": (
+        "hs256_secret",
+        "your-super-secret-jwt-token-with-at-least-32-characters-long",
+        "guessable",
+    ),
     "few letters": ("hs256_secret", "abcabcabc" * 5, "guessable"),
     "one weak of two": ("hs256_secret", f"{SECRET},secret", "at least 32 bytes"),
     "three secrets": ("hs256_secret", f"{SECRET},{SECRET},{SECRET}", "two secrets at most"),
