@@ -71,6 +71,10 @@ def _observing(parts: Parts) -> list[Call]:
 def _spoiling(parts: Parts) -> list[Call]:
     faults, switches, limit = parts.faults, parts.switches, parts.ratelimit
 
+    def remove(number: int) -> Any:
+        faults.remove(number)
+        return Response(status=204)
+
     def set_switches() -> Any:
         switches.choose(body())
         return switches.to_json()
@@ -84,6 +88,7 @@ def _spoiling(parts: Parts) -> list[Call]:
         Call("GET", "faults", lambda: {"data": [fault.to_json() for fault in faults.all()]}, "the faults in force"),
         Call("POST", "faults", lambda: (faults.add(body()).to_json(), 201), "operation, fault, times, probability"),
         Call("DELETE", "faults", _done(faults.clear), "no more faults; requests that hang are let go"),
+        Call("DELETE", "faults/<int:number>", remove, "one fault less, by its id"),
         Call("GET", "switches", switches.to_json, "what the documentation leaves open, and the answers in force"),
         Call("PUT", "switches", set_switches, "other answers, by the name of the switch"),
         Call("PUT", "api-keys", set_keys, "accepted: a list of keys, or null for any that begins with KEY"),

@@ -88,8 +88,14 @@ class Faults:
 
     def clear(self) -> None:
         """Requests that hang are let go."""
+        for fault in self.all():
+            self.remove(fault.number)
+
+    def remove(self, number: int) -> None:
+        """One of them, if it is still in force; requests that it hangs are let go."""
         with self._lock:
-            gone, self._faults = self._faults, []
+            gone = [fault for fault in self._faults if fault.number == number]
+            self._faults = [fault for fault in self._faults if fault.number != number]
         for fault in gone:
             fault.gone.set()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
+import json
 import threading
 from collections import Counter, deque
 from typing import Any, Final
@@ -47,6 +49,20 @@ class Record:
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
+
+
+def granted(body: Any, offset: float) -> dict[str, Any] | None:
+    """The client token in an answer, if there is one: its hash, its room, and when it dies.
+
+    That is epoch seconds of the machine's clock, which the sandbox's is ``offset`` ahead of.
+    """
+    try:
+        token = body["data"]["token"]
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        resource = claims["grants"][0]["resources"][0]
+        return {"token": short_hash(token), "room_id": resource.rpartition(":")[2], "dies": claims["exp"] - offset}
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def without_secrets(body: Any) -> Any:

@@ -24,11 +24,12 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from service.sandbox.faults import Fault
 from service.sandbox.operations import operation_of
 from service.sandbox.parts import Parts
-from service.sandbox.record import short_hash, without_secrets
+from service.sandbox.record import granted, short_hash, without_secrets
 from service.sandbox.spoil import Answer, refusal, spoilt, too_many
 
 TICK_SECS: Final = 0.25
 _ROOM_ID_SEGMENT: Final = 3
+_GRANTING: Final = ("generate_join_client_token", "refresh_client_token")
 
 
 class _Dropped(ConnectionResetError):
@@ -58,6 +59,9 @@ class Face:
         for fault in faults:
             answer = spoilt(answer, fault, self._parts.world, _room_id(environ["PATH_INFO"]))
         entry["status"] = answer.status
+        if operation in _GRANTING:
+            entry["granted"] = granted(_json(answer.body), self._parts.clock.now() - time.time())
+        entry["answered"] = time.time()
         for fault in faults:
             _after(fault, environ, answer)
         headers = {**answer.headers, "Content-Length": str(len(answer.body))}

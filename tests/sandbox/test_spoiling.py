@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 import requests
 
+from service.sandbox.record import short_hash
 from tests.sandbox.desk import Desk
 
 KINDS = [
@@ -171,3 +173,26 @@ def test_faults_count_down(desk: Desk) -> None:
     desk.sandbox.fault("list_rooms", "status", times=2)
 
     assert [desk.ask("GET", "/rooms").status_code for _ in range(3)] == [500, 500, 200]
+
+
+def test_one_fault_of_several_is_taken_away(desk: Desk) -> None:
+    """By its id; the others stay."""
+    desk.sandbox.fault("list_rooms", "status", status=503)
+    ident = desk.control("GET", "faults")["data"][0]["id"]
+    desk.sandbox.fault("create_room", "status", status=502)
+    desk.control("DELETE", f"faults/{ident}")
+
+    assert (desk.ask("GET", "/rooms").status_code, desk.ask("POST", "/rooms", {}).status_code) == (200, 502)
+
+
+def test_the_record_tells_which_token_was_given(desk: Desk) -> None:
+    """By its hash and its room, as it went out: a fault's token and not the one in its place."""
+    room = desk.room()
+    desk.sandbox.fault("generate_join_client_token", "wrong_room", times=1)
+    desk.advance(300)
+    tokens = [desk.token(room)["token"] for _ in range(2)]
+    told = [entry["granted"] for entry in desk.sandbox.requests("generate_join_client_token")]
+
+    assert [one["token"] for one in told] == [short_hash(token) for token in tokens]
+    assert [one["room_id"] == room["id"] for one in told] == [False, True]
+    assert 598 < told[1]["dies"] - time.time() <= 600
