@@ -16,6 +16,7 @@ import jwt
 from jwt.algorithms import OKPAlgorithm
 
 from service.bearer import UnverifiedBearer, bearer_text, parse
+from service.claims import find, satisfies
 from service.clock import Clock
 from service.errors import InvalidToken, ServiceError, SessionRevoked
 from service.issuers import IssuerConfig
@@ -114,6 +115,8 @@ class Verifier:
         _check_purpose(bearer.unverified_header, claims, config)
         issued_at = _check_times(claims, config, self._clock.wall())
         check_audience(claims.get(config.audience_claim), config.audiences)
+        if not satisfies(claims, config.required_claims):
+            raise InvalidToken
         self.check_signature(bearer, config, issued_at)
         return self._principal(claims, config, issued_at)
 
@@ -148,9 +151,9 @@ class Verifier:
         return Principal(
             user=self.user_of(claims, config),
             issuer=config.name,
-            name=_name(claims.get(config.name_claim)),
-            admin="admin" in trusted and self._admin_scope in _scopes(claims.get(config.scope_claim)),
-            groups=_strings(claims.get(config.groups_claim)) if "claims" in trusted else (),
+            name=_name(find(claims, config.name_claim)),
+            admin="admin" in trusted and self._admin_scope in _scopes(find(claims, config.scope_claim)),
+            groups=_strings(find(claims, config.groups_claim)) if "claims" in trusted else (),
             claims=dict(claims) if "claims" in trusted else {},
             rooms=_rooms(claims.get("rooms")) if "rooms" in trusted else {},
             issued_at=issued_at,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+from service.claims import Required, is_nested, read_required
 from service.fixed_keys import UnfitKey, algorithms_of, pem_keys, shared_secret
 from service.secret import Secret
 
@@ -36,7 +37,8 @@ class IssuerConfig:
     """One issuer, with exactly one of ``hs256_secrets``, ``public_keys_pem``, ``jwks_url`` and ``discovery_url``.
 
     ``leeway_secs`` is granted for clocks that differ, ``max_lifetime_secs`` is the longest ``exp`` - ``iat``.
-    ``logout_audiences`` are those of logout tokens, where they differ from those of bearers.
+    ``logout_audiences`` are those of logout tokens, where they differ from those of bearers. What is in
+    ``required_claims`` a bearer must say besides; those and the claims of names, scopes and groups may be nested.
     """
 
     name: str
@@ -56,6 +58,7 @@ class IssuerConfig:
     scope_claim: str = "scope"
     groups_claim: str = "groups"
     audience_claim: str = "aud"
+    required_claims: Required = ()
     logout_audiences: tuple[str, ...] = ()
     trust: frozenset[Trust] = frozenset()
 
@@ -125,11 +128,12 @@ def read_issuer(given: Mapping[str, Any]) -> IssuerConfig:
         types=read(_types),
         leeway_secs=read(_number, "leeway_secs", 60, 0, MOST_LEEWAY_SECS),
         max_lifetime_secs=read(_number, "max_lifetime_secs", 86_400, 60, MOST_LIFETIME_SECS),
-        user_claim=read(_text, "user_claim", "sub"),
+        user_claim=read(_plain, "user_claim", "sub"),
         name_claim=read(_text, "name_claim", "name"),
         scope_claim=read(_text, "scope_claim", "scope"),
         groups_claim=read(_text, "groups_claim", "groups"),
-        audience_claim=read(_text, "audience_claim", "aud"),
+        audience_claim=read(_plain, "audience_claim", "aud"),
+        required_claims=read(_required),
         logout_audiences=read(_texts, "logout_audience"),
         trust=read(_trust),
     )
@@ -157,6 +161,7 @@ _SOURCES: Final = ("hs256_secret", "public_key", "jwks_url", "discovery_url")
 _MEMBERS: Final = {
     *("name", "default", "issuer", "audience", "algorithms", "types", "leeway_secs", "max_lifetime_secs", "trust"),
     *("user_claim", "name_claim", "scope_claim", "groups_claim", "audience_claim", "logout_audience"),
+    "required_claims",
     *_SOURCES,
 }
 
@@ -242,6 +247,23 @@ def _trust(given: Mapping[str, Any]) -> frozenset[Trust]:
     if len(granted) != len(set(names)):
         raise IssuerFault("trust", f"must be of {', '.join(TRUSTS)}")
     return frozenset(granted)
+
+
+def _required(given: Mapping[str, Any]) -> Required:
+    # A lone comma would require nothing, in silence.
+    texts = _texts(given, "required_claims", required=bool(given.get("required_claims")))
+    try:
+        return read_required(texts)
+    except ValueError as why:
+        raise IssuerFault("required_claims", str(why)) from None
+
+
+def _plain(given: Mapping[str, Any], member: str, unsaid: str) -> str:
+    """The name of a claim that no provider nests; logout tokens have it too."""
+    name = _text(given, member, unsaid)
+    if is_nested(name):
+        raise IssuerFault(member, "must be the name of a claim, not a way into nested ones")
+    return name
 
 
 def _flag(given: Mapping[str, Any], member: str, *, unsaid: bool) -> bool:

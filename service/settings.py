@@ -212,6 +212,7 @@ ISSUER_FIELDS: Final = (
     Field("AUTH_SCOPE_CLAIM", str, "The claim that holds the scopes.", "scope"),
     Field("AUTH_GROUPS_CLAIM", str, "The claim that holds the groups.", "groups"),
     Field("AUTH_AUDIENCE_CLAIM", str, "The claim that holds the audience (Cognito: `client_id`).", "aud"),
+    Field("AUTH_REQUIRED_CLAIMS", str, "What a bearer must say besides: `claim=value`, several with commas."),
     Field("AUTH_LOGOUT_AUDIENCE", str, "The `aud` of logout tokens (a client id), if another; several with commas."),
     Field("AUTH_TRUST", str, "What the issuer may grant: any of `admin`, `rooms`, `claims`; nothing if not given."),
 )

@@ -24,6 +24,7 @@ FLOORS = (
         "leaves",
         (
             "service",
+            "service.claims",
             "service.clock",
             "service.errors",
             "service.fixed_keys",
