@@ -7,6 +7,7 @@ Verification has three outcomes: good, certainly bad (``InvalidToken``, 401), an
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from service.bearer import UnverifiedBearer, bearer_text, parse
 from service.claims import find, satisfies
 from service.clock import Clock
 from service.errors import InvalidToken, ServiceError, SessionRevoked
+from service.expiring import Expiring
 from service.issuers import IssuerConfig
 from service.jwk import VerificationKey
 from service.keys import KeySource
@@ -26,6 +28,9 @@ from service.store.keyspace import Owner
 
 LONGEST_ID: Final = 255
 LONGEST_NAME: Final = 200
+# Verified bearers that a process remembers; longer ones have claims that would fill its memory.
+MOST_REMEMBERED: Final = 20_000
+LONGEST_REMEMBERED: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,20 @@ def check_revoked(principal: Principal, revoked_before: float | None) -> None:
         raise SessionRevoked
 
 
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A verified caller, between which moments (epoch seconds) and with which version of the keys that holds."""
+
+    principal: Principal
+    good_from: float
+    good_until: float
+    keys: object
+
+
 class Verifier:
-    """Bearers of a fixed table of issuers."""
+    """Bearers of a fixed table of issuers. One that was verified is not verified again until it or its keys end: by
+    the digest of its text, never by anything in it.
+    """
 
     def __init__(
         self,
@@ -82,6 +99,7 @@ class Verifier:
         self._clock = clock
         self._admin_scope = admin_scope
         self._on_outcome = on_outcome
+        self._good: Expiring[bytes, _Good] = Expiring(clock, most=MOST_REMEMBERED)
         self._jws = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
         # RFC 9864 gives EdDSA with Ed25519 a name of its own, which identity providers have begun to write.
         self._jws.register_algorithm("Ed25519", OKPAlgorithm())
@@ -93,15 +111,26 @@ class Verifier:
         """
         issuer_name = "unknown"
         try:
-            bearer = parse(bearer_text(authorization))
-            config = self.issuer_of(bearer)
-            issuer_name = config.name
-            principal = self._verified(bearer, config)
+            text = bearer_text(authorization)
+            known = self._known(text)
+            if known is None:
+                bearer = parse(text)
+                config = self.issuer_of(bearer)
+                issuer_name = config.name
+                known = self._verified(bearer, config)
         except ServiceError as refusal:
             self._on_outcome(issuer_name, refusal.code)
             raise
-        self._on_outcome(issuer_name, "good")
-        return principal
+        self._on_outcome(known.issuer, "good")
+        return known
+
+    def _known(self, text: str) -> Principal | None:
+        """Whom this bearer was found to be of, if it would be found so again."""
+        found = self._good.value(_digest(text))
+        if found is None or not found.good_from <= self._clock.wall() < found.good_until:
+            return None
+        # Keys that went, or that nobody vouches for any more, take what they verified with them.
+        return found.principal if self._keys[found.principal.issuer].version() is found.keys else None
 
     def issuer_of(self, bearer: UnverifiedBearer) -> IssuerConfig:
         """The issuer that the bearer names; raises ``InvalidToken`` if it is not in the table."""
@@ -111,14 +140,19 @@ class Verifier:
         return config
 
     def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig) -> Principal:
-        claims = bearer.unverified_claims
+        # Before the keys are used: a set that comes in between makes this one old.
+        claims, keys, now = bearer.unverified_claims, self._keys[config.name].version(), self._clock.wall()
         _check_purpose(bearer.unverified_header, claims, config)
-        issued_at = _check_times(claims, config, self._clock.wall())
+        issued_at = _check_times(claims, config, now)
         check_audience(claims.get(config.audience_claim), config.audiences)
         if not satisfies(claims, config.required_claims):
             raise InvalidToken
         self.check_signature(bearer, config, issued_at)
-        return self._principal(claims, config, issued_at)
+        principal = self._principal(claims, config, issued_at)
+        if keys is not None and len(bearer.text) <= LONGEST_REMEMBERED:
+            good_from, good_until = _good_between(claims, config)
+            self._good.put(_digest(bearer.text), _Good(principal, good_from, good_until, keys), good_until - now)
+        return principal
 
     def check_signature(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> None:
         """Raises ``InvalidToken`` unless a key of this issuer signed it, ``KeysUnavailable`` where nobody can tell."""
@@ -176,6 +210,10 @@ class Verifier:
         return subject if config.default else f"{config.name}:{subject}"
 
 
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
 def canonical(algorithm: str) -> str:
     """One name for each algorithm (RFC 9864 renames EdDSA over Ed25519)."""
     return "EdDSA" if algorithm == "Ed25519" else algorithm
@@ -201,6 +239,12 @@ def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any], config:
     # What tells of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
     if isinstance(claims.get("events"), dict):
         raise InvalidToken
+
+
+def _good_between(claims: Mapping[str, Any], config: IssuerConfig) -> tuple[float, float]:
+    """From when until before when ``_check_times`` lets a bearer pass, epoch seconds."""
+    begins = max(moment(claims, "iat"), moment(claims, "nbf") if "nbf" in claims else 0.0)
+    return begins - config.leeway_secs, moment(claims, "exp") + config.leeway_secs
 
 
 def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:

@@ -59,6 +59,9 @@ class KeySource(Protocol):
         ``InvalidToken`` if the bearer is certainly bad, else ``KeysUnavailable``.
         """
 
+    def version(self) -> object | None:
+        """Another object whenever other keys count; ``None`` while nobody vouches for any."""
+
     def start(self) -> None:
         """Begin background work, in the process that will verify."""
 
@@ -98,6 +101,9 @@ class FixedKeys:
         yield from (key for key in self._keys if key.algorithm == algorithm)
         raise InvalidToken
 
+    def version(self) -> object | None:
+        return self._keys
+
     def start(self) -> None:
         """Nothing to begin."""
 
@@ -131,6 +137,10 @@ class FetchedKeys:
         self._wake = threading.Event()
         self._stopped = False
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+    def version(self) -> object | None:
+        snapshot = self._snapshot
+        return None if snapshot is None or self._too_old(snapshot) else snapshot.keys
 
     def start(self) -> None:
         """Fetch now and from then on, on a thread of its own."""

@@ -27,6 +27,7 @@ FLOORS = (
             "service.claims",
             "service.clock",
             "service.errors",
+            "service.expiring",
             "service.fixed_keys",
             "service.issuers",
             "service.logwriter",

@@ -18,7 +18,7 @@ from uuid import UUID
 from service.clock import Clock, Deadline
 from service.directory import MOST_LOOKED_AT, Directory
 from service.errors import Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamRejected
-from service.gateway.remembering import Remembering
+from service.expiring import Expiring
 from service.gateway.table import SHOWN_BY, Kind
 from service.identity import Principal
 from service.moderation import Moderation, Moderator
@@ -49,16 +49,16 @@ class Finder:
         self._telnyx = telnyx
         self._directory = directory
         self._moderation = moderation
-        self._rooms_of_sessions: Remembering[UUID, UUID] = Remembering(clock, most=REMEMBERED, seconds=KEPT_SECS)
-        self._aliases: Remembering[UUID, str] = Remembering(clock, most=REMEMBERED, seconds=KEPT_SECS)
-        self._moderators: Remembering[tuple[str, str], bool] = Remembering(clock, most=REMEMBERED, seconds=TRUSTED_SECS)
+        self._rooms_of_sessions: Expiring[UUID, UUID] = Expiring(clock, most=REMEMBERED)
+        self._aliases: Expiring[UUID, str] = Expiring(clock, most=REMEMBERED)
+        self._moderators: Expiring[tuple[str, str], bool] = Expiring(clock, most=REMEMBERED)
 
     def alias(self, room_id: UUID) -> str:
         """Our name for a room; whoever uses it checks that the room of that name still has this id."""
-        alias = self._aliases.get(room_id)
+        alias = self._aliases.value(room_id)
         if alias is None:
             alias = self._directory.room_with(room_id).alias
-            self._aliases.keep(room_id, alias)
+            self._aliases.put(room_id, alias, KEPT_SECS)
         return alias
 
     def room(self, principal: Principal, room_id: UUID) -> Moderator:
@@ -74,7 +74,7 @@ class Finder:
 
     def session(self, principal: Principal, session: UUID, deadline: Deadline) -> Moderator:
         """The caller as a moderator of a session's room."""
-        room_id = self._rooms_of_sessions.get(session)
+        room_id = self._rooms_of_sessions.value(session)
         if room_id is None:
             return self.find(principal, "session", session, deadline).moderator
         return self._looked_up(principal, room_id)
@@ -111,7 +111,7 @@ class Finder:
     def _room_of(self, session: UUID | None, deadline: Deadline) -> UUID:
         if session is None:
             raise RoomNotFound
-        known = self._rooms_of_sessions.get(session)
+        known = self._rooms_of_sessions.value(session)
         if known is not None:
             return known
         room_id = uuid_of(self._look("session", session, deadline, None).data.get("room_id"))
@@ -130,7 +130,7 @@ class Finder:
             raise UpstreamInvalidResponse
         room_id = uuid_of(answer.data.get("room_id"))
         if kind == "session" and room_id is not None:
-            self._rooms_of_sessions.keep(ident, room_id)
+            self._rooms_of_sessions.put(ident, room_id, KEPT_SECS)
         return answer
 
     def _looked_up(self, principal: Principal, room_id: UUID) -> Moderator:
@@ -145,12 +145,12 @@ class Finder:
         Looks at no more rooms than one page of ``GET /v1/rooms`` does; a caller of whom these say nothing, in a larger
         directory, passes: the room that is found decides in any case.
         """
-        if principal.admin or self._moderators.get((principal.issuer, principal.user)):
+        if principal.admin or self._moderators.value((principal.issuer, principal.user)):
             return
         page = self._directory.entries(principal, "", MOST_LOOKED_AT)
         moderates = any(entry.open and entry.role is Role.MODERATOR for entry in page.items)
         if moderates:
-            self._moderators.keep((principal.issuer, principal.user), fact=True)
+            self._moderators.put((principal.issuer, principal.user), True, TRUSTED_SECS)
         elif page.cursor is None:
             raise RoomNotFound
 

@@ -5,20 +5,20 @@ Tokens are remembered sealed, as Redis holds them. Permission older than 300 s v
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Final
 
 from service.clock import Clock
+from service.expiring import Expiring
 from service.store.keyspace import RATE_WINDOW_SECS, Owner
 from service.store.views import Permission, Sealed, View
 
 VOUCH_SECS: Final = 300.0
 MOST_ENTRIES: Final = 10_000
 
-_T = TypeVar("_T")
+
+# A token's room and owner.
+_Entry = tuple[str, Owner]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,55 +29,16 @@ class _Remembered:
     stored: bool
 
 
-class _Bounded(Generic[_T]):
-    """A map of at most ``MOST_ENTRIES`` values, the longest unused leaving first, each with a monotonic end."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._values: OrderedDict[Hashable, tuple[_T, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def put(self, key: Hashable, value: _T, seconds: float) -> None:
-        with self._lock:
-            self._values[key] = (value, self._clock.monotonic() + seconds)
-            self._values.move_to_end(key)
-            if len(self._values) > MOST_ENTRIES:
-                self._values.popitem(last=False)
-
-    def get(self, key: Hashable) -> tuple[_T, float] | None:
-        """The value and the seconds it has left."""
-        with self._lock:
-            found = self._values.get(key)
-            if found is None:
-                return None
-            value, end = found
-            left = end - self._clock.monotonic()
-            if left <= 0:
-                del self._values[key]
-                return None
-            return value, left
-
-    def drop_where(self, fits: Callable[[Any], bool]) -> None:
-        """Drop every value whose key ``fits``; looks at all of them, for what happens rarely."""
-        with self._lock:
-            for key in [key for key in self._values if fits(key)]:
-                del self._values[key]
-
-    def drop(self, key: Hashable) -> None:
-        with self._lock:
-            self._values.pop(key, None)
-
-
 class Memory:
     """Permission and tokens seen by this process, tokens that Redis would not take, calls that it did not count."""
 
     def __init__(self, clock: Clock) -> None:
-        self._permissions: _Bounded[Permission] = _Bounded(clock)
-        self._tokens: _Bounded[_Remembered] = _Bounded(clock)
-        self._refreshes: _Bounded[_Remembered] = _Bounded(clock)
-        self._calls: _Bounded[int] = _Bounded(clock)
+        self._permissions: Expiring[tuple[str, str, str | None], Permission] = Expiring(clock, most=MOST_ENTRIES)
+        self._tokens: Expiring[_Entry, _Remembered] = Expiring(clock, most=MOST_ENTRIES)
+        self._refreshes: Expiring[_Entry, _Remembered] = Expiring(clock, most=MOST_ENTRIES)
+        self._calls: Expiring[tuple[str, str], int] = Expiring(clock, most=MOST_ENTRIES)
         # Thousands of members share one record; without this each would keep a copy of its bytes.
-        self._records: _Bounded[bytes] = _Bounded(clock)
+        self._records: Expiring[str, bytes] = Expiring(clock, most=MOST_ENTRIES)
 
     def saw(self, alias: str, owner: Owner, session: str | None, view: View) -> None:
         """Redis answered this."""
@@ -103,8 +64,7 @@ class Memory:
 
     def permission(self, alias: str, owner: Owner, session: str | None) -> Permission | None:
         """What permission was decided on at most ``VOUCH_SECS`` ago."""
-        found = self._permissions.get((alias, owner.user, session))
-        return found[0] if found else None
+        return self._permissions.value((alias, owner.user, session))
 
     def token(self, alias: str, owner: Owner, *, only_here: bool = False) -> Sealed | None:
         """The token; ``only_here`` asks for one that Redis would not take."""
@@ -123,24 +83,23 @@ class Memory:
         return calls
 
     @staticmethod
-    def _saw(held: _Bounded[_Remembered], key: Hashable, value: Sealed | None) -> None:
-        known = held.get(key)
+    def _saw(held: Expiring[_Entry, _Remembered], key: _Entry, value: Sealed | None) -> None:
         if value is not None:
             held.put(key, _Remembered(value.value, stored=True), value.left)
-        elif known is not None and known[0].stored:
+        elif (known := held.value(key)) is not None and known.stored:
             held.drop(key)
 
     @staticmethod
-    def _left(held: _Bounded[_Remembered], key: Hashable, *, only_here: bool) -> Sealed | None:
+    def _left(held: Expiring[_Entry, _Remembered], key: _Entry, *, only_here: bool) -> Sealed | None:
         found = held.get(key)
         if found is None or (only_here and found[0].stored):
             return None
         return Sealed(found[0].value, found[1])
 
     def _sharing_record(self, alias: str, permission: Permission) -> Permission:
-        known = self._records.get(alias)
-        if known and known[0] == permission.record:
-            return replace(permission, record=known[0])
+        known = self._records.value(alias)
+        if known is not None and known == permission.record:
+            return replace(permission, record=known)
         if permission.record is not None:
             self._records.put(alias, permission.record, VOUCH_SECS)
         return permission

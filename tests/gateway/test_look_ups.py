@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.clock import Clock
 from service.directory import MOST_LOOKED_AT
-from service.gateway.remembering import Remembering
+from service.expiring import Expiring
 from service.store.keyspace import ROOM_INDEX
 from tests.gateway.world import LOOK_UPS, World, ask_for, error
 from tests.processes import Valkey
@@ -62,19 +62,19 @@ def test_in_a_large_directory_the_room_decides(alone: World, own_valkey: Valkey)
 def test_a_fact_is_kept_for_its_time() -> None:
     """And not longer."""
     clock = Hands()
-    facts: Remembering[str, int] = Remembering(clock, most=10, seconds=60)
-    facts.keep("a", 1)
+    facts: Expiring[str, int] = Expiring(clock, most=10)
+    facts.put("a", 1, 60)
     clock.now += 59
 
-    assert facts.get("a") == 1
+    assert facts.value("a") == 1
     clock.now += 1
-    assert facts.get("a") is None
+    assert facts.value("a") is None
 
 
 def test_older_facts_give_way() -> None:
     """There are never more than so many, and the oldest goes first."""
-    facts: Remembering[str, int] = Remembering(Hands(), most=2, seconds=60)
+    facts: Expiring[str, int] = Expiring(Hands(), most=2)
     for number, name in enumerate("abca"):
-        facts.keep(name, number)
+        facts.put(name, number, 60)
 
-    assert [facts.get(name) for name in "abc"] == [3, None, 2]
+    assert [facts.value(name) for name in "abc"] == [3, None, 2]

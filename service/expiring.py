@@ -1,0 +1,60 @@
+"""A bounded map in this process whose values end by themselves. For any number of threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from service.clock import Clock
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+
+
+class Expiring(Generic[_K, _V]):
+    """At most ``most`` values, those put in longest ago leaving first, each with a monotonic end."""
+
+    def __init__(self, clock: Clock, *, most: int) -> None:
+        self._clock = clock
+        self._most = most
+        self._values: OrderedDict[_K, tuple[_V, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, key: _K, value: _V, seconds: float) -> None:
+        """Keep ``value`` for so long, in place of another one."""
+        with self._lock:
+            self._values[key] = (value, self._clock.monotonic() + seconds)
+            self._values.move_to_end(key)
+            if len(self._values) > self._most:
+                self._values.popitem(last=False)
+
+    def get(self, key: _K) -> tuple[_V, float] | None:
+        """The value and the seconds it has left."""
+        with self._lock:
+            found = self._values.get(key)
+            if found is None:
+                return None
+            value, end = found
+            left = end - self._clock.monotonic()
+            if left <= 0:
+                del self._values[key]
+                return None
+            return value, left
+
+    def value(self, key: _K) -> _V | None:
+        """The value alone."""
+        found = self.get(key)
+        return None if found is None else found[0]
+
+    def drop(self, key: _K) -> None:
+        """End a value now."""
+        with self._lock:
+            self._values.pop(key, None)
+
+    def drop_where(self, fits: Callable[[_K], bool]) -> None:
+        """Drop every value whose key ``fits``; looks at all of them, for what happens rarely."""
+        with self._lock:
+            for key in [key for key in self._values if fits(key)]:
+                del self._values[key]
