@@ -60,9 +60,16 @@ class Proxy:
 
     def clear(self) -> None:
         """Carry everything as it is; connections that a toxic holds are ended."""
+        self._drop(set(TOXICS))
+
+    def remove(self, toxic: str) -> None:
+        """One toxic less; connections that it holds are ended."""
+        self._drop({toxic})
+
+    def _drop(self, toxics: set[str]) -> None:
         with self._lock:
-            held = {"timeout", "limit_data", "slicer", "latency", "bandwidth"} & set(self._toxics)
-            self._toxics.clear()
+            held = {"timeout", "limit_data", "slicer", "latency", "bandwidth"} & set(self._toxics) & toxics
+            self._toxics = {name: toxic for name, toxic in self._toxics.items() if name not in toxics}
             self._changed.set()
             self._changed = threading.Event()
         if held:
@@ -156,6 +163,7 @@ class _Link:
 
     def connect(self, upstream: str | int) -> None:
         if isinstance(upstream, int):
+            self._server.close()
             self._server = socket.create_connection(("127.0.0.1", upstream))
         else:
             self._server.connect(upstream)
