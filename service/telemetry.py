@@ -16,6 +16,7 @@ import re
 import traceback
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final
 
@@ -46,6 +47,11 @@ _FIRST_FIELDS: Final = ("ts", "level", "logger", "message")
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
+@lru_cache(maxsize=256)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
+
+
 def redacted(value: Any, name: str = "") -> Any:
     """``value`` as it may be logged: credentials struck out by the name of their field and by their shape."""
     if isinstance(value, Mapping):
@@ -54,7 +60,7 @@ def redacted(value: Any, name: str = "") -> Any:
         return [redacted(item, name) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    if _SECRET_NAMES.search(name):
+    if _is_secret(name):
         return _STRUCK_OUT
     return _SECRET_SHAPES.sub(_STRUCK_OUT, str(value))[:_LONGEST_TEXT]
 

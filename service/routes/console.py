@@ -49,7 +49,7 @@ def _views(files: dict[str, bytes], seats: Seats) -> tuple[Callable[[], Response
         asked = services().console
         if asked is None:
             raise RouteNotFound
-        config = json.dumps({"sandbox": asked.sandbox}).encode()
+        config = json.dumps({"sandbox": asked.sandbox, "admin_scope": asked.admin_scope}).encode()
         policy = _POLICY.format(sandbox=f" {asked.sandbox}" if asked.sandbox else "")
         return PageFiles({**files, "config.json": config}, policy, _FRESH, seats).answer(file)
 

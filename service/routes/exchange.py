@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-import uuid
+import secrets
 from typing import Final, cast
 
 from flask import Flask, Response, g, request
@@ -44,7 +44,7 @@ def set_rate_limit(response: Response, *, limit: object, remaining: object, rese
 
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
-    telemetry.request_id.set(given if _WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex)
+    telemetry.request_id.set(given if _WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(16))
     g.started = services().clock.monotonic()
     g.deadline = Deadline.after(services().clock, REQUEST_SECONDS)
 

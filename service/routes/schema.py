@@ -21,12 +21,9 @@ from typing import Any, Final, cast
 import jsonschema
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.protocols import Validator
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
 
 from service.errors import InvalidRequest
 
-_DOCUMENT: Final = "urn:openapi"
 _MOST_ERRORS: Final = 20
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _INTEGER: Final = re.compile(r"-?\d{1,9}", re.ASCII)
@@ -35,22 +32,25 @@ _METHODS: Final = frozenset({"get", "put", "post", "delete", "patch"})
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call of the document. ``body`` is ``None`` where none is read; ``query`` maps names to their schemas."""
+    """One call of the document. ``body`` is ``None`` where none is read; ``query`` maps names to their schemas.
+
+    ``takes_nothing`` and ``asks_nothing`` say that an empty body, or query, is in order.
+    """
 
     body: Validator | None
     body_required: bool
+    takes_nothing: bool
     query: Validator
     query_types: Mapping[str, str]
+    asks_nothing: bool
 
 
 class Contract:
     """The operations of a document by ``operationId``."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        resource = DRAFT202012.create_resource(document)
-        registry: Registry[Any] = Registry().with_resource(_DOCUMENT, resource)
         self.operations = {
-            operation["operationId"]: _compiled(operation, path_item.get("parameters", []), document, registry)
+            operation["operationId"]: _compiled(operation, path_item.get("parameters", []), document)
             for path_item in document["paths"].values()
             for method, operation in path_item.items()
             if method in _METHODS
@@ -59,7 +59,7 @@ class Contract:
     def check_body(self, operation_id: str, body: object) -> Mapping[str, Any]:
         """``body`` if the operation takes it; raises ``InvalidRequest`` listing what does not fit."""
         operation = self.operations[operation_id]
-        if operation.body is None:
+        if operation.body is None or (body == {} and operation.takes_nothing):
             return {}
         _refuse(_complaints(operation.body, body))
         return cast("Mapping[str, Any]", body)
@@ -73,23 +73,27 @@ class Contract:
             if len(texts) > 1:
                 repeated.append({"field": name, "message": "must be given once"})
             values[name] = _typed(texts[0], operation.query_types.get(name, "string"))
+        if not values and operation.asks_nothing:
+            return values
         _refuse(repeated)
         _refuse([{**fault, "field": fault["field"].lstrip("/")} for fault in _complaints(operation.query, values)])
         return values
 
 
-def _compiled(
-    operation: Mapping[str, Any], shared: list[Any], document: Mapping[str, Any], registry: Registry[Any]
-) -> Operation:
+def _compiled(operation: Mapping[str, Any], shared: list[Any], document: Mapping[str, Any]) -> Operation:
     parameters = [_resolved(parameter, document) for parameter in (*shared, *operation.get("parameters", []))]
-    query = {parameter["name"]: parameter["schema"] for parameter in parameters if parameter["in"] == "query"}
+    asked = {parameter["name"]: parameter["schema"] for parameter in parameters if parameter["in"] == "query"}
+    query = _validator({"type": "object", "properties": asked, "additionalProperties": False}, document)
     # A body of another type has a reader of its own, beside its view.
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    sent = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    body = _validator(sent["schema"], document) if sent else None
     return Operation(
-        body=_validator(body["schema"], registry) if body else None,
-        body_required=bool(body and operation["requestBody"].get("required")),
-        query=_validator({"type": "object", "properties": query, "additionalProperties": False}, registry),
-        query_types={name: schema["type"] for name, schema in query.items()},
+        body=body,
+        body_required=bool(sent and operation["requestBody"].get("required")),
+        takes_nothing=body is not None and body.is_valid({}),
+        query=query,
+        query_types={name: schema["type"] for name, schema in asked.items()},
+        asks_nothing=query.is_valid({}),
     )
 
 
@@ -103,21 +107,21 @@ def _resolved(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[s
     return cast("Mapping[str, Any]", found)
 
 
-def _validator(schema: Mapping[str, Any], registry: Registry[Any]) -> Validator:
+def _validator(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Validator:
     checker = FormatChecker(formats=())
     checker.checks("date-time", raises=(ValueError, OverflowError))(_is_timestamp)
     strict = jsonschema.validators.extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
-    return cast("Validator", strict(_absolute(schema), registry=registry, format_checker=checker))
+    return cast("Validator", strict(_inlined(schema, document), format_checker=checker))
 
 
-def _absolute(schema: Any) -> Any:
-    """``schema`` with references into the document made absolute, as it is compiled outside of it."""
-    if isinstance(schema, Mapping):
-        return {
-            name: _DOCUMENT + value if name == "$ref" and value.startswith("#") else _absolute(value)
-            for name, value in schema.items()
-        }
-    return [_absolute(item) for item in schema] if isinstance(schema, list) else schema
+def _inlined(schema: Any, document: Mapping[str, Any]) -> Any:
+    """``schema`` with what it refers to in its place: the library looks references up anew for each value."""
+    if isinstance(schema, list):
+        return [_inlined(item, document) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    beside = {name: _inlined(value, document) for name, value in schema.items() if name != "$ref"}
+    return {**_inlined(_resolved(schema, document), document), **beside} if "$ref" in schema else beside
 
 
 def _is_timestamp(value: object) -> bool:
