@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 # The environment is made anew when a requirements file changes.
 READY := $(VENV)/ready-$(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
 
-.PHONY: run test check faults fuzz soak lock clean
+.PHONY: run test check faults fuzz soak bench bench-scale lock clean
 
 run: $(READY)
 	@exec $(PY) -m service dev $(ARGS)
@@ -29,11 +29,17 @@ fuzz: $(READY)
 soak: $(READY)
 	@SOAK=1 $(PY) -m pytest -n 2 --dist loadfile tests/acceptance/test_renewing.py tests/acceptance/test_webhook_crashes.py -k 'never_dropped or through_crashes' $(ARGS)
 
+bench: $(READY)
+	@$(PY) -m tests.bench $(ARGS)
+
+bench-scale: $(READY)
+	@$(PY) -m tests.bench.scale $(ARGS)
+
 lock: $(READY)
 	@tests/lock.sh $(VENV)
 
 clean:
-	rm -rf $(VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/node/node_modules
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'

@@ -1,0 +1,156 @@
+"""Short bursts in turn, round after round, so that what else the machine does falls on all alike; medians of these.
+
+A ratio is taken within each round first, between bursts that are seconds apart, and the median of the rounds is told.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench.contestants import Contestant
+from tests.bench.load import Burst, burst, processor_seconds
+from tests.bench.stage import Stage
+
+_SETTLE_SECS: Final = 0.3
+_LISTEN_SECS: Final = 2.0
+_COMMANDS_OF_A_HIT: Final = ("evalsha", "hmget")
+
+
+class BrokenPromise(Exception):
+    """A burst that does not count: something failed, or cost more than is promised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What Redis and the sandbox count. Processor time in seconds."""
+
+    reads: int
+    commands: dict[str, int]
+    redis_seconds: float
+    upstream: int
+
+    @classmethod
+    def of(cls, stage: Stage) -> Counters:
+        told: dict[str, Any] = stage.redis.info("everything")
+        commands = {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items() if name[:8] == "cmdstat_"}
+        seconds = told["used_cpu_user"] + told["used_cpu_sys"]
+        asked = stage.sandbox.counts()
+        upstream = asked.get("generate_join_client_token", 0) + asked.get("refresh_client_token", 0)
+        return cls(told["total_reads_processed"], commands, seconds, upstream)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One burst and what an answer in it cost: microseconds of the server's and of Redis's processor time, round trips
+    to Redis, commands of these, calls upstream.
+    """
+
+    burst: Burst
+    server_us: float
+    redis_us: float
+    reads: float
+    commands: dict[str, float]
+    upstream: float
+
+
+class Meter:
+    """Takes samples with as many connections as it was made for."""
+
+    def __init__(self, stage: Stage, connections: int) -> None:
+        self._stage = stage
+        self._connections = connections
+        self._random = random.Random()
+        self._idle_reads = 0.0
+
+    def listen(self) -> None:
+        """Find out how often services that nobody asks anything ask Redis, to look after their connections."""
+        before = Counters.of(self._stage).reads
+        time.sleep(_LISTEN_SECS)
+        self._idle_reads = (Counters.of(self._stage).reads - before) / _LISTEN_SECS
+
+    def warm(self, contestant: Contestant, people: int) -> None:
+        """Let it reach its pace, and meet everybody where it remembers people."""
+        answered, wanted = 0, people * self._stage.workers * 1.5 if contestant.meet_everybody else 1
+        while answered < wanted:
+            answered += self._burst(contestant.url, contestant.ask(), 2.0, self._connections).requests
+
+    def sample(self, contestant: Contestant, seconds: float, connections: int | None = None) -> Sample:
+        """One burst; raises ``BrokenPromise``."""
+        asked = contestant.ask()
+        used, before = processor_seconds(contestant.pid), Counters.of(self._stage)
+        seen = self._burst(contestant.url, asked, seconds, connections or self._connections)
+        used, after = processor_seconds(contestant.pid) - used, self._settled(contestant)
+        made = Sample(
+            seen,
+            used / seen.requests * 1e6,
+            (after.redis_seconds - before.redis_seconds) / seen.requests * 1e6,
+            (after.reads - before.reads) / seen.requests,
+            {
+                name: (after.commands.get(name, 0) - before.commands.get(name, 0)) / seen.requests
+                for name in _COMMANDS_OF_A_HIT
+            },
+            (after.upstream - before.upstream) / seen.requests,
+        )
+        self._check(contestant, made)
+        return made
+
+    def _burst(self, url: str, asked: Path, seconds: float, connections: int) -> Burst:
+        skip, cores = self._random.randrange(1_000_000), self._stage.cores.load
+        return burst(url, asked, connections=connections, seconds=seconds, skip=skip, cores=cores)
+
+    def _settled(self, contestant: Contestant) -> Counters:
+        """The counters, when what was under way as the burst ended has come to its end."""
+        now = Counters.of(self._stage)
+        while contestant.upstream:
+            time.sleep(_SETTLE_SECS)
+            before, now = now, Counters.of(self._stage)
+            if before.upstream == now.upstream:
+                break
+        return now
+
+    def _check(self, contestant: Contestant, sample: Sample) -> None:
+        seen = sample.burst
+        if seen.refused or seen.broken:
+            raise BrokenPromise(f"{contestant.name}: {seen.refused} refused, {seen.broken} broken")
+        # What was under way when the burst ended has cost something and is in no answer.
+        unanswered = (self._connections + 1) / seen.requests
+        if abs(sample.upstream - contestant.upstream) > unanswered:
+            raise BrokenPromise(f"{contestant.name}: {sample.upstream:.3f} calls upstream for an answer")
+        slack = unanswered + (self._idle_reads * seen.seconds + 10) / seen.requests
+        if contestant.reads is not None:
+            costs = {"round trips": sample.reads, **sample.commands}
+            for what, cost in costs.items():
+                if not contestant.reads <= cost <= contestant.reads + slack:
+                    raise BrokenPromise(f"{contestant.name}: {cost:.3f} {what} to Redis for an answer")
+
+
+def interleaved(
+    contestants: Sequence[Contestant], rounds: int, take: Callable[[Contestant], Sample]
+) -> dict[str, list[Sample]]:
+    """A sample of each in every round, each round in an order of its own."""
+    taken: dict[str, list[Sample]] = {contestant.name: [] for contestant in contestants}
+    for _ in range(rounds):
+        for contestant in random.sample(contestants, len(contestants)):
+            taken[contestant.name].append(take(contestant))
+    return taken
+
+
+def ratio(these: Sequence[Sample], those: Sequence[Sample]) -> float:
+    """How many times as many answers a second: the median over the rounds."""
+    return statistics.median(a.burst.rate / b.burst.rate for a, b in zip(these, those, strict=True))
+
+
+def added(these: Sequence[Sample], those: Sequence[Sample]) -> float:
+    """How many milliseconds longer the median answer takes: the median over the rounds."""
+    return statistics.median(a.burst.p50 - b.burst.p50 for a, b in zip(these, those, strict=True))
+
+
+def middle(samples: Sequence[Sample], what: Callable[[Sample], float]) -> float:
+    """The median over the rounds."""
+    return statistics.median(what(sample) for sample in samples)
