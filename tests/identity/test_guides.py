@@ -1,0 +1,347 @@
+"""The identity provider guides, run: their configurations, with providers on this machine in the place of the hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from service.clock import Clock
+from service.errors import InvalidToken
+from service.issuers import IssuerFaults, read_issuer
+from service.settings import Settings
+from tests.commands.cli import run
+from tests.identity import guides
+from tests.identity.forge import ask, b64, jwk, pem, private_key, signature, verifier
+from tests.identity.guides import Variant
+from tests.identity.idp import IdentityProvider, body, document
+from tests.identity.published import publish
+from tests.identity.shapes import LOGOUTS, SHAPES, Shape
+from tests.identity.test_settings import environment as least
+from tests.processes import Sandbox, ServiceProcess, Valkey, environment, fresh, running, until
+
+GUIDES: Final = {page: guides.read(page) for page in guides.pages()}
+VARIANTS: Final = [variant for guide in GUIDES.values() for variant in guide.variants]
+ACCESS: Final = {variant.name: guide.access for guide in GUIDES.values() for variant in guide.variants}
+ROWS: Final = [(variant, *row) for variant in VARIANTS for row in variant.answers]
+PROJECT_SECRET: Final = secrets.token_urlsafe(48)
+LOGOUT: Final = "/v1/backchannel-logout"
+
+
+def names(value: object) -> str:
+    return value.name if isinstance(value, Variant) else str(value)
+
+
+def encoded(shape: Shape) -> str:
+    """The token of a shape, signed by whom it names."""
+    if shape.raw is not None:
+        return shape.raw
+    signed = f"{b64(json.dumps(shape.header).encode())}.{b64(json.dumps(shape.claims).encode())}"
+    return f"{signed}.{b64(b'' if shape.signer is None else _signature(signed, shape))}"
+
+
+def _signature(signed: str, shape: Shape) -> bytes:
+    algorithm = str(shape.header["alg"])
+    if algorithm.startswith("HS"):
+        known = {"project secret": PROJECT_SECRET}
+        return signature(signed, algorithm, known.get(str(shape.signer), private_key("HS256", str(shape.signer))))
+    return signature(signed, algorithm, private_key(algorithm, str(shape.signer)))
+
+
+def toml(members: Mapping[str, Any]) -> str:
+    """One ``[[issuer]]``: texts, numbers and lists of texts are written as in JSON."""
+    return "[[issuer]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in members.items())
+
+
+@dataclass
+class Deployed:
+    """Services with the guides' configurations, each issuer in one of them, and the rooms of the pages."""
+
+    services: dict[str, ServiceProcess]
+    configs: dict[str, dict[str, Any]]
+    rooms: dict[str, str]
+
+    def bearer(self, name: str, row: str) -> str:
+        return encoded(SHAPES[name](self.configs[name])[row])
+
+    def ask(self, name: str, method: str, path: str, bearer: str, **options: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {bearer}"}
+        return requests.request(method, self.services[name].url + path, headers=headers, timeout=15, **options)
+
+    def enter(self, name: str, bearer: str) -> requests.Response:
+        return self.ask(name, "POST", f"/v1/rooms/{self.rooms[name]}/token", bearer)
+
+    def administer(self, name: str, bearer: str) -> int:
+        return self.ask(name, "GET", "/v1/admin/rooms", bearer).status_code
+
+    def is_default(self, name: str) -> bool:
+        return next(other for other in self.services if self.services[other] is self.services[name]) == name
+
+
+def tables() -> list[list[Variant]]:
+    """The configurations in as few tables as may be: an issuer is in a table once."""
+    made: list[list[Variant]] = []
+    for variant in VARIANTS:
+        issuer = variant.members["issuer"]
+        free = next((one for one in made if issuer not in {other.members["issuer"] for other in one}), None)
+        made.append([variant]) if free is None else free.append(variant)
+    return made
+
+
+@contextlib.contextmanager
+def local_providers() -> Iterator[dict[str, dict[str, Any]]]:
+    """Everything that the guides' issuers publish, on this machine; the configurations that lead there, by name."""
+    with contextlib.ExitStack() as stack:
+        names = {host for variant in VARIANTS for host in guides.hosts(variant.members)}
+        providers = {host: stack.enter_context(IdentityProvider()) for host in sorted(names)}
+        places = {host: provider.url for host, provider in providers.items()}
+        by_port = {urlsplit(provider.url).netloc: provider for provider in providers.values()}
+        configs = {variant.name: variant.localised(places, PROJECT_SECRET) for variant in VARIANTS}
+        for name, config in configs.items():
+            publish(name, config, by_port)
+        yield configs
+
+
+def settings_with(sandbox: Sandbox, valkey: Valkey, *issuers: Mapping[str, Any], **changes: str) -> dict[str, str]:
+    """The environment of a service with these issuers and no other."""
+    env = environment(sandbox, valkey.url, AUTH_ISSUERS="\n".join(toml(one) for one in issuers), **changes)
+    single = {"AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_HS256_SECRET", "AUTH_TRUST"}
+    return {name: value for name, value in env.items() if name not in single}
+
+
+@pytest.fixture(scope="module")
+def configs() -> Iterator[dict[str, dict[str, Any]]]:
+    with local_providers() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def deployed(valkey: Valkey, sandbox: Sandbox, configs: dict[str, dict[str, Any]]) -> Iterator[Deployed]:
+    """A service for each table; its rooms are made by the guides' own administrators."""
+    services: dict[str, ServiceProcess] = {}
+    with contextlib.ExitStack() as stack:
+        for table in tables():
+            env = settings_with(
+                sandbox, valkey, *(configs[variant.name] for variant in table), WEB_CONCURRENCY="1", WEB_THREADS="4"
+            )
+            one = stack.enter_context(contextlib.contextmanager(running)(ServiceProcess(env)))
+            services |= {variant.name: one for variant in table}
+            until(lambda url=one.url: _keys_loaded(url), what="the keys of every issuer")
+        made = Deployed(services, configs, {variant.name: fresh(variant.name) for variant in VARIANTS})
+        for variant in VARIANTS:
+            row = next(row for row, answer in variant.answers if answer == "administrator")
+            path, spec = f"/v1/admin/rooms/{made.rooms[variant.name]}", {"access": ACCESS[variant.name]}
+            answer = made.ask(variant.name, "PUT", path, made.bearer(variant.name, row), json=spec)
+            assert answer.ok, answer.text
+        yield made
+
+
+def _keys_loaded(url: str) -> bool:
+    keys = requests.get(f"{url}/readyz", timeout=2).json()["keys"]
+    return all(state["loaded"] for state in keys.values())
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=names)
+def test_every_row_of_a_guide_is_a_token_and_every_token_a_row(variant: Variant) -> None:
+    """No shape is left untried, and no row is text alone."""
+    shapes = SHAPES[variant.name](variant.members)
+
+    assert [row for row, _ in variant.answers] == list(dict.fromkeys(row for row, _ in variant.answers))
+    assert {row for row, _ in variant.answers} == set(shapes)
+    assert {answer for _, answer in variant.answers} == {"participant", "moderator", "administrator", "401"}
+
+
+@pytest.mark.parametrize(("variant", "row", "answer"), ROWS, ids=names)
+def test_a_guide_tells_the_answer(variant: Variant, row: str, answer: str, deployed: Deployed) -> None:
+    """A token of that kind gets that role in a room with the page's rules, may administer or not, or is refused."""
+    bearer = deployed.bearer(variant.name, row)
+    entered, administered = deployed.enter(variant.name, bearer), deployed.administer(variant.name, bearer)
+
+    if answer == "401":
+        assert (entered.status_code, administered, entered.json()["code"]) == (401, 401, "invalid_token")
+    elif answer == "administrator":
+        assert (entered.status_code, administered) == (200, 200)
+    else:
+        assert (entered.status_code, administered) == (200, 403)
+        assert entered.json()["participant"]["role"] == answer
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=names)
+def test_a_user_has_the_id_that_the_guide_names(variant: Variant, deployed: Deployed) -> None:
+    """The claim of the configuration, with the issuer's name before it unless it is the default."""
+    row = variant.answers[0][0]
+    claims = SHAPES[variant.name](deployed.configs[variant.name])[row].claims
+    prefix = "" if deployed.is_default(variant.name) else f"{variant.name}:"
+    shown = deployed.enter(variant.name, deployed.bearer(variant.name, row)).json()["participant"]["user_id"]
+
+    assert shown == prefix + claims[variant.members.get("user_claim", "sub")]
+
+
+NAMES: Final = {"auth0": "Alice Abel", "cognito": "alice", "cognito-id": "Alice Abel", "entra": "Alice Abel"}
+
+
+@pytest.mark.parametrize(("name", "shown"), [*NAMES.items(), ("supabase", None), ("supabase-legacy", None)])
+def test_a_user_has_the_name_that_the_token_gives(name: str, shown: str | None, deployed: Deployed) -> None:
+    """Supabase's could be anything that the user likes, so it is not taken."""
+    row = next(variant.answers[0][0] for variant in VARIANTS if variant.name == name)
+
+    assert deployed.enter(name, deployed.bearer(name, row)).json()["participant"]["name"] == shown
+
+
+@pytest.mark.parametrize("name", LOGOUTS)
+def test_a_logout_at_the_provider_ends_the_bearers(name: str, deployed: Deployed) -> None:
+    """The provider's own logout token; those who sign in afterwards are in again."""
+    row = next(variant.answers[0][0] for variant in VARIANTS if variant.name == name)
+    shape = SHAPES[name](deployed.configs[name])[row]
+    told = encoded(LOGOUTS[name](deployed.configs[name]))
+    assert deployed.enter(name, encoded(shape)).status_code == 200
+
+    answer = requests.post(deployed.services[name].url + LOGOUT, data={"logout_token": told}, timeout=15)
+
+    assert answer.status_code == 200, answer.text
+    assert deployed.enter(name, encoded(shape)).json()["code"] == "session_revoked"
+    later = shape.saying(iat=shape.claims["iat"] + 10, exp=shape.claims["exp"] + 10)
+    assert deployed.enter(name, encoded(later)).status_code == 200
+
+
+def test_keycloaks_logout_tokens_that_revoke_offline_sessions_are_refused(deployed: Deployed) -> None:
+    """As the guide says of that switch."""
+    shape = LOGOUTS["keycloak"](deployed.configs["keycloak"])
+    told = encoded(shape.saying(events={**shape.claims["events"], "revoke_offline_access": True}))
+
+    answer = requests.post(deployed.services["keycloak"].url + LOGOUT, data={"logout_token": told}, timeout=15)
+
+    assert answer.json()["code"] == "invalid_logout_token"
+
+
+BY_EMAIL: Final = {
+    "Auth0 access token": "auth0",
+    "Firebase ID token": "firebase",
+    "Cognito access token": "cognito",
+    "Cognito ID token": "cognito-id",
+    "Keycloak access token": "keycloak",
+    "Supabase access token": "supabase",
+    "Entra ID access token": "entra",
+}
+
+
+@pytest.mark.parametrize(("token", "answer"), guides.table("README", "| token | by `email` |"))
+def test_an_address_is_an_id_only_where_the_token_proves_it(token: str, answer: str) -> None:
+    """The table of the page: nobody, or somebody whose address is verified."""
+    variant = next(variant for variant in VARIANTS if variant.name == BY_EMAIL[token])
+    shape = SHAPES[variant.name](variant.members)[variant.answers[0][0]]
+    given = {name: value for name, value in variant.members.items() if name not in {"jwks_url", "discovery_url"}}
+    key = pem(str(shape.header["alg"]), str(shape.signer))
+    gate = verifier(read_issuer({**given, "public_key": key, "user_claim": "email"}), clock=Clock())
+
+    if answer.startswith("nobody"):
+        for said in ({}, {"email": "alice@example.com"}):
+            with pytest.raises(InvalidToken):
+                ask(gate, encoded(shape.saying(**said)))
+    else:
+        assert ask(gate, encoded(shape)).user == "alice@example.com"
+        with pytest.raises(InvalidToken):
+            ask(gate, encoded(shape.saying(email_verified=False)))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=names)
+def test_the_variables_of_a_single_issuer_say_the_same(variant: Variant) -> None:
+    """Each member in upper case with ``AUTH_`` before it, lists with commas."""
+    members = variant.localised({host: f"https://{host}" for host in guides.hosts(variant.members)}, PROJECT_SECRET)
+    texts = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in members.items()}
+    cleared: dict[str, str | None] = {"AUTH_HS256_SECRET": None}
+    variables = {f"AUTH_{name.upper()}": text for name, text in texts.items()}
+
+    assert Settings.from_env(least(**{**cleared, **variables})).issuers == (read_issuer(members),)
+
+
+def test_the_place_for_a_secret_is_no_secret() -> None:
+    """A page that is copied without filling it in refuses the start."""
+    legacy = next(variant for variant in VARIANTS if variant.name == "supabase-legacy")
+
+    with pytest.raises(IssuerFaults, match="hs256_secret"):
+        read_issuer(legacy.members)
+
+
+def checked(sandbox: Sandbox, valkey: Valkey, *issuers: Mapping[str, Any]) -> list[str]:
+    """What ``check`` says of these issuers."""
+    return run(settings_with(sandbox, valkey, *issuers), "check").stdout.splitlines()
+
+
+def test_check_finds_the_keys_of_every_guide(
+    sandbox: Sandbox, valkey: Valkey, configs: dict[str, dict[str, Any]]
+) -> None:
+    """For each table of configurations: as many keys as the provider has published for signatures."""
+    said = [
+        line for table in tables() for line in checked(sandbox, valkey, *(configs[variant.name] for variant in table))
+    ]
+
+    found = {match[1]: int(match[2]) for line in said if (match := re.match(r"ok .*issuer (\S+): (\d+) key", line))}
+    assert found == {variant.name: 1 if variant.name in {"keycloak", "supabase-legacy"} else 2 for variant in VARIANTS}
+
+
+def _staff(provider: IdentityProvider, **configuration: Any) -> dict[str, Any]:
+    """The example of the page, at a provider with this OpenID configuration."""
+    members = guides.read("README").variants[0].members | {"issuer": provider.url}
+    keys = {"issuer": provider.url, "jwks_uri": provider.url + "/keys", **configuration}
+    provider.answer(document(keys), "/.well-known/openid-configuration")
+    provider.publish(jwk("RS256"))
+    return members
+
+
+def test_check_says_what_the_page_shows(sandbox: Sandbox, valkey: Valkey) -> None:
+    """The lines of the example, letter for letter."""
+    with IdentityProvider() as provider:
+        said = checked(sandbox, valkey, _staff(provider))
+
+    shown = guides.block("README", "text").splitlines()
+    assert [line for line in said if line in shown] == shown
+
+
+SETTINGS_FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "must be an https URL (http only on this machine itself)": {"discovery_url": "http://example.com/"},
+    "set exactly one of hs256_secret, public_key, jwks_url, discovery_url": {"jwks_url": "https://example.com/keys"},
+}
+KEYS_FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "(the OpenID configuration is of another issuer)": {"issuer": "{url}/"},
+    "(status 404)": {"discovery_url": "{url}/configuration"},
+    "(no usable key)": {"algorithms": "ES256"},
+    "(not JSON)": {"discovery_url": "{url}/x509"},
+}
+
+
+@pytest.fixture(scope="module")
+def complaints(sandbox: Sandbox, valkey: Valkey) -> Iterator[list[list[str]]]:
+    """What ``check`` prints of mistaken settings, and of settings that lead to no keys: the lines, by issuer."""
+    with contextlib.ExitStack() as stack:
+        providers = [stack.enter_context(IdentityProvider()) for _ in (*SETTINGS_FAULTS, *KEYS_FAULTS)]
+        issuers = []
+        for number, (provider, spoilt) in enumerate(
+            zip(providers, (*SETTINGS_FAULTS.values(), *KEYS_FAULTS.values()), strict=True), 1
+        ):
+            provider.answer(body(b"-----BEGIN CERTIFICATE-----"), "/x509")
+            changes = {name: value.replace("{url}", provider.url) for name, value in spoilt.items()}
+            issuers.append(_staff(provider) | {"name": f"staff-{number}"} | changes)
+        split = len(SETTINGS_FAULTS)
+        runs = [run(settings_with(sandbox, valkey, *some), "check") for some in (issuers[:split], issuers[split:])]
+        assert [done.returncode for done in runs] == [2, 2]
+        yield [[line for line in (done.stdout + done.stderr).splitlines() if "issuer " in line] for done in runs]
+
+
+@pytest.mark.parametrize(("said", "because"), guides.table("README", "| it says | because |"))
+def test_check_says_what_is_wrong(said: str, because: str, complaints: list[list[str]]) -> None:
+    """Each message of the page, for the issuer that has the mistake and for no other."""
+    assert because
+    message = said.strip("`")
+    kind, faults = (0, SETTINGS_FAULTS) if message in SETTINGS_FAULTS else (1, KEYS_FAULTS)
+
+    assert message in complaints[kind][list(faults).index(message)]
+    assert sum(message in line for line in complaints[kind]) == 1
