@@ -152,6 +152,8 @@ class Broker:
         ask = _Ask(principal, alias, owner, device_id, display_name, Want(min_ttl_secs, force), deadline)
         standing = self._first_look(ask)
         rate = self._rate(standing.view)
+        if standing.view.unstored and standing.token is not None:
+            self._rooms.hand_in(alias, owner, standing.view.permission, principal.session_id)
         if standing.view.token is None and not standing.view.held:
             check_place(standing.room, standing.view.live, principal.user)
         left = standing.ends - self._clock.monotonic()

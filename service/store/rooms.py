@@ -17,7 +17,7 @@ from service.store import keyspace, revocations
 from service.store.connection import Connection, Script, WritesOff
 from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys, digest
 from service.store.outage import Memory
-from service.store.views import Claim, Keep, Sealed, View, read_sealed, read_view
+from service.store.views import Claim, Keep, Permission, Sealed, View, read_sealed, read_view
 
 LEASE_SECS: Final = 4
 DEVICES_PER_USER: Final = 5
@@ -47,7 +47,8 @@ class RoomStore:
         view = read_view(reply, revocations.moments(revoked))
         self._memory.saw(alias, owner, session, view)
         if view.token is None:
-            view = replace(view, token=self._memory.token(alias, owner, only_here=True))
+            token = self._memory.token(alias, owner, only_here=True)
+            view = replace(view, token=token, unstored=token is not None and view.calls > 0)
         if count and view.calls < 0 and view.permission.record is not None:
             view = replace(view, calls=self._memory.count(alias, owner), window_left=float(RATE_WINDOW_SECS))
         return view
@@ -118,6 +119,13 @@ class RoomStore:
         stored = not isinstance(reply, WritesOff)
         self._memory.kept(alias, owner, new.token, new.refresh, stored=stored)
         return True
+
+    def hand_in(self, alias: str, owner: Owner, permission: Permission, session: str | None) -> None:
+        """Store the token that this process alone knows: it was made while Redis took none."""
+        token = self._memory.token(alias, owner, only_here=True)
+        refresh = self._memory.refresh(alias, owner, only_here=True)
+        if token is not None:
+            self.keep(alias, owner, Keep(permission, session, token, refresh, lease="", unreadable=None))
 
     def _revoked_since(self, owner: Owner, new: Keep) -> bool:
         try:

@@ -37,6 +37,7 @@ class Sealed:
 class View:
     """One look at a room by one user. ``calls`` is the count in the current window, -1 if it was not counted.
 
+    ``unstored``: the token is one that this process alone knows, and Redis takes writes.
     For a user without the token asked for: ``live`` tells how many are in, if that is known, and ``held`` whether there
     is a token for another device.
     """
@@ -47,6 +48,7 @@ class View:
     window_left: float
     live: bytes | None = None
     held: bool = False
+    unstored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import redis
 from tests.faults.conftest import Tell
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Answer, Rig, Stage, timed
+from tests.faults.table import TOKENS
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, running, until
 
 # A first silence may cost 250 ms; the rest is slack for a busy machine.
@@ -272,6 +273,28 @@ def test_after_an_outage_it_recovers_by_itself(bed: Bed, row: Row, tell: Tell) -
     assert took < 5.0
     assert holder.ask().told == (200, "cache")
     assert not holder.calls()
+
+
+def test_a_token_made_during_an_outage_is_everybodys_after_it(bed: Bed, tell: Tell) -> None:
+    """The process that has it alone hands it in when it is asked again; another one need not ask Telnyx, nor can it."""
+    stage = bed.rig.stage("useful")
+    bed.proxy.add("timeout")
+    new = stage.ask(device_id="phone")
+    bed.proxy.clear()
+    until(lambda: bed.up, 10, "recovery")
+    again = stage.ask(device_id="phone")
+    bed.rig.sandbox.fault(TOKENS, "status", status=500)
+    try:
+        for late in running(ServiceProcess(bed.rig.env)):
+            moved = Stage(bed.rig, stage.alias, stage.room_id, Caller(late.url, stage.caller.user))
+            elsewhere = moved.ask(device_id="phone")
+    finally:
+        bed.rig.heal(5)
+
+    answers = (new, again, elsewhere)
+    tell("F16 made meanwhile", "", ", ".join(f"{answer.status} {answer.word}" for answer in answers))
+    assert [answer.told for answer in answers] == [(200, "issued"), (200, "cache"), (200, "cache")]
+    assert {answer.body["token"] for answer in answers} == {new.body["token"]}
 
 
 @pytest.mark.parametrize("name", ["timeout", "reset_peer"])
