@@ -1,18 +1,20 @@
 """Storms: overlapping faults by a random schedule, and not one answer in the whole history that breaks an invariant.
 
-``HISTORY_SEED`` repeats a schedule. ``FAULTS=full`` makes it as many storms as it takes for 100,000 answers.
+``HISTORY_SEED`` repeats a schedule; ``HISTORY_FILE`` keeps the history, as JSON. ``FAULTS=full`` makes it as many storms
+as it takes for 100,000 answers.
 """
 
 from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import Tell
 from tests.faults.history.checker import excused, violations
-from tests.faults.history.driver import Size, Storm
+from tests.faults.history.driver import Size, Storm, kept
 from tests.faults.history.schedule import storm
 
 FULL = os.environ.get("FAULTS") == "full"
@@ -42,6 +44,8 @@ def test_no_answer_in_a_storm_breaks_an_invariant(number: int, tell: Tell) -> No
     schedule = storm(seed, SECS, SIZE.replicas, SIZE.rooms, SIZE.people, faults=FAULTS, writes=WRITES)
     outcome = Storm(schedule, SIZE).run()
 
+    if file := os.environ.get("HISTORY_FILE"):
+        kept(outcome, Path(file))
     tell(f"storm {seed}", f"{excused(outcome.history)} by what was remembered", outcome.told())
     found = violations(outcome.history)
     assert not found, "\n".join([*found[:40], f"{len(found)} in all; {outcome.told()}", str(schedule)])
