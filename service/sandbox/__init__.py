@@ -2,8 +2,9 @@
 
 Reading order: ``account`` (what there is), ``rooms``, ``grants``, ``sessions``, ``recordings``, ``compositions`` (the
 rules of each), ``world`` (all of them together, no HTTP); ``filters``, ``paging``, ``operations``, ``v2`` (the 25
-operations), ``control`` (what a test asks), ``api`` (both faces); ``webhooks``, ``idp``, ``faults``, ``spoil``,
-``ratelimit``, ``record``; ``server`` (the sockets). ``about`` says what it does and does not do.
+operations), ``signalling`` (what client SDKs speak), ``control`` (what a test asks), ``api`` (both faces of HTTP);
+``webhooks``, ``idp``, ``faults``, ``spoil``, ``ratelimit``, ``record``; ``server`` (the sockets). ``about`` says what
+it does and does not do.
 
 What the documentation leaves open is a switch (``/sandbox/switches``), by default at the safest answer.
 

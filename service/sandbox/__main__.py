@@ -21,6 +21,7 @@ from service.sandbox.parts import Parts
 from service.sandbox.ratelimit import RateLimit
 from service.sandbox.record import Record
 from service.sandbox.server import serve
+from service.sandbox.signalling import Signalling
 from service.sandbox.switches import Switches
 from service.sandbox.tokens import TokenSigner
 from service.sandbox.webhooks import Outbox
@@ -32,6 +33,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     parts = _made(arguments)
     try:
+        parts.signalling.start(arguments.host, arguments.signalling_port)
         server = serve(create_app(parts, arguments.allow_origin), parts, arguments.host, arguments.port)
     except OSError as error:
         sys.exit(f"sandbox: cannot listen on {arguments.host}:{arguments.port}: {error.strerror}")
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m service.sandbox", description="A stand-in for Telnyx Video.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8081, help="0 takes any free port (default: %(default)s)")
+    parser.add_argument("--signalling-port", type=int, default=0, help="for client SDKs; 0 takes any free port")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer of /v2")
     parser.add_argument(
         "--allow-origin", action="append", default=[], metavar="ORIGIN", help="a page's origin that may use /sandbox"
@@ -68,7 +71,7 @@ def _made(arguments: argparse.Namespace) -> Parts:
     signer = TokenSigner(_kept_key(arguments.keys, "token-key.pem"), str(uuid.uuid4()))
     world = World(Account(clock, switches, outbox.publish), signer, arguments.state)
     idp = IdentityProvider("", clock, arguments.keys)
-    return Parts(world, clock, switches, faults, Record(), idp, outbox, RateLimit(clock, switches))
+    return Parts(world, clock, switches, faults, Record(), idp, outbox, RateLimit(clock, switches), Signalling(world))
 
 
 def _kept_key(folder: Path | None, name: str) -> Ed25519PrivateKey:

@@ -16,11 +16,12 @@ _DOES: Final = (
     "recordings of rooms that record, and compositions, which complete as the sandbox's time goes on",
     "webhooks, signed, retried and failed over, to URLs of this machine and of private networks",
     "rate limits with their headers, faults on demand, and a record of what was asked",
+    "the signalling of the client SDKs, without media: the official web SDK connects, see GET /sandbox/signalling",
     "a demo identity provider: discovery, keys, tokens for the asking, rotation",
 )
 _DOES_NOT: Final = (
-    "media, or the signalling that the client SDKs speak: no browser can join a call here",
-    "a mute that anybody hears: it is seen under /sandbox/participants only",
+    "media: who joins with a client SDK is in, and nobody is heard or seen; text rooms and subscriptions neither",
+    "a mute that anybody hears: it is seen under /sandbox/participants, and told to client SDKs that publish",
     "phone legs, billing, accounts with several users, or anything of the Telnyx API beside Video rooms",
     "the delivery log API of webhooks: GET /sandbox/webhooks is its own",
     "webhooks to addresses on the Internet: these are listed as failed, not near",

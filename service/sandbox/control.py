@@ -37,6 +37,12 @@ def add_control(app: Flask, parts: Parts) -> None:
         *_participants(parts),
         *_objects(parts),
         *_webhooks(parts),
+        Call(
+            "GET",
+            "signalling",
+            parts.signalling.told,
+            "where the signalling of client SDKs is; how to lead one there",
+        ),
         *_identity(parts),
     )
     for call in calls:

@@ -9,6 +9,7 @@ from service.sandbox.faults import Faults
 from service.sandbox.idp import IdentityProvider
 from service.sandbox.ratelimit import RateLimit
 from service.sandbox.record import Record
+from service.sandbox.signalling import Signalling
 from service.sandbox.switches import Switches
 from service.sandbox.webhooks import Outbox
 from service.sandbox.world import World
@@ -26,4 +27,5 @@ class Parts:
     idp: IdentityProvider
     outbox: Outbox
     ratelimit: RateLimit
+    signalling: Signalling
     accepted_keys: frozenset[str] | None = None
