@@ -126,7 +126,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             openapi=openapi,
             allowed_origins=frozenset(settings.allowed_origins),
             drain_file=drain_file,
-            console=Console(settings.console_sandbox) if settings.console == "on" else None,
+            console=_console(settings),
             ticket_keys=signer.jwks(),
             key_sources=gateways.key_sources,
             verifier=verifier,
@@ -279,6 +279,10 @@ def _relay(
     rooms = RoomDesk(directory, telnyx, name_prefix=settings.room_name_prefix)
     tokens = TokenDesk(broker, Sealer(settings.service_secrets), finder, clock)
     return Relay(telnyx, finder, rooms, tokens, meeting, revocations)
+
+
+def _console(settings: Settings) -> Console | None:
+    return Console(settings.console_sandbox, settings.admin_scope) if settings.console == "on" else None
 
 
 def _most_waiting(settings: Settings) -> int:

@@ -40,7 +40,7 @@ _DAY_SECS: Final = 86_400
 _DEMO_ROOMS: Final[Mapping[str, dict[str, Any]]] = {
     "standup": {"title": "Daily stand-up", "access": [{"members": True}]},
     "huddle": {
-        "title": "Huddle, with tokens of one minute",
+        "title": "Huddle",
         "access": [{"authenticated": True, "role": "participant"}, {"members": True}],
         "max_participants": 8,
         "token_ttl_secs": 60,

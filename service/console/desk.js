@@ -1,0 +1,129 @@
+/* What somebody who is signed in has in front of them: rooms, the room chosen, the service's state and the sandbox. */
+
+import { Api } from "./api.js";
+import { Call } from "./call.js";
+import { el } from "./dom.js";
+import { toast } from "./dialogs.js";
+import { Lobby } from "./lobby.js";
+import { RoomView } from "./room.js";
+import { NoSeat, SandboxSeat } from "./seats.js";
+import { Health, Weather } from "./weather.js";
+
+const LOOK_MS = { sandbox: 2000, real: 5000 };
+const TICK_MS = 250;
+
+export class Desk {
+  outages = [];
+  calls = new Map();
+  #me;
+  #room = null;
+  #lobby;
+  #health = new Health();
+  #weather = null;
+  #middle = el("div", { class: "middle" });
+  #timers = [];
+  #asking = false;
+  #others = new Map();
+
+  constructor(me, sandbox, users) {
+    this.#me = me;
+    this.sandbox = sandbox;
+    this.#lobby = new Lobby(me.api, this.calls, (entry) => this.choose(entry, true));
+    const side = el("div", { class: "stack side" }, this.#health.node);
+    if (sandbox) {
+      this.#weather = new Weather(sandbox, this.outages, this.#bringIn(users));
+      side.prepend(this.#weather.node);
+    }
+    this.node = el("div", { class: "desk" }, this.#lobby.node, this.#middle, side);
+  }
+
+  get api() {
+    return this.#me.api;
+  }
+
+  mayModerate(entry) {
+    return entry.role === "moderator" || this.#me.admin;
+  }
+
+  async start() {
+    const entries = await this.#lobby.refresh(null);
+    const [first] = (entries ?? []).filter((entry) => entry.open);
+    if (this.#room === null && first) this.choose(first);
+    this.#timers = [
+      setInterval(() => this.#room?.tick(), TICK_MS),
+      setInterval(() => this.#look(), this.sandbox ? LOOK_MS.sandbox : LOOK_MS.real),
+    ];
+    await this.#look();
+  }
+
+  /** Leave everything. */
+  async stop() {
+    this.#timers.forEach(clearInterval);
+    await Promise.all([...this.calls.values(), ...this.#others.values()].map((call) => call.leave()));
+  }
+
+  choose(entry, focus = false) {
+    this.#room = new RoomView(entry, this);
+    this.#middle.replaceChildren(this.#room.node);
+    if (focus) this.#room.node.querySelector("h2").focus();
+    this.#look();
+  }
+
+  join(alias) {
+    const call = new Call(this.api, alias, this.#seat());
+    this.calls.set(alias, call);
+    this.#room.follow(call);
+    return call.join();
+  }
+
+  /** Something about a call is different: lists that show it are too. */
+  changed() {
+    this.#weather?.showExtras();
+    this.#look();
+  }
+
+  #seat() {
+    return this.sandbox ? new SandboxSeat(this.sandbox) : new NoSeat();
+  }
+
+  /** Ask for everything that others may have changed, one question at a time. */
+  async #look() {
+    if (this.#asking || document.hidden) return;
+    this.#asking = true;
+    try {
+      const [entries] = await Promise.all([
+        this.#lobby.refresh(this.#room?.alias), this.#health.refresh(), this.#weather?.refresh(), this.#room?.refreshPeople(),
+      ]);
+      const entry = entries?.find((one) => one.alias === this.#room?.alias);
+      if (entry) this.#room.learn(entry);
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  /** The others whom the sandbox's part of the page can bring into the room, as calls of their own. */
+  #bringIn(users) {
+    const key = (user) => `${this.#room?.alias} ${user}`;
+    const among = (user) => this.#others.get(key(user))?.running ?? false;
+    return {
+      users: users.filter((one) => one.user !== this.#me.demo),
+      alias: () => this.#room?.alias ?? null,
+      ready: () => this.calls.get(this.#room?.alias)?.state === "in",
+      among,
+      toggle: async (user) => {
+        const running = this.#others.get(key(user));
+        if (running?.running) return running.leave();
+        const call = new Call(new Api(await this.sandbox.bearer(user)), this.#room.alias, this.#seat());
+        this.#others.set(key(user), call);
+        call.addEventListener("change", () => this.changed());
+        await call.join();
+        if (call.state === "ended") toast({ code: call.reason });
+      },
+      intrude: async (kind) => {
+        const { token, context } = this.calls.get(this.#room.alias).grant;
+        await this.sandbox.join(token, kind === "copy" ? context : null).catch(toast);
+        await this.#look();
+      },
+    };
+  }
+}

@@ -1,0 +1,92 @@
+/* The rooms that somebody may enter, now or later, and why not now. */
+
+import { room } from "./api.js";
+import { button, el, keyed, say, set } from "./dom.js";
+import { toast } from "./dialogs.js";
+import { moment, title } from "./words.js";
+
+export class Lobby {
+  #api;
+  #choose;
+  #calls;
+  #list = el("ul", { class: "rooms" });
+  #note = el("p", { class: "note" });
+  #extra = new Map();
+
+  /** `choose(entry)` opens a room; `calls` are the running ones by alias. */
+  constructor(api, calls, choose) {
+    this.#api = api;
+    this.#calls = calls;
+    this.#choose = choose;
+    const alias = el("input", { id: "alias", required: true, pattern: "[a-z0-9][a-z0-9-]*", maxlength: 63,
+      placeholder: "consult-17", autocomplete: "off", autocapitalize: "none", spellcheck: "false", class: "mono" });
+    const form = el("form", { class: "joined" }, alias, el("button", { type: "submit", text: "Ask" }));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      await this.#ask(alias.value.trim());
+    });
+    this.node = el("section", { class: "card lobby", "aria-labelledby": "rooms-title" },
+      el("h2", { id: "rooms-title", tabindex: -1, text: "Your rooms" }), this.#note, this.#list,
+      el("div", { class: "field other" }, el("label", { for: "alias", text: "Another room" }), form));
+  }
+
+  /** Ask for the list; answers it. */
+  async refresh(current) {
+    try {
+      const entries = await this.#api.all("/v1/rooms");
+      const known = new Set(entries.map((entry) => entry.alias));
+      const others = await Promise.all([...this.#extra.keys()].filter((alias) => !known.has(alias))
+        .map((alias) => this.#api.get(room(alias)).catch(() => this.#extra.get(alias))));
+      this.show([...entries, ...others], current);
+      return [...entries, ...others];
+    } catch (problem) {
+      say(this.#note, `${title(problem.code)}.`);
+      return null;
+    }
+  }
+
+  show(entries, current) {
+    say(this.#note, entries.length ? "" : "There is no room that you may enter.");
+    keyed(this.#list, entries, (entry) => entry.alias, (entry) => this.#row(entry), (node, entry) => {
+      const row = node.firstElementChild;
+      node.entry = entry;
+      set(row, "aria-current", entry.alias === current ? "true" : null);
+      set(row, "data-call", this.#calls.get(entry.alias)?.state === "in");
+      const [state, words] = this.#state(entry);
+      const mark = row.querySelector(".mark");
+      set(mark, "class", `mark ${state}`);
+      say(mark, words);
+    });
+  }
+
+  #row(entry) {
+    const node = el("li");
+    const row = button("", () => this.#choose(node.entry), { class: "room" });
+    row.append(el("strong", { text: entry.title ?? entry.alias }), el("span", { class: "mark" }),
+      el("span", { class: "sub" }, el("code", { text: entry.alias }), entry.role ? ` · ${entry.role}` : ""));
+    node.append(row);
+    return node;
+  }
+
+  #state(entry) {
+    if (this.#calls.get(entry.alias)?.state === "in") return ["proven", "in call"];
+    if (entry.open) return ["open", "open"];
+    return entry.code === "not_open_yet" ? ["later", "later"] : ["refused", entry.code ?? "closed"];
+  }
+
+  async #ask(alias) {
+    try {
+      const entry = await this.#api.get(room(alias));
+      this.#extra.set(alias, entry);
+      this.#choose(entry);
+    } catch (problem) {
+      toast(problem);
+    }
+  }
+}
+
+/** Why somebody may not enter just now, as a sentence; empty where they may. */
+export function refusal(entry) {
+  if (entry.open) return "";
+  return entry.opens_at ? `Opens ${moment(entry.opens_at)}` : title(entry.code ?? "closed");
+}

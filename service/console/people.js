@@ -1,0 +1,139 @@
+/* Who is in a room, and what a moderator may do about it. */
+
+import { room } from "./api.js";
+import { announce, avatar, button, el, keyed, say, set } from "./dom.js";
+import { confirmed, toast } from "./dialogs.js";
+import { hour, moment, title } from "./words.js";
+
+const STANDINGS = {
+  proven: ["proven", "A ticket signed by the service says who this is"],
+  unproven: ["unproven", "No ticket is asked for here"],
+  impostor: ["impostor", "Not who their context says, or without a ticket"],
+};
+const FAULTS = {
+  no_ticket: "shows no ticket",
+  forged: "shows a forged ticket",
+  another_room: "shows another room's ticket",
+  not_at_joining: "shows an old ticket",
+  already_shown: "shows somebody else's ticket",
+};
+
+export class People {
+  #api;
+  #alias;
+  #sandbox;
+  #list = el("ul", { class: "people" });
+  #bans = el("ul", { class: "bans" });
+  #kept = el("section", { class: "kept", hidden: true }, el("h4", { text: "Kept out" }), this.#bans);
+  #note = el("p", { class: "note" });
+  #count = el("span", { class: "count" });
+  #muted = new Set();
+
+  constructor(api, alias, sandbox, invite) {
+    this.#api = api;
+    this.#alias = alias;
+    this.#sandbox = sandbox;
+    this.node = el("section", { class: "card", "aria-labelledby": "people-title" },
+      el("div", { class: "head" },
+        el("h3", { id: "people-title" }, "In the room ", this.#count),
+        el("div", { class: "tools" },
+          button("Invite", invite, { class: "quiet" }),
+          button("Mute all", () => this.#act("mute", { all: true }, "Everybody is muted"), { class: "quiet" }),
+          button("End meeting", () => this.#endAll(), { class: "quiet danger" }))),
+      this.#note, this.#list, this.#kept);
+  }
+
+  /** Ask who is in and who is kept out; answers whether that could be told. */
+  async refresh() {
+    try {
+      const [present, bans] = await Promise.all([
+        this.#api.get(room(this.#alias, "/participants")), this.#api.get(room(this.#alias, "/bans")),
+      ]);
+      await this.#learnMutes();
+      this.#show(present.data, bans.data);
+      return true;
+    } catch (problem) {
+      say(this.#note, `${title(problem.code)}: this is who was in at ${hour(performance.now())}.`);
+      return false;
+    }
+  }
+
+  /** Telnyx tells nobody who is muted; the sandbox does. */
+  async #learnMutes() {
+    if (!this.#sandbox) return;
+    const all = await this.#sandbox.participants().catch(() => []);
+    this.#muted = new Set(all.filter((one) => one.muted).map((one) => one.id));
+  }
+
+  #show(present, bans) {
+    say(this.#count, String(present.length));
+    say(this.#note, present.length ? "" : "Nobody is in just now.");
+    keyed(this.#list, present, (one) => one.participant_id, (one) => this.#person(one), (node, one) => this.#paint(node, one));
+    set(this.#kept, "hidden", !bans.length);
+    keyed(this.#bans, bans, (ban) => ban.user, (ban) => this.#ban(ban), () => null);
+  }
+
+  #person(one) {
+    const name = one.name ?? one.user_id ?? "Somebody";
+    const ids = one.user_id ? { users: [one.user_id] } : { participants: [one.participant_id] };
+    const mute = button("Mute", () => {
+      const silent = this.#muted.has(one.participant_id);
+      return this.#act(silent ? "unmute" : "mute", ids, `${name} is ${silent ? "unmuted" : "muted"}`);
+    }, { class: "quiet mute" });
+    return el("li", { class: "person" },
+      avatar(name),
+      el("div", { class: "is" },
+        el("strong", { text: name }),
+        el("span", { class: "sub" }, [one.user_id, one.role].filter(Boolean).join(" · "))),
+      el("span", { class: `mark ${one.standing}`, title: STANDINGS[one.standing][1], text: this.#standing(one) }),
+      el("div", { class: "tools" }, mute,
+        button("Remove", () => this.#remove(name, ids), { class: "quiet danger", "aria-label": `Remove ${name}` })));
+  }
+
+  #standing(one) {
+    const [name] = STANDINGS[one.standing];
+    return one.fault ? `${name}: ${FAULTS[one.fault] ?? one.fault.replaceAll("_", " ")}` : name;
+  }
+
+  #paint(node, one) {
+    const silent = this.#muted.has(one.participant_id);
+    const name = one.name ?? one.user_id ?? "Somebody";
+    const mute = node.querySelector(".mute");
+    set(node, "data-muted", silent);
+    say(mute, silent ? "Unmute" : "Mute");
+    set(mute, "aria-label", `${silent ? "Unmute" : "Mute"} ${name}`);
+  }
+
+  #ban(ban) {
+    const until = ban.until ? `until ${moment(ban.until)}` : "for good";
+    return el("li", {},
+      el("span", {}, el("strong", { text: ban.user }), el("span", { class: "sub", text: ` ${until}` })),
+      button("Let in again", async () => {
+        await this.#do(() => this.#api.delete(room(this.#alias, `/bans/${encodeURIComponent(ban.user)}`)), `${ban.user} may enter again`);
+      }, { class: "quiet", "aria-label": `Let ${ban.user} in again` }));
+  }
+
+  async #remove(name, whom) {
+    const text = "They are out at once, and stay out until a moderator lets them in again.";
+    if (await confirmed(`Remove ${name}?`, text, "Remove")) await this.#act("kick", whom, `${name} is removed`);
+  }
+
+  async #endAll() {
+    if (!(await confirmed("End the meeting?", "Everybody is put out now; all may join again.", "End it"))) return;
+    await this.#do(() => this.#api.post(room(this.#alias, "/actions/end")), "The meeting has ended");
+  }
+
+  #act(action, whom, done) {
+    return this.#do(() => this.#api.post(room(this.#alias, `/actions/${action}`), whom), done);
+  }
+
+  async #do(work, done) {
+    try {
+      const answer = await work();
+      announce(answer?.code ? `${done}; the call ends by ${moment(answer.removed_by)}` : done);
+    } catch (problem) {
+      toast(problem);
+    }
+    await this.refresh();
+  }
+}

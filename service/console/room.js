@@ -1,0 +1,176 @@
+/* One room: whether one may enter, the call with its ring, what the service answered, and the meeting for moderators. */
+
+import { announce, button, el, keyed, say, set } from "./dom.js";
+import { invite } from "./invites.js";
+import { Lives } from "./lives.js";
+import { refusal } from "./lobby.js";
+import { People } from "./people.js";
+import { Ring } from "./ring.js";
+import { SOURCES, clock, hint, hour, title } from "./words.js";
+
+const SHOWN = 30;
+
+export class RoomView {
+  #entry;
+  #call = null;
+  #desk;
+  #ring = new Ring();
+  #lives = new Lives();
+  #people = null;
+  #state = el("span", { class: "mark" });
+  #why = el("div", { class: "why", hidden: true }, el("strong"), el("span"));
+  #source = el("p", { class: "source" }, el("span", { class: "mark" }), el("span"));
+  #facts = el("dl", { class: "facts" });
+  #go;
+  #again;
+  #copy;
+  #log = el("ol", { class: "log", tabindex: 0, "aria-label": "Answers of the service, the newest first" });
+  #told = "";
+
+  /** `desk` is what the room needs of the page: api, user, sandbox, `join(alias)`, `outages`, `mayModerate`. */
+  constructor(entry, desk) {
+    this.#desk = desk;
+    this.#entry = entry;
+    this.#go = button("Join", () => this.#press(), { class: "solid go" });
+    this.#again = button("New token now", () => this.#call?.renew(), { class: "quiet" });
+    this.#copy = button("Copy for the SDK", () => this.#handOver(), { class: "quiet" });
+    this.node = el("div", { class: "stack" }, el("section", { class: "card call", "aria-labelledby": "room-title" },
+      el("div", { class: "head" },
+        el("div", {}, el("h2", { id: "room-title", tabindex: -1, text: entry.title ?? entry.alias }),
+          el("p", { class: "sub" }, el("code", { text: entry.alias }), entry.role ? ` · you are ${article(entry.role)}` : " · you are an administrator")),
+        this.#state),
+      el("div", { class: "now" }, this.#ring.node,
+        el("div", { class: "beside" }, this.#why, this.#source, this.#facts,
+          el("div", { class: "tools" }, this.#go, this.#again, this.#copy))),
+      this.#lives.node,
+      el("details", { class: "answers", open: true }, el("summary", { text: "What the service answered" }), this.#log)));
+    if (desk.mayModerate(entry)) {
+      this.#people = new People(desk.api, entry.alias, desk.sandbox, () => invite(desk.api, entry.alias));
+      this.node.append(this.#people.node);
+    }
+    this.follow(desk.calls.get(entry.alias) ?? null);
+  }
+
+  get alias() {
+    return this.#entry.alias;
+  }
+
+  /** Show this call from now on. */
+  follow(call) {
+    this.#call = call;
+    if (call) call.addEventListener("change", () => this.#call === call && this.#changed());
+    this.#changed();
+  }
+
+  learn(entry) {
+    this.#entry = entry;
+    this.#paint();
+  }
+
+  async refreshPeople() {
+    return this.#people === null || this.#people.refresh();
+  }
+
+  /** What changes with time alone. */
+  tick() {
+    this.#ring.show(this.#call);
+    this.#lives.show(this.#call, this.#desk.outages);
+  }
+
+  async #press() {
+    if (this.#call?.running) await this.#call.leave();
+    else this.#desk.join(this.alias);
+  }
+
+  async #handOver() {
+    const { token, context, room } = this.#call.grant;
+    await navigator.clipboard.writeText(JSON.stringify({ roomId: room.id, clientToken: token, context }, null, 2));
+    announce("Room, token and context are copied");
+  }
+
+  #changed() {
+    const [last] = this.#call?.answers ?? [];
+    if (last && this.#told !== String(last.at)) {
+      this.#told = String(last.at);
+      if (last.source === "issued" || last.source === "refreshed") this.#ring.pulse();
+      announce(last.code ? `${title(last.code)}. ${hint(last.code)}` : `${SOURCES[last.source]}, ${clock(last.left)} left`);
+    }
+    if (this.#call?.state === "ended") announce(title(this.#call.reason));
+    this.#paint();
+    this.tick();
+    this.#desk.changed();
+  }
+
+  #paint() {
+    const call = this.#call;
+    const state = call?.state ?? "idle";
+    const inside = state === "in";
+    set(this.node.firstElementChild, "data-state", state);
+    const [mark, words] = badge(this.#entry, call);
+    set(this.#state, "class", `mark ${mark}`);
+    say(this.#state, words);
+    this.#explain(call);
+    say(this.#go, call?.running ? "Leave" : state === "ended" ? "Join again" : "Join");
+    set(this.#go, "class", call?.running ? "quiet go" : "solid go");
+    set(this.#go, "disabled", !call?.running && !this.#entry.open && this.#entry.role !== undefined);
+    set(this.#again, "hidden", !inside);
+    set(this.#copy, "hidden", !inside || this.#desk.sandbox !== null);
+    this.#showFacts(call);
+    keyed(this.#log, (call?.answers ?? []).slice(0, SHOWN), (answer) => answer.at, line, () => null);
+    set(this.#log.parentElement, "hidden", !call);
+    set(this.#lives.node, "hidden", !call);
+  }
+
+  #explain(call) {
+    const code = call?.reason ?? (call ? null : this.#entry.code);
+    set(this.#why, "hidden", !code);
+    set(this.#why, "class", `why ${call?.running ? "waiting" : code === "left" ? "calm" : "over"}`);
+    if (!code) return;
+    say(this.#why.firstElementChild, call ? title(code) : refusal(this.#entry));
+    const more = call?.state === "joining" ? "Asking again until it can." : hint(code);
+    say(this.#why.lastElementChild, more);
+    set(this.#why, "data-code", code);
+  }
+
+  #showFacts(call) {
+    const last = call?.answers.find((answer) => answer.source);
+    set(this.#source, "hidden", !last || !call.running);
+    if (last) {
+      set(this.#source.firstElementChild, "class", `mark ${last.source}`);
+      say(this.#source.firstElementChild, last.source);
+      say(this.#source.lastElementChild, SOURCES[last.source]);
+    }
+    const grant = call?.running ? call.grant : null;
+    const rows = grant ? [
+      ["You are", `${grant.participant.name ?? grant.participant.user_id} · ${grant.participant.role}`],
+      ["Life of a token", clock(call.lives.at(-1).life / 1000)],
+      ["Tokens so far", String(call.lives.length)],
+      ["Places", String(grant.room.max_participants)],
+    ] : [];
+    keyed(this.#facts, rows, ([name]) => name,
+      ([name]) => el("div", {}, el("dt", { text: name }), el("dd")), (node, [, value]) => say(node.lastElementChild, value));
+  }
+}
+
+function article(role) {
+  return role === "moderator" ? "a moderator" : `a ${role}`;
+}
+
+function badge(entry, call) {
+  if (call?.state === "in") return ["proven", "in call"];
+  if (call?.state === "joining") return ["later", "joining"];
+  const code = call?.state === "ended" && call.reason !== "left" ? call.reason : null;
+  if (code) return ["refused", code];
+  if (entry.open || entry.role === undefined) return ["open", "open"];
+  return [entry.code === "not_open_yet" ? "later" : "refused", entry.code ?? "closed"];
+}
+
+function line(answer) {
+  const words = answer.code ? title(answer.code) : SOURCES[answer.source];
+  const next = answer.retry ? `, asks again in ${clock(answer.retry)}` : "";
+  return el("li", {},
+    el("time", { text: hour(answer.at) }),
+    el("span", { class: `mark ${answer.code ? "refused" : answer.source}`, text: answer.code ?? answer.source }),
+    el("span", { class: "words", text: `${words}; ${clock(answer.left)} left${next}` }),
+    el("span", { class: "took", text: `${Math.round(answer.took)} ms` }));
+}

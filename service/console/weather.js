@@ -1,0 +1,114 @@
+/* Beside the call: how the service is, and, where there is a sandbox, what Telnyx is made to do. */
+
+import { ask } from "./api.js";
+import { announce, button, el, keyed, say, set } from "./dom.js";
+import { toast } from "./dialogs.js";
+import { WEATHER } from "./sandbox.js";
+
+/** What the service says of itself: `/readyz`. */
+export class Health {
+  #list = el("ul", { class: "health" });
+  node = el("section", { class: "card", "aria-labelledby": "health-title" },
+    el("h2", { id: "health-title", text: "Service" }), this.#list);
+
+  async refresh() {
+    const states = await ask("GET", "/readyz").then(rows, () => [["Service", "unreachable", "bad"]]);
+    keyed(this.#list, states, ([name]) => name,
+      ([name]) => el("li", {}, el("span", { class: "light" }), el("span", { text: name }), el("span", { class: "sub" })),
+      (node, [, words, light]) => {
+        set(node.firstElementChild, "class", `light ${light}`);
+        say(node.lastElementChild, words);
+      });
+  }
+}
+
+function rows(told) {
+  const breakers = { closed: ["working", "good"], half_open: ["trying one call", "fair"], open: ["left alone", "bad"] };
+  const loaded = Object.values(told.keys).some((source) => source.loaded);
+  return [
+    ["Redis", told.redis, told.redis === "up" ? "good" : "bad"],
+    ["Tokens at Telnyx", ...(breakers[told.telnyx.tokens] ?? [told.telnyx.tokens, "fair"])],
+    ["Meetings at Telnyx", ...(breakers[told.telnyx.management] ?? [told.telnyx.management, "fair"])],
+    ["Sign-in keys", loaded ? "known" : "none", loaded ? "good" : "bad"],
+  ];
+}
+
+/** The switches of the sandbox. `outages` gets a span for as long as Telnyx is not fine. */
+export class Weather {
+  #sandbox;
+  #outages;
+  #choices = new Map();
+  #extras;
+  #counts = el("dl", { class: "facts counts" });
+  #people = el("div", { class: "tools wrap" });
+
+  /** `extras` brings in others: {users, toggle(user), among(user), intrude(kind), ready()}. */
+  constructor(sandbox, outages, extras) {
+    this.#sandbox = sandbox;
+    this.#outages = outages;
+    this.#extras = extras;
+    this.node = el("section", { class: "card sandbox", "aria-labelledby": "weather-title" },
+      el("h2", { id: "weather-title", text: "Sandbox" }),
+      el("p", { class: "note", text: "Stands in for Telnyx on this machine. Break it, and watch the call." }),
+      el("fieldset", { class: "weather" }, el("legend", { text: "Telnyx is" }), WEATHER.map((one) => this.#choice(one))),
+      el("h3", { text: "Calls to Telnyx" }), this.#counts,
+      el("h3", { text: "Bring in" }), this.#people);
+  }
+
+  async refresh() {
+    try {
+      const [counts, weather] = await Promise.all([this.#sandbox.counts(), this.#sandbox.weather()]);
+      this.#show(counts);
+      const chosen = this.#choices.get("keyless").checked && weather.name === "fine" ? "keyless" : weather.name;
+      this.#choices.get(chosen).checked = true;
+      this.#note(chosen);
+    } catch {
+      this.#show({});
+    }
+  }
+
+  #choice(one) {
+    const radio = el("input", { type: "radio", name: "weather", value: one.name, checked: one.name === "fine" });
+    radio.addEventListener("change", async () => {
+      try {
+        await this.#sandbox.choose(one);
+        this.#note(one.name);
+        announce(`Telnyx: ${one.title}`);
+      } catch (problem) {
+        toast(problem);
+      }
+    });
+    this.#choices.set(one.name, radio);
+    return el("label", { class: "choice" }, radio,
+      el("span", {}, el("strong", { text: one.title }), el("span", { class: "sub", text: one.hint })));
+  }
+
+  /** Begin or end the span that the picture of lives shows. */
+  #note(name) {
+    const last = this.#outages.at(-1);
+    if (name !== "fine" && (!last || last.until !== null)) this.#outages.push({ from: performance.now(), until: null });
+    else if (name === "fine" && last && last.until === null) last.until = performance.now();
+  }
+
+  #show(counts) {
+    const rowsOf = [
+      ["New tokens", counts.generate_join_client_token ?? 0], ["Renewals", counts.refresh_client_token ?? 0],
+      ["All others", Object.entries(counts).reduce((sum, [name, count]) => sum + (name.endsWith("client_token") ? 0 : count), 0)],
+    ];
+    keyed(this.#counts, rowsOf, ([name]) => name,
+      ([name]) => el("div", {}, el("dt", { text: name }), el("dd")), (node, [, value]) => say(node.lastElementChild, String(value)));
+    this.showExtras();
+  }
+
+  showExtras() {
+    const ready = this.#extras.ready();
+    const others = this.#extras.users.map((one) => ({ key: one.user, name: one.name ?? one.user, user: one.user }));
+    const intruders = [{ key: "stranger", name: "Somebody without a ticket" }, { key: "copy", name: "Somebody with your ticket" }];
+    keyed(this.#people, [...others, ...intruders], (one) => one.key,
+      (one) => button(one.name, () => (one.user ? this.#extras.toggle(one.user) : this.#extras.intrude(one.key)), { class: "quiet chip" }),
+      (node, one) => {
+        if (one.user) set(node, "aria-pressed", String(this.#extras.among(one.user)));
+        set(node, "disabled", one.user ? this.#extras.alias() === null : !ready);
+      });
+  }
+}
