@@ -54,7 +54,7 @@ def measured(asked: argparse.Namespace) -> dict[str, Any]:
         meter = Meter(stage, asked.connections)
         for contestant in contestants:
             _tell(f"warming {contestant.name}")
-            meter.warm(contestant, asked.users)
+            meter.warm(contestant, asked.users * contestant.shown_before)
         meter.listen()
         taken = interleaved(
             contestants,

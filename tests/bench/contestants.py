@@ -30,10 +30,10 @@ class Contestant:
     url: str
     pid: int
     ask: Callable[[], Path]
-    upstream: float = 0.0
+    upstream: float | None = 0.0
     reads: float | None = None
-    # Ours remembers people it has seen: each asks once, in every worker, before anything counts.
-    meet_everybody: bool = False
+    # Ours remembers bearers it has seen: each is shown so often before anything counts.
+    shown_before: int = 0
 
 
 class Field:
@@ -102,7 +102,7 @@ def _hit(field: Field, bearers: Bearers, name: str) -> Contestant:
     service = field.stage.service(bearers)
     asked = functools.partial(field.everybody, bearers)
     title = f"ours, cache hit, {bearers.algorithm}"
-    return Contestant(name, title, service.url, service.process.pid, asked, reads=1, meet_everybody=True)
+    return Contestant(name, title, service.url, service.process.pid, asked, reads=1, shown_before=field.stage.workers)
 
 
 def _first_hit(field: Field, bearers: Bearers, name: str) -> Contestant:

@@ -32,15 +32,20 @@ class Cores:
     def of(cls, workers: int) -> Cores:
         """As many cores for the servers as there are workers, if that leaves one."""
         if not hasattr(os, "sched_getaffinity"):
-            return cls(frozenset(), frozenset())
+            return cls.anywhere()
         every = sorted(os.sched_getaffinity(0))
         if len(every) <= workers:
             return cls(frozenset(every), frozenset(every))
         return cls(frozenset(every[:workers]), frozenset(every[workers:]))
 
+    @classmethod
+    def anywhere(cls) -> Cores:
+        """Nothing is pinned."""
+        return cls(frozenset(), frozenset())
+
     @property
     def apart(self) -> bool:
-        return not self.servers & self.load
+        return bool(self.servers) and not self.servers & self.load
 
 
 @contextmanager

@@ -26,8 +26,10 @@ _T = TypeVar("_T")
 class Patience:
     """Waits for quiet, and takes again what was not taken in quiet, up to ``seconds`` in all."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, most_foreign: float = MOST_FOREIGN, look_secs: float = _LOOK_SECS) -> None:
         self._left = seconds
+        self._most_foreign = most_foreign
+        self._look_secs = look_secs
         self.thrown_away = 0
         self.kept_noisy = 0
 
@@ -37,7 +39,7 @@ class Patience:
             self._wait()
             began, before = time.monotonic(), _Busy.now()
             made = take()
-            if _Busy.now().foreign_since(before) <= MOST_FOREIGN:
+            if _Busy.now().foreign_since(before) <= self._most_foreign:
                 return made
             self._left -= time.monotonic() - began
             if self._left <= 0:
@@ -48,10 +50,10 @@ class Patience:
     def _wait(self) -> None:
         while self._left > 0:
             before = _Busy.now()
-            time.sleep(_LOOK_SECS)
-            if _Busy.now().foreign_since(before) <= MOST_FOREIGN:
+            time.sleep(self._look_secs)
+            if _Busy.now().foreign_since(before) <= self._most_foreign:
                 return
-            self._left -= _LOOK_SECS
+            self._left -= self._look_secs
 
 
 class _Busy:

@@ -74,11 +74,11 @@ class Meter:
         time.sleep(_LISTEN_SECS)
         self._idle_reads = (Counters.of(self._stage).reads - before) / _LISTEN_SECS
 
-    def warm(self, contestant: Contestant, people: int) -> None:
-        """Let it reach its pace, and meet everybody where it remembers people."""
-        answered, wanted = 0, people * self._stage.workers * 1.5 if contestant.meet_everybody else 1
-        while answered < wanted:
-            answered += self._burst(contestant.url, contestant.ask(), 2.0, self._connections).requests
+    def warm(self, contestant: Contestant, answers: int) -> None:
+        """Let it reach its pace, and give at least so many answers, in the order of its file."""
+        given = 0
+        while given <= answers:
+            given += self._burst(contestant.url, contestant.ask(), 2.0, self._connections, skip=given).requests
 
     def sample(self, contestant: Contestant, seconds: float, connections: int | None = None) -> Sample:
         """One burst; raises ``BrokenPromise``."""
@@ -97,12 +97,13 @@ class Meter:
             },
             (after.upstream - before.upstream) / seen.requests,
         )
-        self._check(contestant, made)
+        self.check(contestant, made)
         return made
 
-    def _burst(self, url: str, asked: Path, seconds: float, connections: int) -> Burst:
-        skip, cores = self._random.randrange(1_000_000), self._stage.cores.load
-        return burst(url, asked, connections=connections, seconds=seconds, skip=skip, cores=cores)
+    def _burst(self, url: str, asked: Path, seconds: float, connections: int, skip: int | None = None) -> Burst:
+        start = self._random.randrange(1_000_000) if skip is None else skip
+        cores = self._stage.cores.load
+        return burst(url, asked, connections=connections, seconds=seconds, skip=start, cores=cores)
 
     def _settled(self, contestant: Contestant) -> Counters:
         """The counters, when what was under way as the burst ended has come to its end."""
@@ -114,13 +115,14 @@ class Meter:
                 break
         return now
 
-    def _check(self, contestant: Contestant, sample: Sample) -> None:
+    def check(self, contestant: Contestant, sample: Sample) -> None:
+        """Raises ``BrokenPromise`` for a burst that failed, or cost more or less than is promised."""
         seen = sample.burst
         if seen.refused or seen.broken:
             raise BrokenPromise(f"{contestant.name}: {seen.refused} refused, {seen.broken} broken")
         # What was under way when the burst ended has cost something and is in no answer.
         unanswered = (self._connections + 1) / seen.requests
-        if abs(sample.upstream - contestant.upstream) > unanswered:
+        if contestant.upstream is not None and abs(sample.upstream - contestant.upstream) > unanswered:
             raise BrokenPromise(f"{contestant.name}: {sample.upstream:.3f} calls upstream for an answer")
         slack = unanswered + (self._idle_reads * seen.seconds + 10) / seen.requests
         if contestant.reads is not None:

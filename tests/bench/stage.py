@@ -69,20 +69,24 @@ class Bearers:
             public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
             self.keys = {"AUTH_HS256_SECRET": "", "AUTH_PUBLIC_KEY": public.decode()}
 
-    def mint(self, user: str) -> str:
+    def mint(self, user: str, **more: Any) -> str:
         """What an identity provider hands out for one sign-in, good for an hour."""
         now = int(time.time())
         whose = {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "name": f"Name of {user}"}
-        claims = {**whose, "iat": now, "exp": now + 3600, "jti": secrets.token_urlsafe(16)}
+        claims = {**whose, "iat": now, "exp": now + 3600, "jti": secrets.token_urlsafe(16), **more}
         return jwt.encode(claims, self._key, algorithm=self.algorithm)
 
 
 class Stage:
-    """Starts things on demand, and ends all of them. ``durable``: Redis writes to disk as ``make run`` has it."""
+    """Starts things on demand, and ends all of them. ``durable``: Redis writes to disk as ``make run`` has it;
+    ``apart``: the servers have cores of their own where there are enough.
+    """
 
-    def __init__(self, workers: int, *, latency: float = LATENCY_SECS, durable: bool = True) -> None:
+    def __init__(
+        self, workers: int, *, latency: float = LATENCY_SECS, durable: bool = True, apart: bool = True
+    ) -> None:
         self.workers = workers
-        self.cores = Cores.of(workers)
+        self.cores = Cores.of(workers) if apart else Cores.anywhere()
         self.secret = secrets.token_bytes(32)
         self._latency = latency
         self._durable = durable
