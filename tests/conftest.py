@@ -24,6 +24,7 @@ LONG: Final = (
     "tests/edge/test_slow.py",
     "tests/faults/test_account.py",
     "tests/faults/test_cooldowns.py",
+    "tests/faults/test_figures.py",
     "tests/faults/test_keys.py",
     "tests/faults/test_redis_values.py",
     "tests/faults/test_telnyx_silence.py",

@@ -1,7 +1,7 @@
 """Storms: overlapping faults by a random schedule, and not one answer in the whole history that breaks an invariant.
 
-``HISTORY_SEED`` repeats a schedule; ``HISTORY_FILE`` keeps the history, as JSON. ``FAULTS=full`` makes it as many storms
-as it takes for 100,000 answers.
+``HISTORY_SEED`` repeats a schedule; ``HISTORY_FILE`` keeps the history, as JSON. ``FAULTS=full`` makes it as many
+storms as it takes for 100,000 answers.
 """
 
 from __future__ import annotations
