@@ -23,7 +23,7 @@ export class Admin {
     this.#api = api;
     this.#open = open;
     const heads = ["Room", "Who may enter", "Tokens", "Places", ""].map((text) => el("th", { scope: "col" }, text || el("span", { class: "unseen", text: "Do" })));
-    this.node = el("div", { class: "stack wide" },
+    this.node = el("div", { class: "stack wide" }, el("h1", { class: "unseen", text: "Administration" }),
       el("section", { class: "card", "aria-labelledby": "admin-title" },
         el("div", { class: "head" },
           el("h2", { id: "admin-title", tabindex: -1, text: "All rooms" }),

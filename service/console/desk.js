@@ -34,7 +34,7 @@ export class Desk {
       this.#weather = new Weather(sandbox, this.outages, this.#bringIn(users));
       side.prepend(this.#weather.node);
     }
-    this.node = el("div", { class: "desk" }, this.#lobby.node, this.#middle, side);
+    this.node = el("div", { class: "desk" }, el("h1", { class: "unseen", text: "Meetings" }), this.#lobby.node, this.#middle, side);
   }
 
   get api() {

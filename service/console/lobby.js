@@ -18,7 +18,7 @@ export class Lobby {
     this.#api = api;
     this.#calls = calls;
     this.#choose = choose;
-    const alias = el("input", { id: "alias", required: true, pattern: "[a-z0-9][a-z0-9-]*", maxlength: 63,
+    const alias = el("input", { id: "alias", required: true, pattern: "[a-z0-9][a-z0-9\\-]*", maxlength: 63,
       placeholder: "consult-17", autocomplete: "off", autocapitalize: "none", spellcheck: "false", class: "mono" });
     const form = el("form", { class: "joined" }, alias, el("button", { type: "submit", text: "Ask" }));
     form.addEventListener("submit", async (event) => {

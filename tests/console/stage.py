@@ -1,0 +1,121 @@
+"""A service with its console and the sandbox that it controls, and people in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
+
+from tests.processes import Sandbox, ServiceProcess, environment, free_port
+
+# What a browser says of its own accord about an answer that a test asks for: a refusal, or an outage.
+_ABOUT_AN_ANSWER = "Failed to load resource: the server responded with a status of "
+SECONDS = 1000
+
+
+class Stage:
+    """One service, one sandbox; rooms are of each test's own."""
+
+    def __init__(self, redis_url: str) -> None:
+        port = free_port()
+        self.origin = f"http://127.0.0.1:{port}"
+        self.sandbox = Sandbox(f"--allow-origin={self.origin}")
+        env = environment(self.sandbox, redis_url, CONSOLE="on", CONSOLE_SANDBOX=self.sandbox.base)
+        del env["AUTH_HS256_SECRET"]
+        env |= {"AUTH_ISSUER": self.sandbox.idp, "AUTH_DISCOVERY_URL": "true"}
+        self.service = ServiceProcess(env, port)
+        self.url = f"{self.origin}/console/"
+
+    def bearer(self, user: str, **facts: Any) -> str:
+        """A bearer of the demo issuer."""
+        return str(self.sandbox.control("POST", "idp/token", user=user, **facts)["token"])
+
+    def ask(self, user: str, method: str, path: str, **options: Any) -> requests.Response:
+        """A call that somebody makes without a browser."""
+        headers = {"Authorization": f"Bearer {self.bearer(user)}"}
+        return requests.request(method, self.origin + path, headers=headers, timeout=15, **options)
+
+    def room(self, alias: str, *, moderator: str = "alice", **spec: Any) -> str:
+        """A room that everybody may enter and somebody moderates; answers its alias."""
+        spec = {"access": [{"members": True}, {"authenticated": True, "role": "participant"}], "title": alias, **spec}
+        assert self.ask("ada", "PUT", f"/v1/admin/rooms/{alias}", json=spec).ok
+        member = f"/v1/admin/rooms/{alias}/members/{moderator}"
+        assert self.ask("ada", "PUT", member, json={"role": "moderator"}).ok
+        return alias
+
+    def stop(self) -> None:
+        self.service.stop()
+        self.sandbox.stop()
+
+
+class Visitor:
+    """Somebody's own window of the console. Whatever it complains of, and whomever it asks, is remembered."""
+
+    def __init__(self, browser: Browser, stage: Stage, **options: Any) -> None:
+        self._stage = stage
+        self._context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        self.page = self._context.new_page()
+        self.page.set_default_timeout(15 * SECONDS)
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.expected: Collection[int] = ()
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._saw)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        about = message.text.removeprefix(_ABOUT_AN_ANSWER)
+        if message.type in {"error", "warning"} and not (about != message.text and int(about[:3]) in self.expected):
+            self.complaints.append(message.text)
+
+    def _saw(self, request: Request) -> None:
+        self.asked.append(request.url)
+
+    def visit(self, address: str | None = None) -> Visitor:
+        self.page.goto(address or self._stage.url)
+        return self
+
+    def enter_as(self, name: str) -> Visitor:
+        """Sign in as a demo user."""
+        self.visit().button(name).click()
+        expect(self.page.get_by_role("heading", name="Your rooms")).to_be_visible()
+        return self
+
+    def open(self, alias: str) -> Visitor:
+        """Choose a room of the list by its alias."""
+        self.page.locator(".room", has=self.page.locator("code", has_text=alias)).click()
+        expect(self.page.locator("#room-title")).to_have_text(alias)
+        return self
+
+    def join(self, alias: str) -> Visitor:
+        self.open(alias).button("Join").click()
+        expect(self.page.locator(".ring")).to_have_attribute("data-state", "in")
+        return self
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True).or_(
+            self.page.locator("button.face", has=self.page.get_by_text(name, exact=True))
+        )
+
+    def person(self, name: str) -> Locator:
+        """Somebody in the list of who is in."""
+        return self.page.locator(".person", has=self.page.get_by_text(name, exact=True))
+
+    @property
+    def in_call(self) -> bool:
+        return self.page.locator(".ring").get_attribute("data-state") == "in"
+
+    def shares(self) -> float:
+        """How much of the ring is drawn, from 0 to 1."""
+        drawn, whole = str(self.page.locator(".ring .arc").get_attribute("stroke-dasharray")).split(" ")
+        return float(drawn) / float(whole)
+
+    def hosts(self) -> set[str]:
+        """The origins asked for anything so far."""
+        return {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in self.asked if not url.startswith("blob:")}
+
+    def close(self) -> None:
+        self._context.close()

@@ -1,0 +1,171 @@
+"""The console in a real browser: signing in, joining, the life of a token, and what happens when Telnyx fails.
+
+That a window complained of nothing and asked no other host is held by the fixture ``visiting`` for every test here.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.console.conftest import Visiting
+from tests.console.stage import SECONDS, Stage, Visitor
+from tests.processes import fresh, until
+
+# The element that has the keyboard, as an assistive technology would call it, and whether that can be seen.
+_FOCUSED = """() => {
+  const here = document.activeElement, style = getComputedStyle(here);
+  return {name: here.getAttribute("aria-label") ?? here.innerText ?? "", outlined: style.outlineStyle !== "none"};
+}"""
+_MOST_STEPS = 60
+
+
+def walk_to(page: Page, words: str) -> None:
+    """Press Tab until the element with these words has the keyboard; each stop on the way must show itself."""
+    for _ in range(_MOST_STEPS):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(_FOCUSED)
+        assert focused["outlined"], focused
+        if words in focused["name"]:
+            return
+    raise AssertionError(f"no way to {words!r} by keyboard")
+
+
+def test_a_person_joins_with_the_keyboard_alone(visiting: Visiting, alias: str) -> None:
+    """From the door into a call and out of it, with Tab and Enter, always seeing where the keyboard is."""
+    page = visiting().visit().page
+    expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
+
+    walk_to(page, "Alice Abel")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your rooms")).to_be_visible()
+    walk_to(page, alias)
+    page.keyboard.press("Enter")
+    expect(page.locator("#room-title")).to_be_focused()
+    walk_to(page, "Join")
+    page.keyboard.press("Enter")
+    expect(page.locator(".ring")).to_have_attribute("data-state", "in")
+    expect(page.get_by_role("button", name="Leave")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".why")).to_have_attribute("data-code", "left")
+
+
+def test_the_ring_shrinks_and_is_whole_again(visiting: Visiting, alias: str) -> None:
+    """It shows the life that is left, goes below two thirds, and is over nine tenths after the renewal."""
+    alice = visiting().enter_as("Alice Abel").join(alias)
+    first = alice.shares()
+    until(lambda: alice.shares() < 0.66, 15, "a ring that shrinks")
+    until(lambda: alice.shares() > 0.9, 15, "a ring that is whole again")
+
+    assert first > 0.8
+    expect(alice.page.locator(".log .mark.refreshed")).to_have_count(1)
+    assert alice.in_call
+
+
+def test_a_call_survives_an_outage(visiting: Visiting, stage: Stage) -> None:
+    """While Telnyx is down the token is kept (``stale``), and when it is back the same call goes on with a new one."""
+    alias = stage.room(fresh("room"), token_ttl_secs=20)
+    alice = visiting().enter_as("Alice Abel")
+    alice.expected = {503}
+    alice.join(alias)
+    alice.page.get_by_role("radio", name="Down").check()
+    expect(alice.page.locator(".source .mark")).to_have_text("stale", timeout=15 * SECONDS)
+    assert alice.in_call
+    alice.page.get_by_role("radio", name="Working").check()
+    expect(alice.page.locator(".source .mark")).to_have_text("refreshed", timeout=15 * SECONDS)
+
+    assert alice.in_call
+    everybody = stage.sandbox.control("GET", "participants")["data"]
+    (me,) = [one for one in everybody if one["room_id"] == room_id(stage, alias)]
+    assert me["state"] == "joined"
+
+
+def room_id(stage: Stage, alias: str) -> str:
+    return str(stage.ask("ada", "GET", f"/v1/admin/rooms/{alias}").json()["room_id"])
+
+
+def test_joining_again_comes_from_the_cache(visiting: Visiting, stage: Stage) -> None:
+    """Who leaves and comes back gets the same token, without a call to Telnyx."""
+    alias = stage.room(fresh("room"))
+    alice = visiting().enter_as("Alice Abel").join(alias)
+    expect(alice.page.locator(".source .mark")).to_have_text("issued")
+    alice.button("Leave").click()
+    alice.button("Join again").click()
+
+    expect(alice.page.locator(".source .mark")).to_have_text("cache")
+
+
+def test_a_room_that_is_not_open_says_when(visiting: Visiting, stage: Stage) -> None:
+    """The list and the room tell why not, and there is nothing to press."""
+    alias = stage.room(fresh("later"), opens_at="2099-01-02T09:00:00Z")
+    alice = visiting().enter_as("Alice Abel").open(alias)
+
+    expect(alice.page.locator(".why")).to_contain_text(re.compile(r"Opens .*2099"))
+    expect(alice.button("Join")).to_be_disabled()
+
+
+def test_a_stranger_is_told_that_there_is_no_such_room(visiting: Visiting, stage: Stage) -> None:
+    """Asked for by its name, a room of others is as good as none."""
+    alias = stage.room(fresh("secret"), access=[{"members": True}])
+    carol = visiting().enter_as("Carol Chen")
+    carol.expected = {404}
+    carol.page.get_by_label("Another room").fill(alias)
+    carol.button("Ask").click()
+
+    expect(carol.page.get_by_role("alert")).to_contain_text("No such room")
+
+
+def test_a_reload_asks_for_no_second_sign_in(visiting: Visiting) -> None:
+    """The demo user's name outlives a reload, and signing out forgets it."""
+    alice = visiting().enter_as("Alice Abel")
+    alice.page.reload()
+    expect(alice.page.get_by_role("heading", name="Your rooms")).to_be_visible()
+    alice.button("Sign out").click()
+    alice.page.reload()
+
+    expect(alice.page.get_by_role("heading", name="Who are you?")).to_be_visible()
+
+
+def test_a_pasted_bearer_is_kept_nowhere(visiting: Visiting, stage: Stage) -> None:
+    """It signs in, and a reload forgets it: nothing of it is in the browser's storage."""
+    bearer = stage.bearer("alice")
+    alice = visiting().visit()
+    alice.page.get_by_text("Or paste a bearer token").click()
+    alice.page.get_by_label("Bearer token").fill(bearer)
+    alice.button("Sign in").click()
+    expect(alice.page.get_by_role("heading", name="Your rooms")).to_be_visible()
+
+    assert alice.page.evaluate("[sessionStorage.length, localStorage.length, document.cookie.length]") == [0, 0, 0]
+    alice.page.reload()
+    expect(alice.page.get_by_role("heading", name="Who are you?")).to_be_visible()
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "a.b.c"])
+def test_a_bad_bearer_is_refused_in_words(visiting: Visiting, bad: str) -> None:
+    """The door stays shut and says why."""
+    nobody = visiting().visit()
+    nobody.expected = {401}
+    nobody.page.get_by_text("Or paste a bearer token").click()
+    nobody.page.get_by_label("Bearer token").fill(bad)
+    nobody.button("Sign in").click()
+
+    expect(nobody.page.get_by_role("alert")).to_contain_text("Not signed in")
+
+
+def test_without_a_sandbox_the_token_is_handed_over(visiting: Visiting, stage: Stage) -> None:
+    """As in production: no demo users, no switches, a bearer to paste, and a token to copy for an SDK."""
+    alias = stage.room(fresh("room"))
+    alice: Visitor = visiting(permissions=["clipboard-read", "clipboard-write"])
+    alone = {"sandbox": None, "admin_scope": "rooms:admin"}
+    alice.page.route("**/console/config.json", lambda route: route.fulfill(json=alone))
+    alice.visit()
+    alice.page.get_by_label("Bearer token").fill(stage.bearer("alice"))
+    alice.button("Sign in").click()
+    alice.join(alias).button("Copy for the SDK").click()
+
+    expect(alice.page.locator("#said")).to_have_text("Room, token and context are copied")
+    assert room_id(stage, alias) in alice.page.evaluate("navigator.clipboard.readText()")
+    assert alice.page.get_by_role("heading", name="Sandbox").count() == 0
+    assert alice.hosts() == {stage.origin}
