@@ -89,9 +89,9 @@ def wrk() -> str:
     return found
 
 
-def burst(url: str, asked: Path, *, connections: int, seconds: float, skip: int, cores: frozenset[int]) -> Burst:
+def burst(url: str, asked: Path, *, connections: int, seconds: int, skip: int, cores: frozenset[int]) -> Burst:
     """Ask for some seconds over keep-alive connections, beginning at line ``skip`` of ``asked``."""
-    command = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{max(1, round(seconds))}s"]
+    command = [wrk(), "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
     with pinned(cores):
         done = subprocess.run(
             [*command, "--timeout", "20s", "--script", str(SCRIPT), url, "--", str(asked), str(skip)],

@@ -78,9 +78,9 @@ class Meter:
         """Let it reach its pace, and give at least so many answers, in the order of its file."""
         given = 0
         while given <= answers:
-            given += self._burst(contestant.url, contestant.ask(), 2.0, self._connections, skip=given).requests
+            given += self._burst(contestant.url, contestant.ask(), 1, self._connections, skip=given).requests
 
-    def sample(self, contestant: Contestant, seconds: float, connections: int | None = None) -> Sample:
+    def sample(self, contestant: Contestant, seconds: int, connections: int | None = None) -> Sample:
         """One burst; raises ``BrokenPromise``."""
         asked = contestant.ask()
         used, before = processor_seconds(contestant.pid), Counters.of(self._stage)
@@ -100,7 +100,7 @@ class Meter:
         self.check(contestant, made)
         return made
 
-    def _burst(self, url: str, asked: Path, seconds: float, connections: int, skip: int | None = None) -> Burst:
+    def _burst(self, url: str, asked: Path, seconds: int, connections: int, skip: int | None = None) -> Burst:
         start = self._random.randrange(1_000_000) if skip is None else skip
         cores = self._stage.cores.load
         return burst(url, asked, connections=connections, seconds=seconds, skip=start, cores=cores)

@@ -38,7 +38,7 @@ def tokens(asked: argparse.Namespace) -> dict[str, Any]:
         filled = {size: _filled(stage, size) for size, stage in stages.items()}
         meters = {contestant.name: meter for contestant, meter, _ in filled.values()}
         taken = _interleaved(
-            asked, [contestant for contestant, _, _ in filled.values()], lambda one: meters[one.name].sample(one, 3.0)
+            asked, [contestant for contestant, _, _ in filled.values()], lambda one: meters[one.name].sample(one, 3)
         )
     least = taken[str(min(asked.sizes))]
     return {
@@ -113,7 +113,7 @@ def workers(asked: argparse.Namespace) -> dict[str, Any]:
             title = f"{count} workers"
             contestants.append(Contestant(str(count), title, service.url, service.process.pid, lambda: path))
             meter.warm(contestants[-1], _PEOPLE * count)
-        taken = _interleaved(asked, contestants, lambda one: meter.sample(one, 3.0))
+        taken = _interleaved(asked, contestants, lambda one: meter.sample(one, 3))
     return {
         "workers": [
             {
@@ -175,7 +175,7 @@ def _ways(stage: Stage) -> Iterator[Contestant]:
 
 def _taker(stage: Stage) -> Callable[[Contestant], Sample]:
     meter = Meter(stage, 1)
-    return lambda contestant: meter.sample(contestant, 2.0)
+    return lambda contestant: meter.sample(contestant, 2)
 
 
 def _interleaved(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 import requests
@@ -135,7 +135,7 @@ def test_the_picture_shows_each_row_of_the_results(tmp_path: Path) -> None:
     }
     file = tmp_path / "results.json"
     file.write_text(json.dumps(found), "utf-8")
-    drawing = ElementTree.fromstring(picture.drawn(json.loads(file.read_text("utf-8"))))
+    drawing = ET.fromstring(picture.drawn(json.loads(file.read_text("utf-8"))))
 
     texts = [element.text or "" for element in drawing.iter("{http://www.w3.org/2000/svg}text")]
 
