@@ -34,6 +34,10 @@ _NOTORIOUS: Final = (
 # What tells how a secret should be is the stand-in for one: jwt.io's own, and those that Supabase ships.
 _STAND_INS: Final = ("at-least", "at_least", "at least")
 _LEAST_DISTINCT: Final = 10
+# The points whose order divides 8 have these y and either sign: one signature of such a key is good for any text.
+_FIELD: Final = 2**255 - 19
+_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER: Final = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
 
 
 class UnfitKey(ValueError):
@@ -63,11 +67,21 @@ def pem_keys(text: str) -> tuple[str, ...]:
             key = load_pem_public_key(block.encode())
         except (ValueError, UnsupportedAlgorithm):
             raise UnfitKey("is not a PEM public key") from None
-        if isinstance(key, RSAPublicKey) and key.key_size < LEAST_RSA_BITS:
-            raise UnfitKey(f"is an RSA key of less than {LEAST_RSA_BITS} bits")
+        if (why := weakness(key)) is not None:
+            raise UnfitKey(f"is {why}")
         if not algorithms_of(block):
             raise UnfitKey("is of a type that signs no tokens here")
     return tuple(blocks)
+
+
+def weakness(key: object) -> str | None:
+    """What makes forging signatures of this public key feasible, if anything does."""
+    if isinstance(key, RSAPublicKey) and key.key_size < LEAST_RSA_BITS:
+        return f"an RSA key of less than {LEAST_RSA_BITS} bits"
+    if isinstance(key, Ed25519PublicKey):
+        height = int.from_bytes(key.public_bytes_raw(), "little") % 2**255 % _FIELD
+        return "an Ed25519 key of small order" if height in _SMALL_ORDER else None
+    return None
 
 
 def algorithms_of(pem: str) -> tuple[str, ...]:

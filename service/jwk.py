@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from service.fixed_keys import LEAST_RSA_BITS
+from service.fixed_keys import weakness
 
 MOST_KEYS: Final = 100
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "k")
@@ -67,9 +66,7 @@ def read_key(entry: object, allowed: Sequence[str]) -> VerificationKey | None:
         material = jwt.PyJWK(dict(entry) | {"alg": algorithm}, algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         return None
-    if isinstance(material, RSAPublicKey) and material.key_size < LEAST_RSA_BITS:
-        return None
-    return VerificationKey(kid, algorithm, material)
+    return VerificationKey(kid, algorithm, material) if weakness(material) is None else None
 
 
 def _algorithm(entry: Mapping[str, Any], allowed: Sequence[str]) -> str | None:

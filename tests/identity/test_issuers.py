@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,6 +146,13 @@ BAD_SOURCES: dict[str, tuple[str, Any, str]] = {
     "three PEM keys": ("public_key", pem("EdDSA") * 3, "one or two PEM"),
     "a damaged PEM key": ("public_key", pem("ES256").replace("M", "N"), "is not a PEM public key"),
     "a weak RSA key": ("public_key", public_pem(rsa.generate_private_key(65537, 1024)), "less than 2048 bits"),
+    "a point of small order": (
+        "public_key",
+        ed25519.Ed25519PublicKey.from_public_bytes(bytes([1]) + bytes(31))
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        .decode(),
+        "of small order",
+    ),
     "an unusual curve": ("public_key", public_pem(ec.generate_private_key(ec.SECP256K1())), "of a type"),
     "a key of Ed448": ("public_key", public_pem(ed448.Ed448PrivateKey.generate()), "of a type"),
     "a key for key agreement": ("public_key", public_pem(x25519.X25519PrivateKey.generate()), "of a type"),

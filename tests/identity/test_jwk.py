@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
 from service.issuers import ASYMMETRIC
 from service.jwk import MOST_KEYS, UnusableSet, read_key, read_set
-from tests.identity.forge import UNHURRIED, jwk, private_key
+from tests.identity.forge import UNHURRIED, b64, jwk, private_key
 
 GOOD = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
 
@@ -22,6 +25,18 @@ GOOD = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")
 def weak_rsa() -> dict[str, Any]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
     return RSAAlgorithm.to_jwk(key, as_dict=True) | {"kid": "weak", "alg": "RS256"}
+
+
+def modulus(bits: int) -> str:
+    """An odd number of so many bits."""
+    return b64(((1 << (bits - 1)) + secrets.randbits(bits - 2) * 2 + 1).to_bytes((bits + 7) // 8, "big"))
+
+
+# Heights of the points of Ed25519 whose order divides 8, and of two of them once more as no encoder writes them.
+PRIME = 2**255 - 19
+EIGHTH = int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little")
+HEIGHTS = (0, 1, EIGHTH, PRIME - EIGHTH, PRIME - 1, PRIME, PRIME + 1)
+SMALL = [(height + sign * 2**255).to_bytes(32, "little") for height in HEIGHTS for sign in (0, 1)]
 
 
 @pytest.mark.parametrize("algorithm", GOOD)
@@ -79,7 +94,10 @@ UNFIT: dict[str, Any] = {
     "no modulus": jwk("RS256", n=None),
     "an exponent of one": jwk("RS256", e="AQ"),
     "an exponent of zero": jwk("RS256", e="AA"),
+    "an even exponent": jwk("RS256", e="BA"),
     "a weak RSA key": weak_rsa(),
+    "an RSA key a bit too short": jwk("RS256", n=modulus(2047)),
+    "a neutral point": jwk("EdDSA", x=b64(bytes([1]) + bytes(31))),
     "no object": "key",
     "nothing": None,
 }
@@ -98,6 +116,29 @@ def test_a_set_of_unfit_keys_is_unusable(entry: object) -> None:
     """It does not replace a set that is."""
     with pytest.raises(UnusableSet):
         read_set({"keys": [entry]}, ASYMMETRIC)
+
+
+def forged(point: bytes) -> list[bytes]:
+    """Texts for which a signature that nobody made is good by this key."""
+    key, nothing = Ed25519PublicKey.from_public_bytes(point), bytes([1]) + bytes(63)
+    found = []
+    for text in (bytes([number]) for number in range(64)):
+        with contextlib.suppress(InvalidSignature):
+            key.verify(nothing, text)
+            found.append(text)
+    return found
+
+
+@pytest.mark.parametrize("point", SMALL, ids=bytes.hex)
+def test_a_point_of_small_order_is_no_key(point: bytes) -> None:
+    """The library takes it, and then one signature is good for every text, or for one of two, four or eight."""
+    assert forged(point)
+    assert read_key(jwk("EdDSA", x=b64(point)), ASYMMETRIC) is None
+
+
+def test_a_key_that_somebody_has_is_of_no_small_order() -> None:
+    """Nothing is forged by a real one."""
+    assert forged(private_key("EdDSA").public_key().public_bytes_raw()) == []
 
 
 def test_keys_that_share_a_kid_are_not_told_apart() -> None:
