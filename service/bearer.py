@@ -43,7 +43,7 @@ def bearer_text(authorization: Sequence[str]) -> str:
         raise MissingCredentials
     if len(authorization) > 1 or "," in authorization[0]:
         raise MalformedRequest("Send exactly one Authorization header with one bearer token")
-    found = _SCHEME.fullmatch(authorization[0].strip())
+    found = _SCHEME.fullmatch(authorization[0].strip(" \t"))
     if found is None:
         raise InvalidToken if authorization[0].lower().startswith("bearer") else MissingCredentials
     return found.group(1)

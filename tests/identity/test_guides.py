@@ -25,8 +25,9 @@ from tests.identity.guides import Variant
 from tests.identity.idp import IdentityProvider, body, document
 from tests.identity.published import publish
 from tests.identity.shapes import LOGOUTS, SHAPES, Shape
-from tests.identity.test_settings import environment as least
-from tests.processes import Sandbox, ServiceProcess, Valkey, environment, fresh, running, until
+from tests.identity.tables import settings_with
+from tests.identity.test_settings import environment
+from tests.processes import Sandbox, ServiceProcess, Valkey, fresh, running, until
 
 GUIDES: Final = {page: guides.read(page) for page in guides.pages()}
 VARIANTS: Final = [variant for guide in GUIDES.values() for variant in guide.variants]
@@ -54,11 +55,6 @@ def _signature(signed: str, shape: Shape) -> bytes:
         known = {"project secret": PROJECT_SECRET}
         return signature(signed, algorithm, known.get(str(shape.signer), private_key("HS256", str(shape.signer))))
     return signature(signed, algorithm, private_key(algorithm, str(shape.signer)))
-
-
-def toml(members: Mapping[str, Any]) -> str:
-    """One ``[[issuer]]``: texts, numbers and lists of texts are written as in JSON."""
-    return "[[issuer]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in members.items())
 
 
 @dataclass
@@ -108,13 +104,6 @@ def local_providers() -> Iterator[dict[str, dict[str, Any]]]:
         for name, config in configs.items():
             publish(name, config, by_port)
         yield configs
-
-
-def settings_with(sandbox: Sandbox, valkey: Valkey, *issuers: Mapping[str, Any], **changes: str) -> dict[str, str]:
-    """The environment of a service with these issuers and no other."""
-    env = environment(sandbox, valkey.url, AUTH_ISSUERS="\n".join(toml(one) for one in issuers), **changes)
-    single = {"AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_HS256_SECRET", "AUTH_TRUST"}
-    return {name: value for name, value in env.items() if name not in single}
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +249,7 @@ def test_the_variables_of_a_single_issuer_say_the_same(variant: Variant) -> None
     cleared: dict[str, str | None] = {"AUTH_HS256_SECRET": None}
     variables = {f"AUTH_{name.upper()}": text for name, text in texts.items()}
 
-    assert Settings.from_env(least(**{**cleared, **variables})).issuers == (read_issuer(members),)
+    assert Settings.from_env(environment(**{**cleared, **variables})).issuers == (read_issuer(members),)
 
 
 def test_the_place_for_a_secret_is_no_secret() -> None:
