@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from flask import Flask
@@ -289,9 +289,16 @@ def _most_waiting(settings: Settings) -> int:
     return max(1, settings.web_threads * _WAITING_OF_FOUR // 4)
 
 
+class _App(Flask):
+    """No view or hook of ours is a coroutine; the framework would look at each of them anew for every request."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def face(services: Services) -> Flask:
     """The WSGI application that lets callers ask ``services``."""
-    app = Flask("service", static_folder=None)
+    app = _App("service", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=READ_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # A path means one thing: no redirects to tidier ones.

@@ -54,12 +54,13 @@ def _is_secret(name: str) -> bool:
 
 def redacted(value: Any, name: str = "") -> Any:
     """``value`` as it may be logged: credentials struck out by the name of their field and by their shape."""
-    if isinstance(value, Mapping):
-        return {str(key): redacted(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [redacted(item, name) for item in value]
     if value is None or isinstance(value, bool | int | float):
         return value
+    if not isinstance(value, str):
+        if isinstance(value, Mapping):
+            return {str(key): redacted(item, str(key)) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [redacted(item, name) for item in value]
     if _is_secret(name):
         return _STRUCK_OUT
     return _SECRET_SHAPES.sub(_STRUCK_OUT, str(value))[:_LONGEST_TEXT]

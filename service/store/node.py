@@ -102,17 +102,23 @@ class _Socket:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
-    def recv(self, size: int) -> bytes:
-        # A time of 0 asks whether there is anything, and does not wait.
-        if self._sock.gettimeout() != 0:
-            self._limit()
-        return self._sock.recv(size)
+    # The library reads by one of these, as there is a compiled parser for this machine or not.
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        self._limit()
+        return self._sock.recv(size, flags)
+
+    def recv_into(self, buffer: bytearray) -> int:
+        self._limit()
+        return self._sock.recv_into(buffer)
 
     def sendall(self, data: bytes) -> None:
         self._limit()
         self._sock.sendall(data)
 
     def _limit(self) -> None:
+        # A time of 0 asks whether there is anything, and does not wait.
+        if self._sock.gettimeout() == 0:
+            return
         # A process that was kept from running takes what has come meanwhile: that the time is over is not the server's.
         self._sock.settimeout(max(LAST_LOOK_SECS, self._connection.ends - time.monotonic()))
 
