@@ -19,6 +19,9 @@ __all__ = ["pytest_terminal_summary"]
 LONG: Final = (
     "tests/acceptance/test_herds.py::test_a_herd_costs_one_call_for_each_token[three replicas",
     "tests/acceptance/test_webhook_crashes.py",
+    "tests/console/test_docs.py::test_the_documentation_may_ask",
+    "tests/console/test_docs.py::test_the_documentation_shows",
+    "tests/console/test_moderators.py",
     "tests/edge/test_draining.py",
     "tests/edge/test_scarcity.py",
     "tests/edge/test_slow.py",

@@ -91,6 +91,17 @@ def test_the_printed_line_returns_a_token(dev: Dev) -> None:
     assert counts["generate_join_client_token"] == 1
 
 
+def test_the_console_is_there_and_may_use_the_sandbox(dev: Dev) -> None:
+    """Its address is printed, it knows where the sandbox is, and the sandbox lets its page ask."""
+    console, sandbox = (f"http://127.0.0.1:{dev.ports[name]}" for name in ("PORT", "SANDBOX_PORT"))
+    told = requests.get(f"{console}/console/config.json", timeout=5).json()
+    answer = requests.get(f"{sandbox}/sandbox/faults", headers={"Origin": console}, timeout=5)
+
+    assert f"console   {console}/console/\n" in dev.output()
+    assert told["sandbox"] == sandbox
+    assert answer.headers["Access-Control-Allow-Origin"] == console
+
+
 def test_everything_listens_on_this_machine_only(dev: Dev) -> None:
     """No port of it is open to the network."""
     listening = Path("/proc/net/tcp").read_text().splitlines()[1:]

@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window: found, or installed where that is allowed, and started so that it calls nobody."""
+"""Debian's Chromium without a window: found, or installed where that may be, and started so that it calls nobody."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, sync_playwright
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # What it does of its own accord is switched off; --no-sandbox because root may not use its sandbox.
 OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 )  # fmt: skip
 _INSTALL_SECS = 300
 

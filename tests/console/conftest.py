@@ -54,3 +54,9 @@ def visiting(chromium: Browser, stage: Stage) -> Iterator[Visiting]:
 def alias(stage: Stage) -> str:
     """A room with tokens of ten seconds, which everybody may enter and alice moderates."""
     return stage.room(fresh("room"), token_ttl_secs=10)
+
+
+@pytest.fixture
+def meeting(stage: Stage) -> str:
+    """A room with tokens of ten minutes."""
+    return stage.room(fresh("room"))

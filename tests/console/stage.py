@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, expect
 
 from tests.processes import Sandbox, ServiceProcess, environment, free_port
 
@@ -116,6 +116,18 @@ class Visitor:
     def hosts(self) -> set[str]:
         """The origins asked for anything so far."""
         return {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in self.asked if not url.startswith("blob:")}
+
+    def confirm(self, word: str) -> None:
+        """Press a button of the dialog that is open."""
+        self.page.locator("dialog").get_by_role("button", name=word, exact=True).click()
+
+    def is_refused_another_host(self) -> bool:
+        """Whether the page's policy stops a question to another host. What the browser says of that is forgotten."""
+        answer = self.page.evaluate("fetch('http://127.0.0.2:9/').then(() => 'asked', () => 'refused')")
+        said = [complaint for complaint in self.complaints if "Content Security Policy" in complaint]
+        self.complaints.clear()
+        self.asked.clear()
+        return answer == "refused" and said != []
 
     def close(self) -> None:
         self._context.close()

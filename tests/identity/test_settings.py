@@ -54,6 +54,7 @@ def test_the_least_is_enough() -> None:
     assert str(settings.token_ttl_secs) == documented["TOKEN_TTL_SECS"]
     assert settings.telnyx_api_url == documented["TELNYX_API_URL"]
     assert settings.allowed_origins == ()
+    assert (settings.console, settings.console_sandbox) == ("off", None)
     assert settings.public_url is None
     assert settings.service_secrets == (SecretBytes(RAW),)
     assert settings.issuers[0].trust == frozenset()
@@ -124,6 +125,10 @@ BAD: list[tuple[str, str]] = [
     ("SERVICE_SECRETS", base64.b64encode(b"0123456789abcdef" * 2).decode()),
     ("SERVICE_SECRETS", f"{KEY},short"),
     ("SERVICE_SECRETS", "!" * 44),
+    ("CONSOLE", "yes"),
+    ("CONSOLE_SANDBOX", "https://sandbox.example.com"),
+    ("CONSOLE_SANDBOX", "http://127.0.0.1:8081/sandbox"),
+    ("CONSOLE_SANDBOX", "http://127.0.0.1:8081; script-src *"),
     ("ALLOWED_ORIGINS", "*"),
     ("ALLOWED_ORIGINS", "null"),
     ("ALLOWED_ORIGINS", "https://a.example.com/"),
