@@ -28,7 +28,7 @@ from service.errors import (
     StoreUnavailable,
     UpstreamRoomMissing,
 )
-from service.flights import Flights
+from service.flights import Flight, Flights
 from service.identity import Principal, check_revoked
 from service.lifecycle import Allowance, ClientToken, Decision, Want, decide, refresh_after, retry_stale_after
 from service.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault
@@ -214,8 +214,7 @@ class Broker:
             flight = self._flights.join((ask.alias, ask.owner), lambda: self._renewal.run(self._order(ask, standing)))
             if advisory and not flight.started and standing.token is not None:
                 return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
-            left = ask.deadline.remaining()
-            issued = self._flights.wait(flight, min(ADVISORY_WAIT_SECS, left) if advisory else left)
+            issued = self._awaited(ask, standing, flight, advisory=advisory)
         except UpstreamRoomMissing:
             # Its tokens were forgotten: the one in hand opens nothing any more.
             raise
@@ -229,11 +228,25 @@ class Broker:
             self._issued(ask.alias)
         return self._grant(ask, current, issued.token, issued.ends, source, rate)
 
+    def _awaited(self, ask: _Ask, standing: _Standing, flight: Flight[Issued], *, advisory: bool) -> Issued:
+        """The flight's outcome, by the deadline; ``TimeoutError`` sooner where the token in hand will do meanwhile."""
+        if advisory:
+            try:
+                return self._flights.wait(flight, min(ADVISORY_WAIT_SECS, ask.deadline.remaining()))
+            except TimeoutError:
+                if self._usable(standing):
+                    raise
+        return self._flights.wait(flight, ask.deadline.remaining())
+
+    def _usable(self, standing: _Standing) -> bool:
+        """Whether the token in hand may still be handed out."""
+        token, left = standing.token, self._left(standing.ends)
+        return token is not None and left >= token.never_line and not standing.allowance.outlived_by(token, left)
+
     def _stale(self, ask: _Ask, standing: _Standing, trouble: OwnTrouble | TimeoutError, rate: Rate) -> Grant:
         """The token in hand, if it may still be handed out; else raises ``trouble``."""
         token = standing.token
-        usable = token is not None and self._left(standing.ends) >= token.never_line
-        if token is None or not usable or standing.allowance.outlived_by(token, self._left(standing.ends)):
+        if token is None or not self._usable(standing):
             raise (DeadlineExceeded() if isinstance(trouble, TimeoutError) else trouble) from None
         current = self._authorised(ask, self._view(ask, count=False))
         if current.room_id != standing.room_id:

@@ -38,13 +38,14 @@ class RoomStore:
     def view(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
         """Permission, token and rate in one round trip."""
         look = self.view_command(alias, owner, count=count)
+        asked = self._clock.monotonic()
         try:
             reply, *revoked = self._connection.read(look, *revocations.commands(owner.issuer, owner.user, session))
         except RecordUnreadable:
             raise
         except StoreUnavailable:
             return self._remembered(alias, owner, session, count=count)
-        view = read_view(reply, revocations.moments(revoked))
+        view = read_view(reply, revocations.moments(revoked), self._clock.monotonic() - asked)
         self._memory.saw(alias, owner, session, view)
         if view.token is None:
             token = self._memory.token(alias, owner, only_here=True)
@@ -72,6 +73,7 @@ class RoomStore:
         """Look again, and take the lease if it is free. Where Redis grants no leases it is always the caller's."""
         keys = RoomKeys(alias)
         names = (keys.token(owner.entry), keys.refresh(owner.entry), keys.lease(owner.entry))
+        asked = self._clock.monotonic()
         try:
             (reply,) = self._connection.send(self._scripts["claim"].on(names, (lease, LEASE_SECS * 1000)))
             if isinstance(reply, WritesOff):
@@ -79,10 +81,11 @@ class RoomStore:
         except StoreUnavailable:
             return Claim(self._memory.token(alias, owner), self._memory.refresh(alias, owner), mine=True)
         token, left, refresh, refresh_left, mine = reply
-        sealed_refresh = read_sealed(refresh, refresh_left)
+        waited = self._clock.monotonic() - asked
+        sealed_refresh = read_sealed(refresh, refresh_left, waited)
         self._memory.saw_refresh(alias, owner, sealed_refresh)
         return Claim(
-            read_sealed(token, left) or self._memory.token(alias, owner, only_here=True),
+            read_sealed(token, left, waited) or self._memory.token(alias, owner, only_here=True),
             sealed_refresh or self._memory.refresh(alias, owner, only_here=True),
             mine=mine == 1,
         )

@@ -72,15 +72,18 @@ class Keep:
     unreadable: bytes | None
 
 
-def read_view(reply: Any, revoked: Any) -> View:
-    """What ``view.lua`` and the revocation read answered."""
+def read_view(reply: Any, revoked: Any, waited: float = 0.0) -> View:
+    """What ``view.lua`` and the revocation read answered, ``waited`` seconds after they were asked."""
     if reply[0] is None:
         return View(Permission(None, revoked=tuple(revoked)), None, -1, 0.0)
     record, member, ban, adopted, token, left, calls, window, invite, live, held = reply
     permission = Permission(record, member, ban, adopted, tuple(revoked), invite)
-    return View(permission, read_sealed(token, left), calls, window / 1000, live, held == 1)
+    return View(permission, read_sealed(token, left, waited), calls, window / 1000, live, held == 1)
 
 
-def read_sealed(value: bytes | None, left_ms: int) -> Sealed | None:
-    """A value with its PTTL; one without an end is not ours."""
-    return Sealed(value, left_ms / 1000) if value is not None and left_ms > 0 else None
+def read_sealed(value: bytes | None, left_ms: int, waited: float) -> Sealed | None:
+    """A value with its PTTL; one without an end is not ours. A life counts from when it was asked for: the reply may
+    have been on its way for all of ``waited`` seconds.
+    """
+    left = left_ms / 1000 - waited
+    return Sealed(value, left) if value is not None and left > 0 else None

@@ -275,6 +275,18 @@ def test_after_an_outage_it_recovers_by_itself(bed: Bed, row: Row, tell: Tell) -
     assert not holder.calls()
 
 
+def test_a_life_is_not_longer_for_a_reply_that_was_late(bed: Bed) -> None:
+    """It counts from when Redis was asked, so nobody is promised the time that the reply took."""
+    stage = bed.rig.stage("useful")
+    bed.proxy.add("latency", latency=180)
+    stage.shorten(400.1)
+    answer = stage.ask()
+    bed.proxy.clear()
+
+    assert answer.told == (200, "cache")
+    assert answer.body["expires_in"] == 399
+
+
 def test_a_token_made_during_an_outage_is_everybodys_after_it(bed: Bed, tell: Tell) -> None:
     """The process that has it alone hands it in when it is asked again; another one need not ask Telnyx, nor can it."""
     stage = bed.rig.stage("useful")

@@ -62,3 +62,17 @@ def test_a_fault_comes_to_its_outcome(rig: Rig, row: Row, situation: str, tell_a
         check_problem(answer)
     elif expected.same_token:
         assert answer.body["token"] == stage.first["token"]
+
+
+def test_a_short_token_that_ends_while_its_renewal_is_waited_for_is_renewed(rig: Rig) -> None:
+    """Of nine seconds a quarter is left, which is less than the wait: whoever waited on is not told of a deadline."""
+    stage = rig.stage(token_ttl_secs=10)
+    assert stage.ask().told == (200, "issued")
+    # Between the mandatory line (2.25 s) and what an advisory renewal is waited for above the never-line (1.1 + 1.5 s).
+    stage.shorten(2.5)
+    rig.sandbox.fault("refresh_client_token", "latency", secs=2.2)
+
+    answer = stage.ask()
+
+    rig.heal()
+    assert answer.told == (200, "refreshed"), answer.body
