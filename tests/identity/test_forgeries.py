@@ -12,23 +12,27 @@ from typing import Final
 import pytest
 import requests
 
-from tests.identity.forgeries import Token, bad_signatures, good_signatures, issuers, token
+from tests.identity.forgeries import Token, bad_signatures, claims, good_signatures, issuers, token
+from tests.identity.idp import KEYS, provider
 from tests.identity.spellings import BAD_HEADERS, GOOD_HEADERS, RESIDUAL, embedded, respelled
 from tests.identity.tables import settings_with
 from tests.identity.test_rfc_examples import VECTORS, trusted
-from tests.processes import Sandbox, ServiceProcess, Valkey, fresh, running, until
+from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, fresh, running, until
 
 BAD: Final[Mapping[str, Token]] = {**bad_signatures(), **RESIDUAL, **BAD_HEADERS}
 GOOD: Final[Mapping[str, Token]] = {**good_signatures(), **GOOD_HEADERS}
 LOGOUT: Final = "/v1/backchannel-logout"
+SET: Final = "https://set.test"
 Ask = Callable[[str], tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
 def strict(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
-    """An issuer for each algorithm, and one of the RFCs' examples with the RFCs' own key."""
-    env = settings_with(sandbox, valkey, *issuers(), *trusted(), WEB_CONCURRENCY="1", WEB_THREADS="4")
-    yield from running(ServiceProcess(env))
+    """An issuer for each algorithm, one that publishes its key, and one by the RFCs' examples and key."""
+    with provider() as idp:
+        published = {"name": "set", "issuer": SET, "audience": AUDIENCE, "jwks_url": idp.url + KEYS}
+        table = (*issuers(), published, *trusted())
+        yield from running(ServiceProcess(settings_with(sandbox, valkey, *table, WEB_CONCURRENCY="1", WEB_THREADS="4")))
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +98,28 @@ def test_no_forgery_and_no_bearer_logs_anybody_out(name: str, log_out: Ask) -> N
     made = BAD.get(name) or GOOD[name]
 
     assert log_out(made()) == (400, "invalid_logout_token")
+
+
+ODD_KIDS: Final = {
+    "none": {},
+    "empty": {"kid": ""},
+    "in another case": {"kid": "Issuer"},
+    "with a space": {"kid": "issuer "},
+    "with NUL": {"kid": "issuer\0"},
+    "a lone surrogate": {"kid": "\ud800"},
+    "long": {"kid": "k" * 3000},
+    "a thumbprint instead": {"x5t": "issuer"},
+}
+
+
+@pytest.mark.parametrize("kid", ODD_KIDS.values(), ids=ODD_KIDS)
+def test_a_kid_is_compared_exactly(kid: dict[str, str], ask: Ask) -> None:
+    """Among published keys: a bearer with none may be by any of them, one with another is by nobody's."""
+    said = claims("EdDSA", iss=SET)
+    until(lambda: ask(token("EdDSA", {"alg": "EdDSA", "kid": "issuer"}, said)) == (200, "in"), what="the published key")
+
+    good = "kid" not in kid
+    assert ask(token("EdDSA", {"alg": "EdDSA", **kid}, said)) == ((200, "in") if good else (401, "invalid_token"))
 
 
 def test_what_a_header_brings_along_is_not_used_nor_fetched(ask: Ask) -> None:
