@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
@@ -64,6 +65,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """``FAULTS_UNTIL`` (epoch seconds) bounds a run: what begins later fails, and nothing is left half done."""
+    if time.time() > float(os.environ.get("FAULTS_UNTIL", "inf")):
+        pytest.fail("the time of this run is over (FAULTS_UNTIL)")
 
 
 def _surplus(name: str, rows: list[pytest.Item]) -> set[pytest.Item]:

@@ -24,7 +24,7 @@ import requests
 from service.attendance import Attendance
 from service.store import keyspace
 from service.store.keyspace import RoomKeys
-from tests.faults.history.facts import Answer, Event, Grant, Ground, History, Room, Write
+from tests.faults.history.facts import Answer, Event, Fault, Grant, Ground, History, Room, Write
 from tests.faults.history.schedule import WRITES, Schedule, Step
 from tests.faults.history.world import World
 from tests.processes import AUDIENCE, HMAC_SECRET, ISSUER, ROOT, Caller, admin, fresh, make_room, until
@@ -33,6 +33,7 @@ from tests.processes import AUDIENCE, HMAC_SECRET, ISSUER, ROOT, Caller, admin, 
 OLD_SECS, BEARER_SECS = 3 * 3600, 8 * 3600
 # A new sign-in must come after any moment that a replica 25 s ahead has written, and be in order for one 25 s behind.
 AHEAD_SECS = 28
+PULSE_SECS, STALL_SECS = 0.02, 0.1
 PAST = "2020-01-01T00:00:00Z"
 MEETING = "meeting"
 
@@ -74,9 +75,11 @@ class Outcome:
         slowest = max((answer.secs for answer in answers), default=0.0)
         counted = ", ".join(f"{count} x {code}" for code, count in sorted(status.items()))
         tokens = ", ".join(f"{count} {word}" for word, count in sorted(kinds.items()))
+        stalls = [fault for fault in self.history.faults if fault.name == "stall"]
         return (
             f"{len(answers)} answers ({counted}); tokens: {tokens}; slowest {slowest:.2f} s; "
-            f"{len(self.history.grants)} tokens made upstream; {len(self.history.faults)} faults, "
+            f"{len(self.history.grants)} tokens made upstream; {len(self.history.faults) - len(stalls)} "
+            f"faults, {len(stalls)} stalls ({sum(stall.secs for stall in stalls):.1f} s), "
             f"{len(self.history.writes)} writes, {len(self.history.events)} events"
         )
 
@@ -106,6 +109,7 @@ class Storm:
             self._began = time.monotonic()
             with ThreadPoolExecutor(12) as pool:
                 telling = pool.submit(self._tell_events)
+                watching = pool.submit(self._watch_for_stalls)
                 writing = [pool.submit(self._write, step) for step in self._schedule.steps if step.kind in WRITES]
                 self._rage()
                 for work in writing:
@@ -113,6 +117,7 @@ class Storm:
                 closed = time.monotonic()
                 self._over.set()
                 telling.result()
+                watching.result()
             answers = list(self._collected())
             unhealed = self._heal()
             history = self._history(answers, closed)
@@ -180,6 +185,15 @@ class Storm:
             self._until(at)
             act(step)
         self._until(self._schedule.secs)
+
+    def _watch_for_stalls(self) -> None:
+        """The proxies run in this process: when it is kept from running, the store is late, and no replica's fault."""
+        before = time.monotonic()
+        while not self._over.wait(PULSE_SECS):
+            now = time.monotonic()
+            if now - before > PULSE_SECS + STALL_SECS:
+                self._world.faults.append(Fault(before, now, "stall"))
+            before = now
 
     def _until(self, at: float) -> None:
         time.sleep(max(0.0, self._began + at - time.monotonic()))

@@ -50,6 +50,8 @@ EXCUSES: Mapping[str, Excuse] = {
     "redis swap": _STORE,
     "redis frozen": _STORE,
     "redis killed": _STORE,
+    # The proxies' own process came to nothing for a while: whatever went through it was late.
+    "stall": Excuse(frozenset({STORE}), 1.0, store=True),
     "upstream 500": _FAILING,
     "upstream 503": _FAILING,
     "upstream refuse": _FAILING,
