@@ -4,7 +4,8 @@ Ours, because the standard handler writes in the thread that logs: where whoever
 thread of the service would stop with it at its next line.
 
 Rules for editors:
-* ``emit`` formats and hands over; writing happens in one daemon thread of each process, begun again after a fork;
+* ``emit`` hands over; one daemon thread of each process, begun again after a fork, makes lines and writes them. So what
+  a record holds must not change after it was logged;
 * what nobody takes is dropped and counted, and the count is told when lines are taken again.
 """
 
@@ -16,6 +17,8 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
+from contextvars import Context, copy_context
 from typing import Final
 
 MOST_LINES: Final = 10_000
@@ -31,35 +34,31 @@ class LineWriter(logging.Handler):
         self._descriptor = descriptor
         self._process = 0
         self._dropped = 0
-        self._lines: deque[bytes] = deque()
+        self._records: deque[tuple[Context, logging.LogRecord]] = deque()
         self._told = threading.Event()
         self._writing = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a line over; without room for it, count it."""
-        try:
-            line = self._line(record)
-        except Exception:  # noqa: BLE001 - a line that cannot be made is lost, not the request that wrote it
-            self._dropped += 1
-            return
+        """Hand a record over; without room for it, count it."""
         if self._process != os.getpid():
             self._begin()
-        if len(self._lines) >= MOST_LINES:
+        if len(self._records) >= MOST_LINES:
             self._dropped += 1
             return
-        self._lines.append(line)
+        # With the context it was logged in: the formatter asks that for the request.
+        self._records.append((copy_context(), record))
         if not self._told.is_set():
             self._told.set()
 
     def flush(self) -> None:
         """Give the lines handed over a second to get out."""
         end = time.monotonic() + _FLUSH_SECS
-        while self._process == os.getpid() and (self._lines or self._writing) and time.monotonic() < end:
+        while self._process == os.getpid() and (self._records or self._writing) and time.monotonic() < end:
             time.sleep(_GATHER_SECS / 10)
 
     def _begin(self) -> None:
         # Lines of the process that forked us are for that process to write.
-        self._process, self._dropped, self._lines = os.getpid(), 0, deque()
+        self._process, self._dropped, self._records = os.getpid(), 0, deque()
         self._told, self._writing = threading.Event(), False
         threading.Thread(target=self._write_all, name="log", daemon=True).start()
 
@@ -70,19 +69,20 @@ class LineWriter(logging.Handler):
             time.sleep(_GATHER_SECS)
             self._told.clear()
             self._writing = True
-            while self._lines:
-                if self._write(*self._next()) and self._dropped:
+            for text, lines in _pieces(self._made()):
+                if self._write(text, lines) and self._dropped:
                     self._tell_dropped()
             self._writing = False
 
-    def _next(self) -> tuple[bytes, int]:
-        """As many lines as are written in one piece even where other processes write too (POSIX), at least one."""
-        lines = [self._lines.popleft()]
-        size = len(lines[0])
-        while self._lines and size + len(self._lines[0]) <= select.PIPE_BUF:
-            lines.append(self._lines.popleft())
-            size += len(lines[-1])
-        return b"".join(lines), len(lines)
+    def _made(self) -> Iterator[bytes]:
+        while self._records:
+            context, record = self._records.popleft()
+            try:
+                line = context.run(self._line, record)
+            except Exception:  # noqa: BLE001 - a line that cannot be made is lost, and no other one
+                self._dropped += 1
+            else:
+                yield line
 
     def _tell_dropped(self) -> None:
         lost, self._dropped = self._dropped, 0
@@ -103,3 +103,17 @@ class LineWriter(logging.Handler):
                 self._dropped += lines
                 return False
         return True
+
+
+def _pieces(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    """As many lines together as are written whole even where other processes write too (POSIX, ``PIPE_BUF``)."""
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        if piece and size + len(line) > select.PIPE_BUF:
+            yield b"".join(piece), len(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line)
+    if piece:
+        yield b"".join(piece), len(piece)

@@ -34,7 +34,7 @@ def check_request() -> None:
     """Read and validate the query and the body of the operation that this request is; keep them for the view."""
     contract, called = services().contract, operation_id(request.endpoint or "")
     operation = contract.operations[called]
-    g.query = contract.check_query(called, request.args.lists())
+    g.query = contract.check_query(called, request.args.lists() if request.query_string else ())
     g.body = {}
     if operation.body is not None:
         g.body = contract.check_body(called, _document(required=operation.body_required))
@@ -105,6 +105,8 @@ def _document(*, required: bool) -> object:
 def raw_body() -> bytes:
     """The body as it was sent. Raises ``BodyTooLarge``, and ``MalformedRequest`` where the framing is broken."""
     announced = request.content_length
+    if not announced and "Transfer-Encoding" not in request.headers:
+        return b""
     if announced is not None and announced > MOST_BYTES:
         raise BodyTooLarge
     try:
