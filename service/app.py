@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from flask import Flask
 from prometheus_client import CollectorRegistry
 
@@ -122,7 +121,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             clock=gateways.clock,
             jitter=gateways.jitter,
             metrics=gateways.metrics,
-            contract=Contract(yaml.safe_load(openapi)),
+            contract=Contract.read(openapi),
             openapi=openapi,
             allowed_origins=frozenset(settings.allowed_origins),
             drain_file=drain_file,

@@ -1,17 +1,20 @@
 """How gunicorn runs the service. Started by ``service.commands.serve``; every choice that is not a default says why."""
 
+import gc
 import os
 from pathlib import Path
 
 from prometheus_client import multiprocess
 
+import service.app
 from service import telemetry
 from service.commands.worker import most_connections
 from service.settings import Settings
 
 _settings = Settings.from_env(os.environ)
 
-wsgi_app = "service.app:create_from_env()"
+# Imported here, once: the workers begin sooner, and share what they never change.
+wsgi_app = f"{service.app.__name__}:create_from_env()"
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 workers = _settings.web_concurrency
 worker_class = "service.commands.worker.Worker"
@@ -35,6 +38,12 @@ secure_scheme_headers: dict[str, str] = {}
 # Our own access line is JSON and knows the route.
 accesslog = None
 logconfig_dict = telemetry.logging_config(_settings.log_level)
+
+
+def when_ready(_server: object) -> None:
+    """What the workers share stays shared: the collector would write to each object that it looks at."""
+    gc.collect()
+    gc.freeze()
 
 
 def child_exit(_server: object, worker: object) -> None:

@@ -16,8 +16,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import yaml
-
 from service import app
 from service.clock import Clock, Deadline
 from service.commands import serve
@@ -94,7 +92,7 @@ def _patiently(clock: Clock, call: Callable[[], _T]) -> _T:
 
 def _checked(document: Mapping[str, Any]) -> dict[str, Planned]:
     """Rooms and members held against the rules of the HTTP calls, before anything is written. Raises ``ValueError``."""
-    contract = Contract(yaml.safe_load(app.OPENAPI.read_bytes()))
+    contract = Contract.read(app.OPENAPI.read_bytes())
     if set(document) - {"rooms"}:
         raise ValueError(f"{min(set(document) - {'rooms'})} is not known here; rooms are tables named [rooms.ALIAS]")
     planned: dict[str, Planned] = {}
