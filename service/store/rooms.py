@@ -96,6 +96,7 @@ class RoomStore:
         A revocation lies in a slot of its own, out of the script's reach: it is read just before, and whoever is asked
         for a token reads it again.
         """
+        began = self._clock.monotonic()
         if self._revoked_since(owner, new):
             self.release(alias, owner, new.lease)
             return False
@@ -105,11 +106,13 @@ class RoomStore:
             *(keys.record, keys.members, keys.bans, keys.token(entry), keys.refresh(entry), keys.lease(entry)),
             *(keys.devices(owner.user_field), keys.used, keys.invites),
         )
-        refresh = new.refresh or Sealed(b"", 0.0)
+        # Looking took its time; a life that is told to Redis counts from now.
+        token = new.token.after(self._clock.monotonic() - began)
+        refresh = (new.refresh or Sealed(b"", 0.0)).after(self._clock.monotonic() - began)
         unreadable = new.unreadable
         broken = "" if unreadable is None else hashlib.sha1(unreadable, usedforsecurity=False).hexdigest()
         args = (
-            *(owner.user_field, new.permission.fingerprint, new.token.value, _ms(new.token.left)),
+            *(owner.user_field, new.permission.fingerprint, token.value, _ms(token.left)),
             *(refresh.value, _ms(refresh.left), broken, new.lease, int(self._clock.wall()), entry),
             *(DEVICES_PER_USER, keys.base, owner.invite),
         )
@@ -120,7 +123,9 @@ class RoomStore:
         if reply == b"changed":
             return False
         stored = not isinstance(reply, WritesOff)
-        self._memory.kept(alias, owner, new.token, new.refresh, stored=stored)
+        late = self._clock.monotonic() - began
+        kept_refresh = new.refresh.after(late) if new.refresh is not None else None
+        self._memory.kept(alias, owner, new.token.after(late), kept_refresh, stored=stored)
         return True
 
     def hand_in(self, alias: str, owner: Owner, permission: Permission, session: str | None) -> None:

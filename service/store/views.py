@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -31,6 +31,10 @@ class Sealed:
 
     value: bytes
     left: float
+
+    def after(self, seconds: float) -> Sealed:
+        """The same, so much later."""
+        return replace(self, left=self.left - seconds)
 
 
 @dataclass(frozen=True, slots=True)

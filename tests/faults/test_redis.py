@@ -14,7 +14,7 @@ import redis
 from tests.faults.conftest import Tell
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Answer, Rig, Stage, timed
-from tests.faults.table import TOKENS
+from tests.faults.table import GENERATE, TOKENS
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, running, until
 
 # A first silence may cost 250 ms; the rest is slack for a busy machine.
@@ -285,6 +285,20 @@ def test_a_life_is_not_longer_for_a_reply_that_was_late(bed: Bed) -> None:
 
     assert answer.told == (200, "cache")
     assert answer.body["expires_in"] == 399
+
+
+def test_redis_is_told_no_more_life_than_there_is(bed: Bed) -> None:
+    """What a look at Redis took, just before a new token is stored, is not added to its life."""
+    stage = bed.rig.stage()
+    bed.proxy.add("latency", latency=200)
+    answer = stage.ask()
+    bed.proxy.clear()
+    left, now = bed.valkey.client.pttl(stage.keys.token(stage.entry)) / 1000, time.time()
+    made = [entry["time"] for entry in bed.rig.recorded(stage.since) if entry["operation"] == GENERATE]
+
+    assert answer.told == (200, "issued")
+    # 600 s were granted, a second less is counted.
+    assert left <= 599 - (now - made[0]) + 0.1
 
 
 def test_a_token_made_during_an_outage_is_everybodys_after_it(bed: Bed, tell: Tell) -> None:
