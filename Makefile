@@ -7,7 +7,7 @@ ALONE := tests/faults/history tests/faults/test_figures.py tests/faults/test_key
 # The environment is made anew when a requirements file changes.
 READY := $(VENV)/ready-$(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
 
-.PHONY: run test check faults fuzz soak bench bench-scale lock clean
+.PHONY: run test check clients faults fuzz soak bench bench-scale lock clean
 
 run: $(READY)
 	@exec $(PY) -m service dev $(ARGS)
@@ -20,6 +20,9 @@ faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1080)); \
 	$(PY) -m pytest -n 2 --dist loadfile tests/acceptance tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
+
+clients: $(READY)
+	@FAULTS=full $(PY) -m pytest tests/clients $(ARGS)
 
 check: $(READY)
 	$(PY) -m ruff check .
@@ -44,7 +47,7 @@ lock: $(READY)
 	@tests/lock.sh $(VENV)
 
 clean:
-	rm -rf $(VENV) .run .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/node/node_modules
+	rm -rf $(VENV) tests/clients/node_modules tests/clients/.build .run .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/node/node_modules
 
 $(READY):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'

@@ -8,7 +8,8 @@ const { join } = await import("/meeting.js");
 
 const began = performance.now();
 const told = [];
-const tell = (what, more = {}) => told.push({ at: (performance.now() - began) / 1000, what, ...more });
+const seconds = () => (performance.now() - began) / 1000;
+const tell = (what, more = {}) => told.push({ at: seconds(), what, ...more });
 
 // Keeps an eye on the SDK, which is otherwise as the snippet gets it.
 async function watched(config) {
@@ -29,6 +30,7 @@ async function watched(config) {
 
 globalThis.app = {
   told,
+  seconds,
   /** As an app does that uses the snippet. */
   join: ({ bearer, ...options }) =>
     join(watched, {

@@ -78,6 +78,10 @@ class App:
         self.page.wait_for_function(condition, arg=[what, times], timeout=seconds * 1000)
         return self.of(what)
 
+    def until(self, seconds: float) -> None:
+        """Nothing until the page is so old."""
+        self.page.wait_for_function("(seconds) => app.seconds() >= seconds", arg=seconds, timeout=120_000)
+
     def join(self, **options: Any) -> None:
         """Through the snippet; what comes of it is told."""
         self.page.evaluate("(options) => void app.join(options)", options)

@@ -38,10 +38,10 @@ class Stage:
     service: ServiceProcess
     sandbox: Sandbox
 
-    def room(self, *members: str) -> str:
+    def room(self, *members: str, life: int = LIFE) -> str:
         """A room of short tokens, with alice as its moderator."""
         alias = fresh()
-        make_room(self.service.url, alias, *members, token_ttl_secs=LIFE)
+        make_room(self.service.url, alias, *members, token_ttl_secs=life)
         path = f"/v1/admin/rooms/{alias}/members/alice"
         assert admin(self.service.url).ask("PUT", path, json={"role": "moderator"}).ok
         return alias
