@@ -1,6 +1,7 @@
 """How gunicorn runs the service. Started by ``service.commands.serve``; every choice that is not a default says why."""
 
 import gc
+import logging
 import os
 from pathlib import Path
 
@@ -38,6 +39,11 @@ secure_scheme_headers: dict[str, str] = {}
 # Our own access line is JSON and knows the route.
 accesslog = None
 logconfig_dict = telemetry.logging_config(_settings.log_level)
+
+# No line of ours says which process, thread or line of code wrote it; finding out takes as long as writing it does
+# (logging HOWTO, "Optimization").
+logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
+logging._srcfile = None  # noqa: SLF001 - as that page has it
 
 
 def when_ready(_server: object) -> None:

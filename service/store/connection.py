@@ -149,15 +149,18 @@ class Connection:
 
     def _finished(self, errands: Sequence[Errand]) -> list[Reply]:
         """Replies of all errands, sent on where a server says that it must be elsewhere or otherwise."""
-        while any(errand.open for errand in errands):
-            run(errands)
-            for errand in errands:
+        under_way = errands
+        while under_way:
+            run(under_way)
+            failed = [errand for errand in under_way if isinstance(errand.reply, redis.RedisError)]
+            for errand in failed:
                 self._send_on(errand)
+            under_way = [errand for errand in failed if errand.open]
         return [self._sorted(errand) for errand in errands]
 
     def _send_on(self, errand: Errand) -> None:
         reply = errand.reply
-        if not isinstance(reply, redis.RedisError) or errand.asked > _MOST_REPEATS:
+        if errand.asked > _MOST_REPEATS:
             return
         errand.importing = False
         if isinstance(reply, exceptions.NoScriptError):
