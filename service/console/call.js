@@ -22,6 +22,7 @@ export class Call extends EventTarget {
   #seat;
   #alarm = null;
   #watch = null;
+  #sitting = false;
 
   constructor(api, alias, seat) {
     super();
@@ -39,9 +40,10 @@ export class Call extends EventTarget {
     return this.state === "joining" || this.state === "in";
   }
 
+  /** Once: a call that has ended is over, and the next one is another. */
   async join() {
-    if (this.running) return;
-    Object.assign(this, { state: "joining", reason: null, grant: null, lives: [], answers: [] });
+    if (this.state !== "idle") return;
+    this.state = "joining";
     this.#changed();
     await this.#ask(false);
   }
@@ -81,8 +83,8 @@ export class Call extends EventTarget {
     this.#remember({ source: grant.source, left: grant.expires_in, retry: grant.refresh_after, took });
     this.#askIn(grant.refresh_after * 1000);
     try {
-      if (this.state === "joining") await this.#sit(grant);
-      else if (!known) await this.#seat.renew(grant);
+      if (this.state === "in" && !known) await this.#seat.renew(grant);
+      else if (this.state === "joining" && !this.#sitting) await this.#sit(grant);
     } catch (problem) {
       await this.#end(problem.code ?? "seat_lost");
     }
@@ -90,12 +92,14 @@ export class Call extends EventTarget {
   }
 
   async #sit(grant) {
+    this.#sitting = true;
     await this.#seat.take(grant);
     if (this.state !== "joining") {
       await this.#seat.leave();
       return;
     }
     this.state = "in";
+    if (this.grant.token !== grant.token) await this.#seat.renew(this.grant);
     this.#watch = setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
 

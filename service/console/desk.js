@@ -6,7 +6,7 @@ import { el } from "./dom.js";
 import { toast } from "./dialogs.js";
 import { Lobby } from "./lobby.js";
 import { RoomView } from "./room.js";
-import { NoSeat, SandboxSeat } from "./seats.js";
+import { NoSeat, SandboxSeat, SdkSeat } from "./seats.js";
 import { Health, Weather } from "./weather.js";
 
 const LOOK_MS = { sandbox: 2000, real: 5000 };
@@ -16,6 +16,7 @@ export class Desk {
   outages = [];
   calls = new Map();
   #me;
+  #sdk;
   #room = null;
   #lobby;
   #health = new Health();
@@ -25,8 +26,9 @@ export class Desk {
   #asking = false;
   #others = new Map();
 
-  constructor(me, sandbox, users) {
+  constructor(me, { sandbox, users, sdk }) {
     this.#me = me;
+    this.#sdk = sdk;
     this.sandbox = sandbox;
     this.#lobby = new Lobby(me.api, this.calls, (entry) => this.choose(entry, true));
     const side = el("div", { class: "stack side" }, this.#health.node);
@@ -83,7 +85,8 @@ export class Desk {
   }
 
   #seat() {
-    return this.sandbox ? new SandboxSeat(this.sandbox) : new NoSeat();
+    if (this.sandbox) return new SandboxSeat(this.sandbox);
+    return this.#sdk ? new SdkSeat() : new NoSeat();
   }
 
   /** Ask for everything that others may have changed, one question at a time. */

@@ -51,7 +51,7 @@ function show(api, alias, made) {
         dialog.close();
       }, { class: "quiet danger" }),
       el("a", { class: "button quiet", href: link, target: "_blank", rel: "noopener", text: "Open it here" }),
-      button("Done", () => dialog.close())));
+      button("Done", () => dialog.close(), { class: "solid" })));
 }
 
 function uses(number) {

@@ -85,7 +85,7 @@ function ticks(span, now, place, width) {
   const marks = [];
   for (let secs = -step * 12; secs <= step * 12; secs += step) {
     const x = place(now + secs * 1000);
-    if (x < 14 || x > width - 14) continue;
+    if (x < 24 || x > width - 24) continue;
     const size = Math.abs(secs) < 60 ? `${Math.abs(secs)} s` : `${Math.abs(secs) / 60} min`;
     const text = secs === 0 ? "now" : secs < 0 ? `−${size}` : `+${size}`;
     marks.push(svg("text", { x, y: HEIGHT - 3, "text-anchor": "middle", text }));

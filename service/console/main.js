@@ -44,7 +44,7 @@ async function redeem(code, name) {
 async function enter(me) {
   if (me.demo) sessionStorage.setItem(KEPT, me.demo);
   else sessionStorage.removeItem(KEPT);
-  desk = new Desk(me, sandbox, sandbox ? await sandbox.users().catch(() => []) : []);
+  desk = new Desk(me, { sandbox, users: sandbox ? await sandbox.users().catch(() => []) : [], sdk: config.sdk });
   who.replaceChildren(avatar(me.name), el("span", { class: "name", text: me.name }), button("Sign out", leave, { class: "quiet" }));
   views(me);
   main.replaceChildren(desk.node);

@@ -27,6 +27,7 @@ const WORDS = {
   kicked: ["You have been removed", "A moderator put you out."],
   replaced: ["Joined elsewhere", ""],
   session_ended: ["The meeting has ended", "A moderator ended it."],
+  seat_lost: ["The video platform did not answer", "Telnyx gave a token, and its signalling cannot be reached from here."],
   token_expired: ["The token ran out", "It could not be renewed in time, and the call ended with it."],
 };
 

@@ -1,7 +1,10 @@
 """The console: a page to see one's rooms, join, and run a meeting, with nothing but the calls of the API. Gate: open.
 
 The page is of plain files without secrets: whoever uses it signs in on it, with a bearer. It talks to our own origin
-alone, and to the sandbox where ``make run`` says that there is one.
+alone, and to the sandbox where ``make run`` says that there is one. Without a sandbox, and with a bundle of the
+vendor's SDK as ``sdk.js`` among the files, it really joins; with neither, it hands tokens over:
+
+    npx esbuild ./node_modules/@telnyx/video --bundle --format=esm --outfile=service/console/sdk.js
 """
 
 from __future__ import annotations
@@ -22,10 +25,13 @@ _FOLDER: Final = Path(__file__).parents[1] / "console"
 _SERVED: Final = frozenset({".html", ".css", ".js", ".mjs", ".svg"})
 # Trusted types turn every attempt to make elements of text into an error, whoever writes it into a script of ours.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'{sandbox}; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'{besides}; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
+# The vendor's web SDK, which the repository does not hold; it speaks to one host only (UPSTREAM 5.4).
+_SDK: Final = "sdk.js"
+_SIGNALLING: Final = "wss://video.telnyx.com"
 _FRESH: Final = "no-cache"
 
 
@@ -49,8 +55,9 @@ def _views(files: dict[str, bytes], seats: Seats) -> tuple[Callable[[], Response
         asked = services().console
         if asked is None:
             raise RouteNotFound
-        config = json.dumps({"sandbox": asked.sandbox, "admin_scope": asked.admin_scope}).encode()
-        policy = _POLICY.format(sandbox=f" {asked.sandbox}" if asked.sandbox else "")
+        sdk = asked.sandbox is None and _SDK in files
+        config = json.dumps({"sandbox": asked.sandbox, "admin_scope": asked.admin_scope, "sdk": sdk}).encode()
+        policy = _POLICY.format(besides=f" {_SIGNALLING}" if sdk else f" {asked.sandbox}" if asked.sandbox else "")
         return PageFiles({**files, "config.json": config}, policy, _FRESH, seats).answer(file)
 
     return get_console, get_console_file

@@ -84,6 +84,13 @@ class Visitor:
         expect(self.page.get_by_role("heading", name="Your rooms")).to_be_visible()
         return self
 
+    def sign_in_with(self, bearer: str) -> Visitor:
+        """Paste a bearer."""
+        self.visit().page.get_by_label("Bearer token").or_(self.page.get_by_text("Or paste")).first.click()
+        self.page.get_by_label("Bearer token").fill(bearer)
+        self.button("Sign in").click()
+        return self
+
     def open(self, alias: str) -> Visitor:
         """Choose a room of the list by its alias."""
         self.page.locator(".room", has=self.page.locator("code", has_text=alias)).click()

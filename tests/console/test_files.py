@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from service.routes import console
 from service.routes.services import EXTENSION, Console
 from tests.http.doubles import make_face
 from tests.processes import ROOT
 
 FOLDER = ROOT / "service" / "console"
-OURS = sorted(file.name for file in FOLDER.iterdir() if file.is_file())
+OURS = sorted(file.name for file in FOLDER.iterdir() if file.is_file() and file.name != "sdk.js")
 SCRIPTS = [name for name in OURS if name.endswith(".js")]
 # dist/qrcode.mjs of the npm package qrcode-generator 2.0.4.
 PACKAGED = "ea91d7118a5395289170da848b7c6758b996163bfbccf312591ab65a4911b7c0"
 
 
-def client_of(folder: Path, console: Console | None) -> FlaskClient:
+def client_of(folder: Path, given: Console | None) -> FlaskClient:
     app = make_face(folder / "draining").app
-    app.extensions[EXTENSION] = replace(app.extensions[EXTENSION], console=console)
+    app.extensions[EXTENSION] = replace(app.extensions[EXTENSION], console=given)
     return app.test_client()
 
 
@@ -97,8 +98,8 @@ def test_no_file_names_another_host(name: str) -> None:
 def test_the_sandbox_is_in_the_policy_where_there_is_one(tmp_path: Path) -> None:
     """The page may ask our own origin, and the sandbox's where ``make run`` has set it: nobody else."""
 
-    def may_ask(console: Console) -> str:
-        policy = client_of(tmp_path, console).get("/console/").headers["Content-Security-Policy"]
+    def may_ask(given: Console) -> str:
+        policy = client_of(tmp_path, given).get("/console/").headers["Content-Security-Policy"]
         return re.findall(r"connect-src ([^;]*);", policy)[0]
 
     assert may_ask(Console(None, "rooms:admin")) == "'self'"
@@ -109,7 +110,21 @@ def test_the_page_is_told_what_it_needs(tmp_path: Path) -> None:
     """Where the sandbox is and what makes an administrator; no secret is among it."""
     told = client_of(tmp_path, Console("http://127.0.0.1:8081", "boss")).get("/console/config.json").get_json()
 
-    assert told == {"sandbox": "http://127.0.0.1:8081", "admin_scope": "boss"}
+    assert told == {"sandbox": "http://127.0.0.1:8081", "admin_scope": "boss", "sdk": False}
+
+
+@pytest.mark.parametrize("sandbox", [None, "http://127.0.0.1:8081"])
+def test_the_sdk_is_for_a_real_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: str | None) -> None:
+    """A bundle of it beside the page's files is told of, and its one host allowed, where there is no sandbox."""
+    (tmp_path / "console").mkdir()
+    for name in ("index.html", "sdk.js"):
+        (tmp_path / "console" / name).touch()
+    monkeypatch.setattr(console, "_FOLDER", tmp_path / "console")
+    client = client_of(tmp_path, Console(sandbox, "rooms:admin"))
+    answer = client.get("/console/")
+
+    assert client.get("/console/config.json").get_json()["sdk"] is (sandbox is None)
+    assert ("wss://video.telnyx.com;" in answer.headers["Content-Security-Policy"]) is (sandbox is None)
 
 
 def test_a_file_that_has_not_changed_is_not_sent_again(client: FlaskClient) -> None:

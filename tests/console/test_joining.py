@@ -5,6 +5,7 @@ That a window complained of nothing and asked no other host is held by the fixtu
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -131,10 +132,7 @@ def test_a_reload_asks_for_no_second_sign_in(visiting: Visiting) -> None:
 def test_a_pasted_bearer_is_kept_nowhere(visiting: Visiting, stage: Stage) -> None:
     """It signs in, and a reload forgets it: nothing of it is in the browser's storage."""
     bearer = stage.bearer("alice")
-    alice = visiting().visit()
-    alice.page.get_by_text("Or paste a bearer token").click()
-    alice.page.get_by_label("Bearer token").fill(bearer)
-    alice.button("Sign in").click()
+    alice = visiting().sign_in_with(bearer)
     expect(alice.page.get_by_role("heading", name="Your rooms")).to_be_visible()
 
     assert alice.page.evaluate("[sessionStorage.length, localStorage.length, document.cookie.length]") == [0, 0, 0]
@@ -145,25 +143,54 @@ def test_a_pasted_bearer_is_kept_nowhere(visiting: Visiting, stage: Stage) -> No
 @pytest.mark.parametrize("bad", ["nonsense", "a.b.c"])
 def test_a_bad_bearer_is_refused_in_words(visiting: Visiting, bad: str) -> None:
     """The door stays shut and says why."""
-    nobody = visiting().visit()
+    nobody = visiting()
     nobody.expected = {401}
-    nobody.page.get_by_text("Or paste a bearer token").click()
-    nobody.page.get_by_label("Bearer token").fill(bad)
-    nobody.button("Sign in").click()
+    nobody.sign_in_with(bad)
 
     expect(nobody.page.get_by_role("alert")).to_contain_text("Not signed in")
+
+
+# What the vendor's SDK looks like to a page; it writes down what it is asked.
+_SDK = """
+window.told = [];
+export async function initialize(config) {
+  window.told.push(["initialize", config]);
+  const listeners = {};
+  window.dropped = (reason) => listeners.disconnected(reason);
+  const said = (name) => async (...given) => { window.told.push([name, ...given]); };
+  return { on: (name, listener) => { listeners[name] = listener; },
+    connect: said("connect"), updateClientToken: said("update"), disconnect: said("disconnect") };
+}
+"""
+
+
+def test_with_an_sdk_the_call_is_its(visiting: Visiting, stage: Stage, alias: str) -> None:
+    """It gets room, token and context as they came, each new token in turn, and a drop of its ends the call."""
+    alice = visiting()
+    alone = {"sandbox": None, "admin_scope": "rooms:admin", "sdk": True}
+    alice.page.route("**/console/config.json", lambda route: route.fulfill(json=alone))
+    alice.page.route("**/console/sdk.js", lambda route: route.fulfill(body=_SDK, content_type="text/javascript"))
+    alice.sign_in_with(stage.bearer("alice")).join(alias)
+    until(lambda: len(alice.page.evaluate("told")) == 3, 15, "a second token")
+    told = alice.page.evaluate("told")
+    alice.page.evaluate("dropped('network_lost')")
+    expect(alice.page.locator(".why")).to_have_attribute("data-code", "network_lost")
+
+    assert [name for name, *_ in told] == ["initialize", "connect", "update"]
+    given = told[0][1]
+    assert given["roomId"] == room_id(stage, alias)
+    assert json.loads(given["context"])["id"] == "alice"
+    assert given["clientToken"].count(".") == told[2][1].count(".") == 2
+    assert given["clientToken"] != told[2][1]
 
 
 def test_without_a_sandbox_the_token_is_handed_over(visiting: Visiting, stage: Stage) -> None:
     """As in production: no demo users, no switches, a bearer to paste, and a token to copy for an SDK."""
     alias = stage.room(fresh("room"))
     alice: Visitor = visiting(permissions=["clipboard-read", "clipboard-write"])
-    alone = {"sandbox": None, "admin_scope": "rooms:admin"}
+    alone = {"sandbox": None, "admin_scope": "rooms:admin", "sdk": False}
     alice.page.route("**/console/config.json", lambda route: route.fulfill(json=alone))
-    alice.visit()
-    alice.page.get_by_label("Bearer token").fill(stage.bearer("alice"))
-    alice.button("Sign in").click()
-    alice.join(alias).button("Copy for the SDK").click()
+    alice.sign_in_with(stage.bearer("alice")).join(alias).button("Copy for the SDK").click()
 
     expect(alice.page.locator("#said")).to_have_text("Room, token and context are copied")
     assert room_id(stage, alias) in alice.page.evaluate("navigator.clipboard.readText()")

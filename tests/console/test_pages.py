@@ -90,7 +90,7 @@ def test_less_motion_is_none(visiting: Visiting, busy: str) -> None:
     assert visitor.page.evaluate("getComputedStyle(document.querySelector('.ring .arc')).transitionDuration") == "0s"
 
 
-def test_the_console_may_ask_nobody_else(visiting: Visiting, stage: Stage) -> None:
+def test_the_console_may_ask_nobody_else(visiting: Visiting) -> None:
     """Its policy refuses a question to any other host before it leaves the browser."""
     visitor = visiting().visit()
 
