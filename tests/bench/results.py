@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.contestants import Contestant
-from tests.bench.rounds import Sample, added, middle, ratio
+from tests.bench.rounds import Sample, added, cheapness, middle, ratio
 
 Samples = Mapping[str, Sequence[Sample]]
 
@@ -99,9 +99,14 @@ def latencies(taken: Samples) -> list[dict[str, Any]]:
 
 def goals(taken: Samples, alone: Samples) -> list[dict[str, Any]]:
     """What was wanted, and what came of it."""
-    found = [
-        {"what": f"{goal.of} / {goal.to}", "got": round(ratio(taken[goal.of], taken[goal.to]), 3)}
-        | {"must": goal.must, "aim": goal.aim}
+    found: list[dict[str, Any]] = [
+        {
+            "what": f"{goal.of} / {goal.to}",
+            "got": round(ratio(taken[goal.of], taken[goal.to]), 3),
+            "by_processor_time": round(cheapness(taken[goal.of], taken[goal.to]), 3),
+            "must": goal.must,
+            "aim": goal.aim,
+        }
         for goal in _GOALS
         if goal.of in taken and goal.to in taken
     ]
@@ -140,7 +145,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for goal in found["goals"]:
         must = "" if goal["must"] is None else f"must {goal['must']:g}"
         aim = "" if goal["aim"] is None else f"aim {goal['aim']:g}"
-        yield f"{goal['what']:40}{goal['got']:>8.3f}   {must:10}{aim}"
+        cost = f"({goal['by_processor_time']:.3f} by CPU)" if "by_processor_time" in goal else ""
+        yield f"{goal['what']:40}{goal['got']:>8.3f}   {cost:16}{must:10}{aim}"
     noise, where = found["noise"], found["machine"]
     yield (
         f"load average {where['load_before'][0]} before, {found['load_after'][0]} after; "

@@ -148,6 +148,13 @@ def ratio(these: Sequence[Sample], those: Sequence[Sample]) -> float:
     return statistics.median(a.burst.rate / b.burst.rate for a, b in zip(these, those, strict=True))
 
 
+def cheapness(these: Sequence[Sample], those: Sequence[Sample]) -> float:
+    """The same by processor time: how many of its answers one of ``those`` costs. Others on the machine change this
+    less than they change answers a second.
+    """
+    return statistics.median(b.server_us / a.server_us for a, b in zip(these, those, strict=True))
+
+
 def added(these: Sequence[Sample], those: Sequence[Sample]) -> float:
     """How many milliseconds longer the median answer takes: the median over the rounds."""
     return statistics.median(a.burst.p50 - b.burst.p50 for a, b in zip(these, those, strict=True))
