@@ -1,8 +1,9 @@
 """Single flight inside one process: callers who want the same token wait for one piece of work (DESIGN 7).
 
-The work runs on threads of its own, so it goes on and is kept when a caller stops waiting. As many request threads as
-there are of these may wait for a troubled upstream; the others stay free for hits. While upstream is healthy everybody
-may wait, since places come free many times a second. ``concurrent.futures`` does the rest.
+The work runs on threads of its own, so it goes on and is kept when a caller stops waiting. It logs and asks in the
+context of the request that began it: its id, its trace. As many request threads as there are of these may wait for a
+troubled upstream; the others stay free for hits. While upstream is healthy everybody may wait, since places come free
+many times a second. ``concurrent.futures`` does the rest.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -62,7 +64,7 @@ class Flights(Generic[_T]):
             if under_way is not None:
                 return Flight(under_way, started=False)
             self._raise_remembered(key)
-            future = self._pool.submit(work)
+            future = self._pool.submit(copy_context().run, work)
             self._under_way[key] = future
         future.add_done_callback(lambda done: self._landed(key, done))
         return Flight(future, started=True)

@@ -23,6 +23,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pythonjsonlogger.json import JsonFormatter
 
+from service import tracing
 from service.logwriter import LineWriter
 
 VERSION: Final = "0.1.0"
@@ -80,7 +81,7 @@ def frames_only(error: BaseException) -> list[str]:
 
 
 class RedactingFormatter(JsonFormatter):
-    """One JSON object a line: ts, level, logger, message, request_id and whatever ``extra`` holds."""
+    """One JSON object a line: ts, level, logger, message, request_id, the trace if there is one, and ``extra``."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -94,6 +95,8 @@ class RedactingFormatter(JsonFormatter):
         ordered["ts"] = ordered["ts"].isoformat(timespec="milliseconds")
         if (current := request_id.get()) is not None:
             ordered["request_id"] = current
+        if (trace := tracing.current.get()) is not None:
+            ordered |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
         return {name: redacted(value, name) for name, value in (ordered | log_data).items()}
 
     def formatException(self, ei: _ExcInfo) -> list[str]:  # type: ignore[override]  # noqa: N802 - the base's name

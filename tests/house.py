@@ -36,6 +36,7 @@ FLOORS = (
             "service.secret",
             "service.settings",
             "service.telemetry",
+            "service.tracing",
         ),
     ),
     (

@@ -1,4 +1,5 @@
-"""What every request and every answer has: an id, a time budget, fixed headers, one access line and one measurement.
+"""What every request and every answer has: an id, its caller's trace, a time budget, fixed headers, one access line and
+one measurement.
 
 Rule for editors: nothing here looks at who is asking or at what is asked; it must hold for a 404 and for a bug too.
 """
@@ -12,7 +13,7 @@ from typing import Final, cast
 
 from flask import Flask, Response, g, request
 
-from service import telemetry
+from service import telemetry, tracing
 from service.clock import Deadline
 from service.routes.services import services
 
@@ -45,6 +46,8 @@ def set_rate_limit(response: Response, *, limit: object, remaining: object, rese
 def _begin() -> None:
     given = request.headers.get("X-Request-Id", "")
     telemetry.request_id.set(given if _WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(16))
+    if (trace := request.environ.get("HTTP_TRACEPARENT")) is not None:
+        tracing.current.set(tracing.continued(trace))
     g.started = services().clock.monotonic()
     g.deadline = Deadline.after(services().clock, REQUEST_SECONDS)
 
@@ -85,3 +88,4 @@ def _record(response: Response) -> None:
 
 def _forget(_error: BaseException | None) -> None:
     telemetry.request_id.set(None)
+    tracing.current.set(None)

@@ -29,6 +29,13 @@ from service.sandbox.spoil import Answer, refusal, spoilt, too_many
 
 TICK_SECS: Final = 0.25
 _ROOM_ID_SEGMENT: Final = 3
+# What a request may carry along for others to find it by.
+_CARRIED: Final = {
+    "HTTP_TRACEPARENT": "traceparent",
+    "HTTP_TRACESTATE": "tracestate",
+    "HTTP_BAGGAGE": "baggage",
+    "HTTP_X_REQUEST_ID": "x-request-id",
+}
 _GRANTING: Final = ("generate_join_client_token", "refresh_client_token")
 
 
@@ -81,6 +88,7 @@ class Face:
             "query": environ.get("QUERY_STRING", ""),
             "operation": operation,
             "authorization": None if credentials is None else short_hash(credentials),
+            "headers": _carried(environ),
             "body": without_secrets(_json(body)),
             "status": None,
         }
@@ -199,6 +207,10 @@ def _drop(environ: dict[str, Any], *, reset: bool) -> None:
 
 def _reason(status: int) -> str:
     return WSGIRequestHandler.responses.get(status, ("",))[0] or "Unknown"
+
+
+def _carried(environ: dict[str, Any]) -> dict[str, str]:
+    return {name: environ[key] for key, name in _CARRIED.items() if key in environ}
 
 
 def _room_id(path: str) -> str | None:

@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from service import tracing
 from service.clock import Clock, Deadline
 from service.errors import (
     DeadlineExceeded,
@@ -240,7 +241,8 @@ class Telnyx:
         ends = self._clock.monotonic() + seconds
         reply, sent_at = Reply(0, {}, b""), ends
         for index, credentials in self._credentials_to_try(operation):
-            headers = {**credentials, **({"Content-Type": "application/json"} if content is not None else {})}
+            kind = {"Content-Type": "application/json"} if content is not None else {}
+            headers = {**credentials, **kind, **tracing.outgoing()}
             sent_at = self._clock.monotonic()
             left = max(LEAST_SECS, ends - sent_at)
             reply = self._transport.send(

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.operations.stage import Watched
+from tests.processes import running
+
+
+@pytest.fixture(scope="session")
+def watched() -> Iterator[Watched]:
+    """A service of its own, whose store may be stopped."""
+    yield from running(Watched())
+
+
+@pytest.fixture(scope="session")
+def exported(watched: Watched) -> str:
+    """What it exports after a bad day."""
+    watched.trouble()
+    return watched.metrics()
