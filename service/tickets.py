@@ -63,6 +63,9 @@ class Tickets:
     def _read(self, alias: str, one: Seen) -> tuple[Mapping[str, Any] | None, str | None, str | None]:
         """The claims of a ticket that was good for this room when its bearer joined; the name shown; what is wrong."""
         shown = _members(one.context)
+        if "ticket" not in shown:
+            # Telnyx's Android SDK takes a number and a name, no text: there our whole text is the name.
+            shown = _members(shown.get("username")) or shown
         name, ticket = shown.get("username"), shown.get("ticket")
         name = name if isinstance(name, str) else None
         if not isinstance(ticket, str):
@@ -77,8 +80,8 @@ class Tickets:
         return claims, name, None
 
 
-def _members(context: str | None) -> Mapping[str, Any]:
-    if context is None or len(context) > LONGEST_CONTEXT:
+def _members(context: object) -> Mapping[str, Any]:
+    if not isinstance(context, str) or len(context) > LONGEST_CONTEXT:
         return {}
     try:
         value = json.loads(context)

@@ -86,6 +86,17 @@ def test_those_who_show_their_own_ticket_are_proven(service: ServiceProcess, san
     ]
 
 
+def test_a_context_in_the_place_of_a_name_proves_too(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
+    """Telnyx's Android SDK lets an app choose a number and a name only, and makes the context of these."""
+    given = Caller(service.url, "bob", name="Bob").token(room).json()["context"]
+
+    bob = join(service, sandbox, room, "bob", json.dumps({"id": 0, "username": given}))
+
+    seen = Mo(service, room).participants()
+    told = [(one["participant_id"], one["standing"], one["user_id"], one["name"]) for one in seen]
+    assert told == [(bob, "proven", "bob", "Bob")]
+
+
 def test_impostors_are_found_out(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
     """No ticket, a forged one, another room's, an old one, somebody else's: each fault is named, nobody is proven."""
     bob = Caller(service.url, "bob").token(room).json()
