@@ -18,7 +18,7 @@ WORKDIR /app
 COPY openapi.yaml ./
 COPY service ./service
 # The stand-in for Telnyx must not exist in production.
-RUN rm -r service/sandbox \
+RUN rm -r service/sandbox service/console/sandbox \
  && python -m compileall -q --invalidation-mode unchecked-hash service
 
 FROM ${BASE}

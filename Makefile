@@ -18,7 +18,7 @@ test: $(READY)
 # 20 minutes at most: after 18 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1080)); \
-	$(PY) -m pytest -n 2 --dist loadfile tests/acceptance tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
+	$(PY) -m pytest -n 2 --dist loadfile tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
 
 clients: $(READY)

@@ -4,10 +4,10 @@ import { Api } from "./api.js";
 import { Call } from "./call.js";
 import { el } from "./dom.js";
 import { toast } from "./dialogs.js";
+import { Health } from "./health.js";
 import { Lobby } from "./lobby.js";
 import { RoomView } from "./room.js";
-import { NoSeat, SandboxSeat, SdkSeat } from "./seats.js";
-import { Health, Weather } from "./weather.js";
+import { NoSeat, SdkSeat } from "./seats.js";
 
 const LOOK_MS = { sandbox: 2000, real: 5000 };
 const TICK_MS = 250;
@@ -33,7 +33,7 @@ export class Desk {
     this.#lobby = new Lobby(me.api, this.calls, (entry) => this.choose(entry, true));
     const side = el("div", { class: "stack side" }, this.#health.node);
     if (sandbox) {
-      this.#weather = new Weather(sandbox, this.outages, this.#bringIn(users));
+      this.#weather = sandbox.panel(this.outages, this.#bringIn(users));
       side.prepend(this.#weather.node);
     }
     this.node = el("div", { class: "desk" }, el("h1", { class: "unseen", text: "Meetings" }), this.#lobby.node, this.#middle, side);
@@ -85,7 +85,7 @@ export class Desk {
   }
 
   #seat() {
-    if (this.sandbox) return new SandboxSeat(this.sandbox);
+    if (this.sandbox) return this.sandbox.seat();
     return this.#sdk ? new SdkSeat() : new NoSeat();
   }
 

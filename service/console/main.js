@@ -5,7 +5,6 @@ import { ask } from "./api.js";
 import { Desk } from "./desk.js";
 import { avatar, button, el, set } from "./dom.js";
 import { redeeming } from "./invites.js";
-import { Sandbox } from "./sandbox.js";
 import { asDemo, signIn, withBearer } from "./signin.js";
 
 const KEPT = "console.demo-user";
@@ -14,7 +13,7 @@ const nav = document.getElementById("nav");
 const who = document.getElementById("who");
 
 const config = await ask("GET", "/console/config.json");
-const sandbox = config.sandbox ? new Sandbox(config.sandbox) : null;
+const sandbox = config.sandbox ? new (await import("/console/sandbox.js")).Sandbox(config.sandbox) : null;
 let desk = null;
 
 async function begin() {

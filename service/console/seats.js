@@ -9,34 +9,6 @@
 // The vendor's SDK tells nobody when its signalling cannot be reached (seen with 1.0.2).
 const MOST_CONNECTING_MS = 15_000;
 
-/** A simulated participant of the sandbox. */
-export class SandboxSeat {
-  #sandbox;
-  #id = null;
-
-  constructor(sandbox) {
-    this.#sandbox = sandbox;
-  }
-
-  async take(grant) {
-    this.#id = (await this.#sandbox.join(grant.token, grant.context)).id;
-  }
-
-  async renew(grant) {
-    await this.#sandbox.renew(this.#id, grant.token);
-  }
-
-  async leave() {
-    if (this.#id !== null) await this.#sandbox.leave(this.#id).catch(() => null);
-    this.#id = null;
-  }
-
-  async look() {
-    const found = await this.#sandbox.look(this.#id);
-    return found.state === "joined" ? null : found.left_reason;
-  }
-}
-
 /** A real one, by the vendor's own SDK: `make run ARGS=--real`, where somebody has put its bundle beside this file. */
 export class SdkSeat {
   #room = null;

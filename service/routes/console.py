@@ -31,6 +31,8 @@ _POLICY: Final = (
 )
 # The vendor's web SDK, which the repository does not hold; it speaks to one host only (UPSTREAM 5.4).
 _SDK: Final = "sdk.js"
+# Control of the sandbox is no more in the image for production than the sandbox is.
+_SANDBOX: Final = "sandbox.js"
 _SIGNALLING: Final = "wss://video.telnyx.com"
 _FRESH: Final = "no-cache"
 
@@ -55,9 +57,10 @@ def _views(files: dict[str, bytes], seats: Seats) -> tuple[Callable[[], Response
         asked = services().console
         if asked is None:
             raise RouteNotFound
-        sdk = asked.sandbox is None and _SDK in files
-        config = json.dumps({"sandbox": asked.sandbox, "admin_scope": asked.admin_scope, "sdk": sdk}).encode()
-        policy = _POLICY.format(besides=f" {_SIGNALLING}" if sdk else f" {asked.sandbox}" if asked.sandbox else "")
+        sandbox = asked.sandbox if _SANDBOX in files else None
+        sdk = sandbox is None and _SDK in files
+        config = json.dumps({"sandbox": sandbox, "admin_scope": asked.admin_scope, "sdk": sdk}).encode()
+        policy = _POLICY.format(besides=f" {_SIGNALLING}" if sdk else f" {sandbox}" if sandbox else "")
         return PageFiles({**files, "config.json": config}, policy, _FRESH, seats).answer(file)
 
     return get_console, get_console_file

@@ -16,7 +16,8 @@ from tests.http.doubles import make_face
 from tests.processes import ROOT
 
 FOLDER = ROOT / "service" / "console"
-OURS = sorted(file.name for file in FOLDER.iterdir() if file.is_file() and file.name != "sdk.js")
+FILES = {file.name: file for file in FOLDER.rglob("*") if file.parent.name != "vendor" and file.is_file()}
+OURS = sorted(set(FILES) - {"sdk.js"})
 SCRIPTS = [name for name in OURS if name.endswith(".js")]
 # dist/qrcode.mjs of the npm package qrcode-generator 2.0.4.
 PACKAGED = "ea91d7118a5395289170da848b7c6758b996163bfbccf312591ab65a4911b7c0"
@@ -64,9 +65,9 @@ def test_the_page_and_its_scripts_name_only_what_is_there(client: FlaskClient) -
     page = client.get("/console/").get_data(as_text=True)
     named = set(re.findall(r'(?:src|href)="/console/([^"]+)"', page))
     for name in SCRIPTS:
-        named |= set(re.findall(r'from "\./([^"]+)"', (FOLDER / name).read_text("utf-8")))
+        named |= set(re.findall(r'(?:from "\./|import\("/console/)([^"]+)"', FILES[name].read_text("utf-8")))
 
-    assert named == {*OURS, "qrcode.mjs"} - {"index.html"}
+    assert named == {*OURS, "qrcode.mjs", "sdk.js"} - {"index.html"}
 
 
 def test_the_page_has_no_script_or_style_of_its_own(client: FlaskClient) -> None:
@@ -79,7 +80,7 @@ def test_the_page_has_no_script_or_style_of_its_own(client: FlaskClient) -> None
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_no_script_makes_elements_of_text(name: str) -> None:
     """Nor code of it, nor a style that the policy would refuse."""
-    source = (FOLDER / name).read_text("utf-8")
+    source = FILES[name].read_text("utf-8")
 
     pattern = (
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|srcdoc|[^.]style[:=]"
@@ -90,7 +91,7 @@ def test_no_script_makes_elements_of_text(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in OURS if not name.endswith(".svg")])
 def test_no_file_names_another_host(name: str) -> None:
     """The only address is the name of SVG's vocabulary, which nobody asks."""
-    addresses = re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"'`]*", (FOLDER / name).read_text("utf-8"))
+    addresses = re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"'`]*", FILES[name].read_text("utf-8"))
 
     assert set(addresses) <= {"http://www.w3.org/2000/svg"}
 
@@ -106,6 +107,17 @@ def test_the_sandbox_is_in_the_policy_where_there_is_one(tmp_path: Path) -> None
     assert may_ask(Console("http://127.0.0.1:8081", "rooms:admin")) == "'self' http://127.0.0.1:8081"
 
 
+def test_without_its_files_there_is_no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the image for production, whatever is set: the page knows of none, and may not ask one."""
+    (tmp_path / "console").mkdir()
+    (tmp_path / "console" / "index.html").touch()
+    monkeypatch.setattr(console, "_FOLDER", tmp_path / "console")
+    client = client_of(tmp_path, Console("http://127.0.0.1:8081", "rooms:admin"))
+
+    assert client.get("/console/config.json").get_json()["sandbox"] is None
+    assert "connect-src 'self';" in client.get("/console/").headers["Content-Security-Policy"]
+
+
 def test_the_page_is_told_what_it_needs(tmp_path: Path) -> None:
     """Where the sandbox is and what makes an administrator; no secret is among it."""
     told = client_of(tmp_path, Console("http://127.0.0.1:8081", "boss")).get("/console/config.json").get_json()
@@ -117,7 +129,7 @@ def test_the_page_is_told_what_it_needs(tmp_path: Path) -> None:
 def test_the_sdk_is_for_a_real_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: str | None) -> None:
     """A bundle of it beside the page's files is told of, and its one host allowed, where there is no sandbox."""
     (tmp_path / "console").mkdir()
-    for name in ("index.html", "sdk.js"):
+    for name in ("index.html", "sandbox.js", "sdk.js"):
         (tmp_path / "console" / name).touch()
     monkeypatch.setattr(console, "_FOLDER", tmp_path / "console")
     client = client_of(tmp_path, Console(sandbox, "rooms:admin"))

@@ -87,6 +87,19 @@ def room_id(stage: Stage, alias: str) -> str:
     return str(stage.ask("ada", "GET", f"/v1/admin/rooms/{alias}").json()["room_id"])
 
 
+def test_a_join_waits_for_telnyx(visiting: Visiting, stage: Stage) -> None:
+    """While Telnyx is down there is no first token; the page says so, asks again, and is in when it is back."""
+    alias = stage.room(fresh("room"))
+    alice = visiting().enter_as("Alice Abel").open(alias)
+    alice.expected = {503}
+    alice.page.get_by_role("radio", name="Down").check()
+    alice.button("Join").click()
+    expect(alice.page.locator(".why.waiting")).to_contain_text("Telnyx cannot be reached")
+    alice.page.get_by_role("radio", name="Working").check()
+
+    expect(alice.page.locator(".ring")).to_have_attribute("data-state", "in", timeout=30 * SECONDS)
+
+
 def test_joining_again_comes_from_the_cache(visiting: Visiting, stage: Stage) -> None:
     """Who leaves and comes back gets the same token, without a call to Telnyx."""
     alias = stage.room(fresh("room"))

@@ -1,37 +1,18 @@
-/* Beside the call: how the service is, and, where there is a sandbox, what Telnyx is made to do. */
+/* The sandbox's part of the page: what Telnyx is made to do, what it was asked, and others who are brought in. */
 
-import { ask } from "./api.js";
 import { announce, button, el, keyed, say, set } from "./dom.js";
 import { toast } from "./dialogs.js";
-import { WEATHER } from "./sandbox.js";
 
-/** What the service says of itself: `/readyz`. */
-export class Health {
-  #list = el("ul", { class: "health" });
-  node = el("section", { class: "card", "aria-labelledby": "health-title" },
-    el("h2", { id: "health-title", text: "Service" }), this.#list);
-
-  async refresh() {
-    const states = await ask("GET", "/readyz").then(rows, () => [["Service", "unreachable", "bad"]]);
-    keyed(this.#list, states, ([name]) => name,
-      ([name]) => el("li", {}, el("span", { class: "light" }), el("span", { text: name }), el("span", { class: "sub" })),
-      (node, [, words, light]) => {
-        set(node.firstElementChild, "class", `light ${light}`);
-        say(node.lastElementChild, words);
-      });
-  }
-}
-
-function rows(told) {
-  const breakers = { closed: ["working", "good"], half_open: ["trying one call", "fair"], open: ["left alone", "bad"] };
-  const loaded = Object.values(told.keys).some((source) => source.loaded);
-  return [
-    ["Redis", told.redis, told.redis === "up" ? "good" : "bad"],
-    ["Tokens at Telnyx", ...(breakers[told.telnyx.tokens] ?? [told.telnyx.tokens, "fair"])],
-    ["Meetings at Telnyx", ...(breakers[told.telnyx.management] ?? [told.telnyx.management, "fair"])],
-    ["Sign-in keys", loaded ? "known" : "none", loaded ? "good" : "bad"],
-  ];
-}
+/** What Telnyx can be made to do, each with what to look for. */
+export const WEATHER = [
+  { name: "fine", title: "Working", hint: "Answers at once" },
+  { name: "slow", title: "Slow", hint: "2 s for each answer", fault: "latency", secs: 2 },
+  { name: "throttling", title: "Throttling", hint: "429, come back later", fault: "rate_limit" },
+  { name: "down", title: "Down", hint: "503 to everything", fault: "status", status: 503 },
+  { name: "hanging", title: "Hanging", hint: "No answer at all", fault: "hang", secs: 30 },
+  { name: "nonsense", title: "Talking nonsense", hint: "HTML where JSON was", fault: "garbage" },
+  { name: "keyless", title: "Refusing our API key", hint: "401; renewals need no key" },
+];
 
 /** The switches of the sandbox. `outages` gets a span for as long as Telnyx is not fine. */
 export class Weather {

@@ -1,23 +1,23 @@
-/* The control calls of the sandbox, where `make run` has started one. In production there is none, and no address of one. */
+/* The control calls of the sandbox that `make run` starts. The image for production has neither it nor this folder. */
 
 import { ask } from "./api.js";
-
-/** What Telnyx can be made to do, each with what to look for. */
-export const WEATHER = [
-  { name: "fine", title: "Working", hint: "Answers at once" },
-  { name: "slow", title: "Slow", hint: "2 s for each answer", fault: "latency", secs: 2 },
-  { name: "throttling", title: "Throttling", hint: "429, come back later", fault: "rate_limit" },
-  { name: "down", title: "Down", hint: "503 to everything", fault: "status", status: 503 },
-  { name: "hanging", title: "Hanging", hint: "No answer at all", fault: "hang", secs: 30 },
-  { name: "nonsense", title: "Talking nonsense", hint: "HTML where JSON was", fault: "garbage" },
-  { name: "keyless", title: "Refusing our API key", hint: "401; renewals need no key" },
-];
+import { WEATHER, Weather } from "./weather.js";
 
 export class Sandbox {
   #base;
 
   constructor(origin) {
     this.#base = `${origin}/sandbox`;
+  }
+
+  /** A place in a meeting for a simulated participant. */
+  seat() {
+    return new SandboxSeat(this);
+  }
+
+  /** The part of the page that controls it; see `Weather`. */
+  panel(outages, extras) {
+    return new Weather(this, outages, extras);
   }
 
   async users() {
@@ -66,5 +66,33 @@ export class Sandbox {
   async weather() {
     const [fault] = (await ask("GET", `${this.#base}/faults`)).data;
     return WEATHER.find((one) => one.fault !== undefined && one.fault === fault?.fault) ?? WEATHER[0];
+  }
+}
+
+/** See `seats.js`. */
+class SandboxSeat {
+  #sandbox;
+  #id = null;
+
+  constructor(sandbox) {
+    this.#sandbox = sandbox;
+  }
+
+  async take(grant) {
+    this.#id = (await this.#sandbox.join(grant.token, grant.context)).id;
+  }
+
+  async renew(grant) {
+    await this.#sandbox.renew(this.#id, grant.token);
+  }
+
+  async leave() {
+    if (this.#id !== null) await this.#sandbox.leave(this.#id).catch(() => null);
+    this.#id = null;
+  }
+
+  async look() {
+    const found = await this.#sandbox.look(this.#id);
+    return found.state === "joined" ? null : found.left_reason;
   }
 }
