@@ -131,6 +131,8 @@ _UPSTREAM_BUCKETS: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3,
 _REMOVAL_BUCKETS: Final = (1, 2, 5, 15, 60, 300, 600, 1200, 3600)
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
 _BREAKER_LEVELS: Final = {"closed": 0, "half_open": 1, "open": 2}
+_UPSTREAM_BREAKERS: Final = ("tokens", "management", "credentials")
+_SOURCES: Final = ("issued", "refreshed", "cache", "stale")
 
 
 class Metrics:
@@ -175,6 +177,11 @@ class Metrics:
         self._removals = histogram("vts_removal_seconds", removals, _REMOVAL_BUCKETS)
         self._shed = counter("vts_shed", "Callers refused because too many wait for Telnyx.")
         gauge("vts_build_info", "Always 1.", "version").labels(VERSION).set(1)
+        # What has not happened yet is zero and not absent: of what is absent no share can be told.
+        for source in _SOURCES:
+            self._handed_out.labels(source)
+        for name in _UPSTREAM_BREAKERS:
+            self.breaker(name, "closed")
 
     def token_handed_out(self, source: str, remaining: float) -> None:
         self._handed_out.labels(source).inc()

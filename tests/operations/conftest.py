@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.operations.promql import Exported
 from tests.operations.stage import Watched
 from tests.processes import running
 
@@ -15,7 +16,7 @@ def watched() -> Iterator[Watched]:
 
 
 @pytest.fixture(scope="session")
-def exported(watched: Watched) -> str:
+def exported(watched: Watched) -> Exported:
     """What it exports after a bad day."""
     watched.trouble()
-    return watched.metrics()
+    return Exported.of(watched.metrics())

@@ -42,6 +42,7 @@ class Watched(Hooked):
         assert [self.source(alias, "alice") for _ in range(2)] == ["issued", "cache"]
         self.age(alias, "alice")
         assert self.source(alias, "alice") == "refreshed"
+        self._as_telnyx_has_it(alias)
         with contextlib.suppress(requests.RequestException):
             requests.get(f"{self.service.url}/v1/rooms", headers={"Authorization": "Bearer no-token"}, timeout=10)
         self._frozen_store(alias)
@@ -60,6 +61,14 @@ class Watched(Hooked):
 
     def _state(self, breaker: str) -> str:
         return str(requests.get(f"{self.service.url}/readyz", timeout=10).json()["telnyx"][breaker])
+
+    def _as_telnyx_has_it(self, alias: str) -> None:
+        room_id = admin(self.service.url).ask("GET", f"/v1/admin/rooms/{alias}").json()["room_id"]
+        path = f"/v2/rooms/{room_id}/actions"
+        alice = Caller(self.service.url, "alice")
+        pair = alice.ask("POST", f"{path}/generate_join_client_token", json={}).json()["data"]
+        handle = {"refresh_token": pair["refresh_token"]}
+        assert alice.ask("POST", f"{path}/refresh_client_token", json=handle).ok
 
     def _frozen_store(self, alias: str) -> None:
         self.valkey.freeze()

@@ -1,0 +1,25 @@
+"""Values that labels can have and that a bad day did not bring about, read from the code that gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from service import telemetry
+from service.errors import ServiceError
+
+
+def _all(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _all(below)
+
+
+CODES: Final = frozenset(kind.code for kind in _all(ServiceError))
+# Calls to Telnyx that no whole answer came back from (``transport``).
+TRANSPORT: Final = frozenset({"timeout", "connection", "too_large"})
+# Of Redis (``store.connection``), and of events that were recorded (``roster``).
+STORE: Final = frozenset({"writes_off", "unreadable", "timeout"})
+EVENTS: Final = frozenset({"failed", "unreadable", "unknown_room"})
+VALUES: Final = {"outcome": CODES | TRANSPORT | EVENTS, "kind": STORE, "status": frozenset({"500"})}
+SOURCES: Final = frozenset(telemetry._SOURCES)
