@@ -24,6 +24,7 @@ LONG: Final = (
     "tests/console/test_docs.py::test_the_documentation_shows",
     "tests/console/test_moderators.py",
     "tests/clients/test_android.py",
+    "tests/clients/test_console.py",
     "tests/clients/test_sdk_calls.py",
     "tests/edge/test_draining.py",
     "tests/edge/test_scarcity.py",
