@@ -1,10 +1,12 @@
 /* What administrators do: rooms, members, recordings. */
 
-import { announce, button, el, keyed, say, set } from "./dom.js";
-import { confirmed, filled, toast } from "./dialogs.js";
+import { announce, button, el, keyed, named, say, set } from "./dom.js";
+import { confirmed, filled, roleChoice, toast } from "./dialogs.js";
 import { moment, title } from "./words.js";
 
 const ROOMS = "/v1/admin/rooms";
+const PLAIN = { autocomplete: "off", autocapitalize: "none", spellcheck: "false" };
+const ELSEWHERE = { target: "_blank", rel: "noopener noreferrer" };
 const ACCESS = {
   members: [{ members: true }],
   everybody: [{ members: true }, { authenticated: true, role: "participant" }],
@@ -22,24 +24,41 @@ export class Admin {
   constructor(api, open) {
     this.#api = api;
     this.#open = open;
-    const heads = ["Room", "Who may enter", "Tokens", "Places", ""].map((text) => el("th", { scope: "col" }, text || el("span", { class: "unseen", text: "Do" })));
-    this.node = el("div", { class: "stack wide" }, el("h1", { class: "unseen", text: "Administration" }),
-      el("section", { class: "card", "aria-labelledby": "admin-title" },
-        el("div", { class: "head" },
+    const heads = ["Room", "Who may enter", "Tokens", "Places"].map((text) => el("th", { scope: "col", text }));
+    heads.push(el("th", { scope: "col" }, el("span", { class: "unseen", text: "Do" })));
+    this.node = el(
+      "div",
+      { class: "stack wide" },
+      el("h1", { class: "unseen", text: "Administration" }),
+      el(
+        "section",
+        { class: "card", "aria-labelledby": "admin-title" },
+        el(
+          "div",
+          { class: "head" },
           el("h2", { id: "admin-title", tabindex: -1, text: "All rooms" }),
-          button("New room", () => this.#create(), { class: "solid" })),
+          button("New room", () => this.#create(), { class: "solid" }),
+        ),
         this.#note,
-        el("table", { class: "table" }, el("thead", {}, el("tr", {}, heads)), this.#rows)),
-      this.#detail);
+        el("table", { class: "table" }, el("thead", {}, el("tr", {}, heads)), this.#rows),
+      ),
+      this.#detail,
+    );
   }
 
   async refresh() {
     try {
       const rooms = await this.#api.all(ROOMS);
       say(this.#note, rooms.length ? "" : "There is no room yet.");
-      keyed(this.#rows, rooms, (record) => `${record.alias} ${record.updated_at}`, (record) => this.#row(record), (node, record) => {
-        set(node, "aria-current", record.alias === this.#chosen ? "true" : null);
-      });
+      keyed(
+        this.#rows,
+        rooms,
+        (record) => `${record.alias} ${record.updated_at}`,
+        (record) => this.#row(record),
+        (node, record) => {
+          set(node, "aria-current", record.alias === this.#chosen ? "true" : null);
+        },
+      );
     } catch (problem) {
       say(this.#note, `${title(problem.code)}.`);
     }
@@ -47,36 +66,71 @@ export class Admin {
 
   #row(record) {
     const template = record.alias.endsWith("-*");
+    const act = (text, work, more = "") =>
+      button(text, work, { class: `quiet ${more}`, "aria-label": `${text} ${more ? "" : "of "}${record.alias}` });
     const cells = [
-      el("th", { scope: "row" }, el("strong", { text: record.title ?? record.alias }), el("code", { text: record.alias })),
+      el(
+        "th",
+        { scope: "row" },
+        el("strong", { text: record.title ?? record.alias }),
+        el("code", { text: record.alias }),
+      ),
       cell("Who may enter", record.access.map(rule).join(", ") || "nobody"),
       cell("Tokens", record.token_ttl_secs ? `${record.token_ttl_secs} s` : "default"),
       cell("Places", String(record.max_participants)),
-      el("td", { class: "do" },
-        button("Members", () => this.#members(record), { class: "quiet", "aria-label": `Members of ${record.alias}` }),
-        template ? null : button("Recordings", () => this.#recordings(record), { class: "quiet", "aria-label": `Recordings of ${record.alias}` }),
-        template ? null : button("Meeting", () => this.#open(record), { class: "quiet", "aria-label": `Meeting in ${record.alias}` }),
-        button("Delete", () => this.#delete(record), { class: "quiet danger", "aria-label": `Delete ${record.alias}` })),
+      el(
+        "td",
+        { class: "do" },
+        act("Members", () => this.#members(record)),
+        template ? null : act("Recordings", () => this.#recordings(record)),
+        template ? null : act("Meeting", () => this.#open(record)),
+        act("Delete", () => this.#delete(record), "danger"),
+      ),
     ];
     return el("tr", {}, cells);
   }
 
   async #create() {
-    const given = await filled("New room", [
-      ["alias", "Alias", el("input", { required: true, pattern: "[a-z0-9][a-z0-9\\-]*(-\\*)?", maxlength: 63, class: "mono", autocapitalize: "none", autocomplete: "off" }),
-        "Your own name for it: small letters, digits, hyphens. With -* at its end it makes rooms on demand."],
-      ["title", "Title", el("input", { maxlength: 200, autocomplete: "off" })],
-      ["access", "Who may enter", el("select", {}, el("option", { value: "members", text: "Members only" }),
-        el("option", { value: "everybody", text: "Everybody who is signed in" }))],
-      ["ttl", "Life of a token, seconds", el("input", { type: "number", min: 10, max: 3600, placeholder: "600" })],
-    ], "Make the room");
+    const given = await filled(
+      "New room",
+      [
+        [
+          "alias",
+          "Alias",
+          el("input", {
+            required: true,
+            pattern: "[a-z0-9][a-z0-9\\-]*(-\\*)?",
+            maxlength: 63,
+            class: "mono",
+            ...PLAIN,
+          }),
+          "Your own name for it: small letters, digits, hyphens. With -* at its end it makes rooms on demand.",
+        ],
+        ["title", "Title", el("input", { maxlength: 200, autocomplete: "off" })],
+        [
+          "access",
+          "Who may enter",
+          el(
+            "select",
+            {},
+            el("option", { value: "members", text: "Members only" }),
+            el("option", { value: "everybody", text: "Everybody who is signed in" }),
+          ),
+        ],
+        ["ttl", "Life of a token, seconds", el("input", { type: "number", min: 10, max: 3600, placeholder: "600" })],
+      ],
+      "Make the room",
+    );
     if (given === null) return;
-    const spec = { access: ACCESS[given.access], ...(given.title && { title: given.title }), ...(given.ttl && { token_ttl_secs: Number(given.ttl) }) };
+    const spec = { access: ACCESS[given.access] };
+    if (given.title) spec.title = given.title;
+    if (given.ttl) spec.token_ttl_secs = Number(given.ttl);
     await this.#do(() => this.#api.put(path(given.alias), spec), `${given.alias} is there`);
   }
 
   async #delete(record) {
-    if (!(await confirmed(`Delete ${record.alias}?`, "It goes here and at Telnyx, with its members.", "Delete"))) return;
+    if (!(await confirmed(`Delete ${record.alias}?`, "It goes here and at Telnyx, with its members.", "Delete")))
+      return;
     await this.#do(() => this.#api.delete(path(record.alias)), `${record.alias} is gone`);
     if (this.#chosen === record.alias) this.#detail.replaceChildren();
   }
@@ -84,24 +138,47 @@ export class Admin {
   async #members(record) {
     this.#chosen = record.alias;
     const list = el("ul", { class: "people" });
-    const user = el("input", { id: "member", required: true, maxlength: 290, placeholder: "user id", autocomplete: "off", autocapitalize: "none" });
-    const role = el("select", { id: "member-role" }, el("option", { value: "participant", text: "Participant" }), el("option", { value: "moderator", text: "Moderator" }));
-    const form = el("form", { class: "joined" },
-      el("label", { class: "unseen", for: "member", text: "User id" }), user,
-      el("label", { class: "unseen", for: "member-role", text: "Role" }), role,
-      el("button", { type: "submit", text: "Add" }));
+    const user = el("input", { id: "member", required: true, maxlength: 290, placeholder: "user id", ...PLAIN });
+    const role = roleChoice();
+    role.id = "member-role";
+    const form = el(
+      "form",
+      { class: "joined" },
+      el("label", { class: "unseen", for: "member", text: "User id" }),
+      user,
+      el("label", { class: "unseen", for: "member-role", text: "Role" }),
+      role,
+      el("button", { type: "submit", text: "Add" }),
+    );
+    const at = (who) => `${path(record.alias)}/members/${encodeURIComponent(who)}`;
+    const one = (member) =>
+      el(
+        "li",
+        { class: "person" },
+        named(member.name ?? member.user, `${member.user} · ${member.role}`),
+        button(
+          "Take out",
+          async () => {
+            await this.#do(() => this.#api.delete(at(member.user)), `${member.user} is no member now`);
+            await show();
+          },
+          { class: "quiet danger", "aria-label": `Take ${member.user} out` },
+        ),
+      );
     const show = async () => {
       const members = await this.#api.all(`${path(record.alias)}/members`);
-      keyed(list, members, (member) => `${member.user} ${member.role}`, (member) => el("li", { class: "person" },
-        el("div", { class: "is" }, el("strong", { text: member.name ?? member.user }), el("span", { class: "sub", text: `${member.user} · ${member.role}` })),
-        button("Take out", async () => {
-          await this.#do(() => this.#api.delete(`${path(record.alias)}/members/${encodeURIComponent(member.user)}`), `${member.user} is no member now`);
-          await show();
-        }, { class: "quiet danger", "aria-label": `Take ${member.user} out` })), () => null);
+      keyed(
+        list,
+        members,
+        (member) => `${member.user} ${member.role}`,
+        one,
+        () => null,
+      );
     };
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      await this.#do(() => this.#api.put(`${path(record.alias)}/members/${encodeURIComponent(user.value.trim())}`, { role: role.value }), `${user.value} is a member`);
+      const who = user.value.trim();
+      await this.#do(() => this.#api.put(at(who), { role: role.value }), `${who} is a member`);
       form.reset();
       await show().catch(toast);
     });
@@ -115,22 +192,44 @@ export class Admin {
     const show = async () => {
       const asked = new URLSearchParams({ "filter[room_id]": record.room_id, "page[size]": "50" });
       const { data } = await this.#api.get(`/v2/room_recordings?${asked}`);
-      say(note, data.length ? "" : record.enable_recording ? "Nothing has been recorded yet." : "This room does not record.");
-      keyed(list, data, (one) => `${one.id} ${one.status}`, (one) => this.#recording(one, show), () => null);
+      say(
+        note,
+        data.length ? "" : record.enable_recording ? "Nothing has been recorded yet." : "This room does not record.",
+      );
+      keyed(
+        list,
+        data,
+        (one) => `${one.id} ${one.status}`,
+        (one) => this.#recording(one, show),
+        () => null,
+      );
     };
     await this.#show(`Recordings of ${record.alias}`, show, note, list);
   }
 
   #recording(one, show) {
-    const facts = [one.status, one.duration_secs && `${one.duration_secs} s`, one.size_mb && `${one.size_mb} MB`].filter(Boolean);
-    return el("li", { class: "person" },
-      el("div", { class: "is" }, el("strong", { text: `${one.type ?? "Recording"}, ${moment(one.created_at)}` }), el("span", { class: "sub", text: facts.join(" · ") })),
-      one.download_url ? el("a", { class: "button quiet", href: one.download_url, target: "_blank", rel: "noopener noreferrer", text: "Download" }) : null,
-      button("Delete", async () => {
-        if (!(await confirmed("Delete this recording?", "It cannot be brought back.", "Delete"))) return;
-        await this.#do(() => this.#api.delete(`/v2/room_recordings/${one.id}`), "The recording is gone");
-        await show();
-      }, { class: "quiet danger" }));
+    const facts = [
+      one.status,
+      one.duration_secs && `${one.duration_secs} s`,
+      one.size_mb && `${one.size_mb} MB`,
+    ].filter(Boolean);
+    return el(
+      "li",
+      { class: "person" },
+      named(`${one.type ?? "Recording"}, ${moment(one.created_at)}`, facts.join(" · ")),
+      one.download_url
+        ? el("a", { class: "button quiet", href: one.download_url, ...ELSEWHERE, text: "Download" })
+        : null,
+      button(
+        "Delete",
+        async () => {
+          if (!(await confirmed("Delete this recording?", "It cannot be brought back.", "Delete"))) return;
+          await this.#do(() => this.#api.delete(`/v2/room_recordings/${one.id}`), "The recording is gone");
+          await show();
+        },
+        { class: "quiet danger" },
+      ),
+    );
   }
 
   async #show(heading, fetching, ...content) {

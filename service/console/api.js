@@ -21,7 +21,11 @@ export async function ask(method, url, { bearer, body } = {}) {
   let response;
   try {
     response = await fetch(url, {
-      method, headers, body: body === undefined ? undefined : JSON.stringify(body), credentials: "omit", cache: "no-store",
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "omit",
+      cache: "no-store",
     });
   } catch {
     throw new Problem({ code: "unreachable", retryable: true, retry_after: 2 });

@@ -36,7 +36,14 @@ export class Desk {
       this.#weather = sandbox.panel(this.outages, this.#bringIn(users));
       side.prepend(this.#weather.node);
     }
-    this.node = el("div", { class: "desk" }, el("h1", { class: "unseen", text: "Meetings" }), this.#lobby.node, this.#middle, side);
+    this.node = el(
+      "div",
+      { class: "desk" },
+      el("h1", { class: "unseen", text: "Meetings" }),
+      this.#lobby.node,
+      this.#middle,
+      side,
+    );
   }
 
   get api() {
@@ -95,7 +102,10 @@ export class Desk {
     this.#asking = true;
     try {
       const [entries] = await Promise.all([
-        this.#lobby.refresh(this.#room?.alias), this.#health.refresh(), this.#weather?.refresh(), this.#room?.refreshPeople(),
+        this.#lobby.refresh(this.#room?.alias),
+        this.#health.refresh(),
+        this.#weather?.refresh(),
+        this.#room?.refreshPeople(),
       ]);
       const entry = entries?.find((one) => one.alias === this.#room?.alias);
       if (entry) this.#room.learn(entry);

@@ -20,11 +20,14 @@ export function open(heading, ...content) {
   return { dialog, closed };
 }
 
-/** The buttons at a dialog's end; the first one does it, the other closes. */
-export function choices(yes, facts = {}) {
-  return el("div", { class: "choices" },
+/** The buttons at a dialog's end: one closes it, the other does it. */
+function choices(yes, facts = {}) {
+  return el(
+    "div",
+    { class: "choices" },
     el("button", { class: "quiet", value: "", formnovalidate: true, type: "submit", text: "Cancel" }),
-    el("button", { value: "yes", type: "submit", ...facts, text: yes }));
+    el("button", { value: "yes", type: "submit", ...facts, text: yes }),
+  );
 }
 
 /** Whether somebody means it. */
@@ -44,12 +47,29 @@ export async function filled(heading, fields, yes) {
   return Object.fromEntries(new FormData(form));
 }
 
+/** Participant or moderator. */
+export function roleChoice() {
+  const options = [
+    ["participant", "Participant"],
+    ["moderator", "Moderator"],
+  ];
+  return el(
+    "select",
+    {},
+    options.map(([value, text]) => el("option", { value, text })),
+  );
+}
+
 /** Say what went wrong, for a while. */
 export function toast(problem) {
   const code = problem.code ?? "unexpected";
   const faults = (problem.faults ?? []).map((fault) => `${fault.field} ${fault.message}`).join("; ");
-  const box = el("div", { class: "toast", role: "alert" },
-    el("strong", { text: title(code) }), el("span", { text: faults || hint(code) || problem.message }));
+  const box = el(
+    "div",
+    { class: "toast", role: "alert" },
+    el("strong", { text: title(code) }),
+    el("span", { text: faults || hint(code) || problem.message }),
+  );
   document.body.append(box);
   setTimeout(() => box.remove(), TOLD_MS);
 }

@@ -88,9 +88,31 @@ export function field(label, input, hint) {
   return el("div", { class: "field" }, el("label", { for: input.id, text: label }), note, input);
 }
 
+/** Somebody or something, with what is to be known of it below. */
+export function named(name, more) {
+  return el("div", { class: "is" }, el("strong", { text: name }), el("span", { class: "sub", text: more }));
+}
+
+/** Make a list of terms say `rows`: [term, text] for each. */
+export function tell(list, rows) {
+  const made = ([term]) => el("div", {}, el("dt", { text: term }), el("dd"));
+  keyed(
+    list,
+    rows,
+    ([term]) => term,
+    made,
+    (node, [, text]) => say(node.lastElementChild, String(text)),
+  );
+}
+
 /** The circle with somebody's initials. */
 export function avatar(name) {
-  const initials = name.split(/[\s:._-]+/u).filter(Boolean).map((word) => word[0]).slice(0, 2).join("");
+  const initials = name
+    .split(/[\s:._-]+/u)
+    .filter(Boolean)
+    .map((word) => word[0])
+    .slice(0, 2)
+    .join("");
   const tint = [...name].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % 6;
   return el("span", { class: "avatar", "data-tint": tint, "aria-hidden": "true", text: initials.toUpperCase() });
 }

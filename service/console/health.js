@@ -5,17 +5,26 @@ import { el, keyed, say, set } from "./dom.js";
 
 export class Health {
   #list = el("ul", { class: "health" });
-  node = el("section", { class: "card", "aria-labelledby": "health-title" },
-    el("h2", { id: "health-title", text: "Service" }), this.#list);
+  node = el(
+    "section",
+    { class: "card", "aria-labelledby": "health-title" },
+    el("h2", { id: "health-title", text: "Service" }),
+    this.#list,
+  );
 
   async refresh() {
     const states = await ask("GET", "/readyz").then(rows, () => [["Service", "unreachable", "bad"]]);
-    keyed(this.#list, states, ([name]) => name,
-      ([name]) => el("li", {}, el("span", { class: "light" }), el("span", { text: name }), el("span", { class: "sub" })),
+    keyed(
+      this.#list,
+      states,
+      ([name]) => name,
+      ([name]) =>
+        el("li", {}, el("span", { class: "light" }), el("span", { text: name }), el("span", { class: "sub" })),
       (node, [, words, light]) => {
         set(node.firstElementChild, "class", `light ${light}`);
         say(node.lastElementChild, words);
-      });
+      },
+    );
   }
 }
 

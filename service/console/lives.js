@@ -11,6 +11,9 @@ const TOP = 12;
 const LEAST_SPAN_MS = 40_000;
 // Of the width: the past, up to now; the rest is the future in which the token in hand will end.
 const PAST = 0.58;
+const MARKS =
+  "On the ring: the long mark is the next question. The short ones are half, a quarter and an eighth of a life, " +
+  "below which a token is renewed when asked for, has to be renewed, and is handed out no more.";
 
 export class Lives {
   #outages = svg("g", { class: "outages" });
@@ -18,15 +21,32 @@ export class Lives {
   #dots = svg("g", { class: "dots" });
   #now = svg("line", { class: "now", y1: 0, y2: HEIGHT - 18 });
   #scale = svg("g", { class: "scale" });
-  #picture = svg("svg", { height: HEIGHT, width: "100%", role: "img" },
-    this.#outages, this.#scale, this.#bars, this.#now, this.#dots);
+  #picture = svg(
+    "svg",
+    { height: HEIGHT, width: "100%", role: "img" },
+    this.#outages,
+    this.#scale,
+    this.#bars,
+    this.#now,
+    this.#dots,
+  );
 
   constructor() {
-    this.node = el("figure", { class: "lives" },
+    this.node = el(
+      "figure",
+      { class: "lives" },
       this.#picture,
-      el("figcaption", {},
-        legend("issued", "issued or refreshed"), legend("cache", "cache"), legend("stale", "stale"),
-        legend("refused", "refused"), legend("outage", "Telnyx in trouble")));
+      el(
+        "figcaption",
+        {},
+        legend("issued", "issued or refreshed"),
+        legend("cache", "cache"),
+        legend("stale", "stale"),
+        legend("refused", "refused"),
+        legend("outage", "Telnyx in trouble"),
+      ),
+      el("p", { class: "note", text: MARKS }),
+    );
   }
 
   /** Show a call and the `outages` ({from, until}) at this moment. */
@@ -40,20 +60,29 @@ export class Lives {
     set(this.#picture, "viewBox", `0 0 ${width} ${HEIGHT}`);
     set(this.#now, "x1", width * PAST);
     set(this.#now, "x2", width * PAST);
-    this.#outages.replaceChildren(...outages
-      .filter((outage) => seen(outage.from, outage.until ?? now))
-      .map((outage) => box(place(outage.from), 0, place(outage.until ?? now), HEIGHT - 18, 0)));
+    this.#outages.replaceChildren(
+      ...outages
+        .filter((outage) => seen(outage.from, outage.until ?? now))
+        .map((outage) => box(place(outage.from), 0, place(outage.until ?? now), HEIGHT - 18, 0)),
+    );
     this.#bars.replaceChildren(...this.#tokens(call, now, place, seen));
-    this.#dots.replaceChildren(...(call?.answers ?? [])
-      .filter((answer) => seen(answer.at, answer.at))
-      .map((answer) => dot(answer, place(answer.at), call)));
+    this.#dots.replaceChildren(
+      ...(call?.answers ?? [])
+        .filter((answer) => seen(answer.at, answer.at))
+        .map((answer) => dot(answer, place(answer.at), call)),
+    );
     this.#scale.replaceChildren(...ticks(span, now, place, width));
-    set(this.#picture, "aria-label", call ? `${call.lives.length} tokens, ${call.answers.length} answers so far.` : "No call yet.");
+    set(
+      this.#picture,
+      "aria-label",
+      call ? `${call.lives.length} tokens, ${call.answers.length} answers so far.` : "No call yet.",
+    );
   }
 
   #tokens(call, now, place, seen) {
     const ended = call?.state === "ended";
-    return (call?.lives ?? []).map((token, index) => ({ token, index }))
+    return (call?.lives ?? [])
+      .map((token, index) => ({ token, index }))
       .filter(({ token }) => seen(token.from, token.until))
       .flatMap(({ token, index }) => {
         const lane = TOP + (index % LANES) * (LANE + 4);

@@ -18,16 +18,30 @@ export class Lobby {
     this.#api = api;
     this.#calls = calls;
     this.#choose = choose;
-    const alias = el("input", { id: "alias", required: true, pattern: "[a-z0-9][a-z0-9\\-]*", maxlength: 63,
-      placeholder: "consult-17", autocomplete: "off", autocapitalize: "none", spellcheck: "false", class: "mono" });
+    const alias = el("input", {
+      id: "alias",
+      required: true,
+      pattern: "[a-z0-9][a-z0-9\\-]*",
+      maxlength: 63,
+      placeholder: "consult-17",
+      autocomplete: "off",
+      autocapitalize: "none",
+      spellcheck: "false",
+      class: "mono",
+    });
     const form = el("form", { class: "joined" }, alias, el("button", { type: "submit", text: "Ask" }));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       await this.#ask(alias.value.trim());
     });
-    this.node = el("section", { class: "card lobby", "aria-labelledby": "rooms-title" },
-      el("h2", { id: "rooms-title", tabindex: -1, text: "Your rooms" }), this.#note, this.#list,
-      el("div", { class: "field other" }, el("label", { for: "alias", text: "Another room" }), form));
+    this.node = el(
+      "section",
+      { class: "card lobby", "aria-labelledby": "rooms-title" },
+      el("h2", { id: "rooms-title", tabindex: -1, text: "Your rooms" }),
+      this.#note,
+      this.#list,
+      el("div", { class: "field other" }, el("label", { for: "alias", text: "Another room" }), form),
+    );
   }
 
   /** Ask for the list; answers it. */
@@ -35,8 +49,11 @@ export class Lobby {
     try {
       const entries = await this.#api.all("/v1/rooms");
       const known = new Set(entries.map((entry) => entry.alias));
-      const others = await Promise.all([...this.#extra.keys()].filter((alias) => !known.has(alias))
-        .map((alias) => this.#api.get(room(alias)).catch(() => this.#extra.get(alias))));
+      const others = await Promise.all(
+        [...this.#extra.keys()]
+          .filter((alias) => !known.has(alias))
+          .map((alias) => this.#api.get(room(alias)).catch(() => this.#extra.get(alias))),
+      );
       this.show([...entries, ...others], current);
       return [...entries, ...others];
     } catch (problem) {
@@ -47,23 +64,32 @@ export class Lobby {
 
   show(entries, current) {
     say(this.#note, entries.length ? "" : "There is no room that you may enter.");
-    keyed(this.#list, entries, (entry) => entry.alias, (entry) => this.#row(entry), (node, entry) => {
-      const row = node.firstElementChild;
-      node.entry = entry;
-      set(row, "aria-current", entry.alias === current ? "true" : null);
-      set(row, "data-call", this.#calls.get(entry.alias)?.state === "in");
-      const [state, words] = this.#state(entry);
-      const mark = row.querySelector(".mark");
-      set(mark, "class", `mark ${state}`);
-      say(mark, words);
-    });
+    keyed(
+      this.#list,
+      entries,
+      (entry) => entry.alias,
+      (entry) => this.#row(entry),
+      (node, entry) => {
+        const row = node.firstElementChild;
+        node.entry = entry;
+        set(row, "aria-current", entry.alias === current ? "true" : null);
+        set(row, "data-call", this.#calls.get(entry.alias)?.state === "in");
+        const [state, words] = this.#state(entry);
+        const mark = row.querySelector(".mark");
+        set(mark, "class", `mark ${state}`);
+        say(mark, words);
+      },
+    );
   }
 
   #row(entry) {
     const node = el("li");
     const row = button("", () => this.#choose(node.entry), { class: "room" });
-    row.append(el("strong", { text: entry.title ?? entry.alias }), el("span", { class: "mark" }),
-      el("span", { class: "sub" }, el("code", { text: entry.alias }), entry.role ? ` · ${entry.role}` : ""));
+    row.append(
+      el("strong", { text: entry.title ?? entry.alias }),
+      el("span", { class: "mark" }),
+      el("span", { class: "sub" }, el("code", { text: entry.alias }), entry.role ? ` · ${entry.role}` : ""),
+    );
     node.append(row);
     return node;
   }

@@ -12,8 +12,8 @@ const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 const who = document.getElementById("who");
 
-const config = await ask("GET", "/console/config.json");
-const sandbox = config.sandbox ? new (await import("/console/sandbox.js")).Sandbox(config.sandbox) : null;
+const config = await ask("GET", "/console/config.json").catch(unreachable);
+const sandbox = config?.sandbox ? new (await import("/console/sandbox.js")).Sandbox(config.sandbox) : null;
 let desk = null;
 
 async function begin() {
@@ -44,11 +44,15 @@ async function enter(me) {
   if (me.demo) sessionStorage.setItem(KEPT, me.demo);
   else sessionStorage.removeItem(KEPT);
   desk = new Desk(me, { sandbox, users: sandbox ? await sandbox.users().catch(() => []) : [], sdk: config.sdk });
-  who.replaceChildren(avatar(me.name), el("span", { class: "name", text: me.name }), button("Sign out", leave, { class: "quiet" }));
+  who.replaceChildren(
+    avatar(me.name),
+    el("span", { class: "name", text: me.name }),
+    button("Sign out", leave, { class: "quiet" }),
+  );
   views(me);
   main.replaceChildren(desk.node);
+  main.querySelector("h2").focus();
   await desk.start();
-  main.querySelector("h2")?.focus();
 }
 
 async function leave() {
@@ -79,4 +83,11 @@ function views(me) {
   set(tabs.meetings, "aria-current", "page");
 }
 
-await begin();
+function unreachable() {
+  main.replaceChildren(
+    el("p", { class: "card hero", text: "The service cannot be reached. Reload the page when it runs." }),
+  );
+  return null;
+}
+
+if (config) await begin();

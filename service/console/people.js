@@ -1,7 +1,7 @@
 /* Who is in a room, and what a moderator may do about it. */
 
 import { room } from "./api.js";
-import { announce, avatar, button, el, keyed, say, set } from "./dom.js";
+import { announce, avatar, button, el, keyed, named, say, set } from "./dom.js";
 import { confirmed, toast } from "./dialogs.js";
 import { hour, moment, title } from "./words.js";
 
@@ -33,21 +33,33 @@ export class People {
     this.#api = api;
     this.#alias = alias;
     this.#sandbox = sandbox;
-    this.node = el("section", { class: "card", "aria-labelledby": "people-title" },
-      el("div", { class: "head" },
+    this.node = el(
+      "section",
+      { class: "card", "aria-labelledby": "people-title" },
+      el(
+        "div",
+        { class: "head" },
         el("h3", { id: "people-title" }, "In the room ", this.#count),
-        el("div", { class: "tools" },
+        el(
+          "div",
+          { class: "tools" },
           button("Invite", invite, { class: "quiet" }),
           button("Mute all", () => this.#act("mute", { all: true }, "Everybody is muted"), { class: "quiet" }),
-          button("End meeting", () => this.#endAll(), { class: "quiet danger" }))),
-      this.#note, this.#list, this.#kept);
+          button("End meeting", () => this.#endAll(), { class: "quiet danger" }),
+        ),
+      ),
+      this.#note,
+      this.#list,
+      this.#kept,
+    );
   }
 
   /** Ask who is in and who is kept out; answers whether that could be told. */
   async refresh() {
     try {
       const [present, bans] = await Promise.all([
-        this.#api.get(room(this.#alias, "/participants")), this.#api.get(room(this.#alias, "/bans")),
+        this.#api.get(room(this.#alias, "/participants")),
+        this.#api.get(room(this.#alias, "/bans")),
       ]);
       await this.#learnMutes();
       this.#show(present.data, bans.data);
@@ -68,26 +80,47 @@ export class People {
   #show(present, bans) {
     say(this.#count, String(present.length));
     say(this.#note, present.length ? "" : "Nobody is in just now.");
-    keyed(this.#list, present, (one) => one.participant_id, (one) => this.#person(one), (node, one) => this.#paint(node, one));
+    keyed(
+      this.#list,
+      present,
+      (one) => one.participant_id,
+      (one) => this.#person(one),
+      (node, one) => this.#paint(node, one),
+    );
     set(this.#kept, "hidden", !bans.length);
-    keyed(this.#bans, bans, (ban) => ban.user, (ban) => this.#ban(ban), () => null);
+    keyed(
+      this.#bans,
+      bans,
+      (ban) => ban.user,
+      (ban) => this.#ban(ban),
+      () => null,
+    );
   }
 
   #person(one) {
     const name = one.name ?? one.user_id ?? "Somebody";
     const ids = one.user_id ? { users: [one.user_id] } : { participants: [one.participant_id] };
-    const mute = button("Mute", () => {
-      const silent = this.#muted.has(one.participant_id);
-      return this.#act(silent ? "unmute" : "mute", ids, `${name} is ${silent ? "unmuted" : "muted"}`);
-    }, { class: "quiet mute" });
-    return el("li", { class: "person" },
+    const mute = button(
+      "Mute",
+      () => {
+        const silent = this.#muted.has(one.participant_id);
+        return this.#act(silent ? "unmute" : "mute", ids, `${name} is ${silent ? "unmuted" : "muted"}`);
+      },
+      { class: "quiet mute" },
+    );
+    return el(
+      "li",
+      { class: "person" },
       avatar(name),
-      el("div", { class: "is" },
-        el("strong", { text: name }),
-        el("span", { class: "sub" }, [one.user_id, one.role].filter(Boolean).join(" · "))),
+      named(name, [one.user_id, one.role].filter(Boolean).join(" · ")),
       el("span", { class: `mark ${one.standing}`, title: STANDINGS[one.standing][1], text: this.#standing(one) }),
-      el("div", { class: "tools" }, mute,
-        button("Remove", () => this.#remove(name, ids), { class: "quiet danger", "aria-label": `Remove ${name}` })));
+      el(
+        "div",
+        { class: "tools" },
+        mute,
+        button("Remove", () => this.#remove(name, ids), { class: "quiet danger", "aria-label": `Remove ${name}` }),
+      ),
+    );
   }
 
   #standing(one) {
@@ -106,11 +139,21 @@ export class People {
 
   #ban(ban) {
     const until = ban.until ? `until ${moment(ban.until)}` : "for good";
-    return el("li", {},
+    return el(
+      "li",
+      {},
       el("span", {}, el("strong", { text: ban.user }), el("span", { class: "sub", text: ` ${until}` })),
-      button("Let in again", async () => {
-        await this.#do(() => this.#api.delete(room(this.#alias, `/bans/${encodeURIComponent(ban.user)}`)), `${ban.user} may enter again`);
-      }, { class: "quiet", "aria-label": `Let ${ban.user} in again` }));
+      button(
+        "Let in again",
+        async () => {
+          await this.#do(
+            () => this.#api.delete(room(this.#alias, `/bans/${encodeURIComponent(ban.user)}`)),
+            `${ban.user} may enter again`,
+          );
+        },
+        { class: "quiet", "aria-label": `Let ${ban.user} in again` },
+      ),
+    );
   }
 
   async #remove(name, whom) {

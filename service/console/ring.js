@@ -5,7 +5,8 @@ import { clock } from "./words.js";
 
 const RADIUS = 100;
 const ROUND = 2 * Math.PI * RADIUS;
-// The service renews on request below half, must below a quarter, and hands nothing out below an eighth (at most 60 and 30 s).
+// The service renews when asked below half of a life, must below a quarter (at most 60 s), and hands nothing out below
+// an eighth (at most 30 s).
 const MUST_SECS = 60;
 const NEVER_SECS = 30;
 
@@ -16,12 +17,22 @@ export class Ring {
   #time = el("strong", { class: "time" });
   #next = el("span", { class: "next" });
   #above = el("span", { class: "above" });
-  #picture = svg("svg", { viewBox: "-125 -125 250 250", role: "img" },
-    circle("track"), this.#marks, this.#arc, this.#due);
+  #picture = svg(
+    "svg",
+    { viewBox: "-125 -125 250 250", role: "img" },
+    circle("track"),
+    this.#marks,
+    this.#arc,
+    this.#due,
+  );
 
   constructor() {
-    this.node = el("div", { class: "ring" },
-      this.#picture, el("div", { class: "inside" }, this.#above, this.#time, this.#next));
+    this.node = el(
+      "div",
+      { class: "ring" },
+      this.#picture,
+      el("div", { class: "inside" }, this.#above, this.#time, this.#next),
+    );
   }
 
   /** Show a call at this moment. */
@@ -51,9 +62,17 @@ export class Ring {
     const shown = lines.map((line) => line / token.life);
     if (this.#marks.dataset.shown === String(shown)) return;
     this.#marks.dataset.shown = String(shown);
-    this.#marks.replaceChildren(...shown.map((share) => svg("line", {
-      x1: 0, x2: 0, y1: -RADIUS - 14, y2: -RADIUS - 20, transform: `rotate(${share * 360})`,
-    })));
+    this.#marks.replaceChildren(
+      ...shown.map((share) =>
+        svg("line", {
+          x1: 0,
+          x2: 0,
+          y1: -RADIUS - 14,
+          y2: -RADIUS - 20,
+          transform: `rotate(${share * 360})`,
+        }),
+      ),
+    );
   }
 
   #point(call, token, left) {
@@ -66,13 +85,14 @@ export class Ring {
   #words(call, left, now) {
     const state = call?.state ?? "idle";
     const wait = call?.askAt ? Math.max(0, call.askAt - now) / 1000 : null;
-    say(this.#time, state === "in" ? clock(left / 1000) : { joining: "…", ended: "Out" }[state] ?? "—");
+    say(this.#time, state === "in" ? clock(left / 1000) : ({ joining: "…", ended: "Out" }[state] ?? "—"));
     say(this.#above, state === "in" ? "token lives" : "");
     const asking = wait === null ? "asking now" : `asks again in ${clock(wait)}`;
     say(this.#next, call?.running ? asking : state === "ended" ? "call ended" : "no token yet");
     const words = state === "in" ? `The token lives ${clock(left / 1000)} more; ${asking}.` : "No token in use.";
     // Once in five seconds is often enough for those who have it read to them.
-    if (!this.#picture.hasAttribute("aria-label") || Math.floor(now / 1000) % 5 === 0) set(this.#picture, "aria-label", words);
+    if (!this.#picture.hasAttribute("aria-label") || Math.floor(now / 1000) % 5 === 0)
+      set(this.#picture, "aria-label", words);
   }
 }
 

@@ -1,6 +1,6 @@
 /* One room: whether one may enter, the call with its ring, what the service answered, and the meeting for moderators. */
 
-import { announce, button, el, keyed, say, set } from "./dom.js";
+import { announce, button, el, keyed, say, set, tell } from "./dom.js";
 import { invite } from "./invites.js";
 import { Lives } from "./lives.js";
 import { refusal } from "./lobby.js";
@@ -34,16 +34,50 @@ export class RoomView {
     this.#go = button("Join", () => this.#press(), { class: "solid go" });
     this.#again = button("New token now", () => this.#call?.renew(), { class: "quiet" });
     this.#copy = button("Copy for the SDK", () => this.#handOver(), { class: "quiet" });
-    this.node = el("div", { class: "stack" }, el("section", { class: "card call", "aria-labelledby": "room-title" },
-      el("div", { class: "head" },
-        el("div", {}, el("h2", { id: "room-title", tabindex: -1, text: entry.title ?? entry.alias }),
-          el("p", { class: "sub" }, el("code", { text: entry.alias }), entry.role ? ` · you are ${article(entry.role)}` : " · you are an administrator")),
-        this.#state),
-      el("div", { class: "now" }, this.#ring.node,
-        el("div", { class: "beside" }, this.#why, this.#source, this.#facts,
-          el("div", { class: "tools" }, this.#go, this.#again, this.#copy))),
-      this.#lives.node,
-      el("details", { class: "answers", open: true }, el("summary", { text: "What the service answered" }), this.#log)));
+    this.node = el(
+      "div",
+      { class: "stack" },
+      el(
+        "section",
+        { class: "card call", "aria-labelledby": "room-title" },
+        el(
+          "div",
+          { class: "head" },
+          el(
+            "div",
+            {},
+            el("h2", { id: "room-title", tabindex: -1, text: entry.title ?? entry.alias }),
+            el(
+              "p",
+              { class: "sub" },
+              el("code", { text: entry.alias }),
+              entry.role ? ` · you are ${article(entry.role)}` : " · you are an administrator",
+            ),
+          ),
+          this.#state,
+        ),
+        el(
+          "div",
+          { class: "now" },
+          this.#ring.node,
+          el(
+            "div",
+            { class: "beside" },
+            this.#why,
+            this.#source,
+            this.#facts,
+            el("div", { class: "tools" }, this.#go, this.#again, this.#copy),
+          ),
+        ),
+        this.#lives.node,
+        el(
+          "details",
+          { class: "answers", open: true },
+          el("summary", { text: "What the service answered" }),
+          this.#log,
+        ),
+      ),
+    );
     if (desk.mayModerate(entry)) {
       this.#people = new People(desk.api, entry.alias, desk.sandbox, () => invite(desk.api, entry.alias));
       this.node.append(this.#people.node);
@@ -93,7 +127,9 @@ export class RoomView {
     if (last && this.#told !== String(last.at)) {
       this.#told = String(last.at);
       if (last.source === "issued" || last.source === "refreshed") this.#ring.pulse();
-      announce(last.code ? `${title(last.code)}. ${hint(last.code)}` : `${SOURCES[last.source]}, ${clock(last.left)} left`);
+      announce(
+        last.code ? `${title(last.code)}. ${hint(last.code)}` : `${SOURCES[last.source]}, ${clock(last.left)} left`,
+      );
     }
     if (this.#call?.state === "ended") announce(title(this.#call.reason));
     this.#paint();
@@ -116,7 +152,13 @@ export class RoomView {
     set(this.#again, "hidden", !inside);
     set(this.#copy, "hidden", !inside || this.#desk.sandbox !== null);
     this.#showFacts(call);
-    keyed(this.#log, (call?.answers ?? []).slice(0, SHOWN), (answer) => answer.at, line, () => null);
+    keyed(
+      this.#log,
+      (call?.answers ?? []).slice(0, SHOWN),
+      (answer) => answer.at,
+      line,
+      () => null,
+    );
     set(this.#log.parentElement, "hidden", !call);
     set(this.#lives.node, "hidden", !call);
   }
@@ -141,14 +183,15 @@ export class RoomView {
       say(this.#source.lastElementChild, SOURCES[last.source]);
     }
     const grant = call?.running ? call.grant : null;
-    const rows = grant ? [
-      ["You are", `${grant.participant.name ?? grant.participant.user_id} · ${grant.participant.role}`],
-      ["Life of a token", clock(call.lives.at(-1).life / 1000)],
-      ["Tokens so far", String(call.lives.length)],
-      ["Places", String(grant.room.max_participants)],
-    ] : [];
-    keyed(this.#facts, rows, ([name]) => name,
-      ([name]) => el("div", {}, el("dt", { text: name }), el("dd")), (node, [, value]) => say(node.lastElementChild, value));
+    const rows = grant
+      ? [
+          ["You are", `${grant.participant.name ?? grant.participant.user_id} · ${grant.participant.role}`],
+          ["Life of a token", clock(call.lives.at(-1).life / 1000)],
+          ["Tokens so far", call.lives.length],
+          ["Places", grant.room.max_participants],
+        ]
+      : [];
+    tell(this.#facts, rows);
   }
 }
 
@@ -168,9 +211,12 @@ function badge(entry, call) {
 function line(answer) {
   const words = answer.code ? title(answer.code) : SOURCES[answer.source];
   const next = answer.retry ? `, asks again in ${clock(answer.retry)}` : "";
-  return el("li", {},
+  return el(
+    "li",
+    {},
     el("time", { text: hour(answer.at) }),
     el("span", { class: `mark ${answer.code ? "refused" : answer.source}`, text: answer.code ?? answer.source }),
     el("span", { class: "words", text: `${words}; ${clock(answer.left)} left${next}` }),
-    el("span", { class: "took", text: `${Math.round(answer.took)} ms` }));
+    el("span", { class: "took", text: `${Math.round(answer.took)} ms` }),
+  );
 }

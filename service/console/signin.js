@@ -1,7 +1,7 @@
 /* Who is asking. A demo user of the sandbox is a click; anybody else pastes a bearer, which is kept in memory only. */
 
 import { Api } from "./api.js";
-import { avatar, button, el } from "./dom.js";
+import { avatar, button, el, named } from "./dom.js";
 import { toast } from "./dialogs.js";
 
 const ROLES = {
@@ -14,31 +14,61 @@ const ROLES = {
 /** The sign-in page; calls `enter({api, user, name, admin, demo})`. */
 export async function signIn(config, sandbox, enter) {
   const users = sandbox ? await sandbox.users().catch(() => []) : [];
-  const demo = users.length ? el("ul", { class: "faces" }, users.map((one) => el("li", {}, face(one, () =>
-    asDemo(one.user, config, sandbox).then(enter).catch(toast))))) : null;
-  return el("section", { class: "card hero" },
+  const demo = users.length
+    ? el(
+        "ul",
+        { class: "faces" },
+        users.map((one) =>
+          el(
+            "li",
+            {},
+            face(one, () => asDemo(one.user, config, sandbox).then(enter).catch(toast)),
+          ),
+        ),
+      )
+    : null;
+  return el(
+    "section",
+    { class: "card hero" },
     el("h1", { text: "Who are you?" }),
-    el("p", { class: "lead", text: users.length
-      ? "Pick somebody whom the sandbox's identity provider knows, and see what they may enter."
-      : "Paste a bearer of your identity provider, and see which rooms it opens." }),
+    el("p", {
+      class: "lead",
+      text: users.length
+        ? "Pick somebody whom the sandbox's identity provider knows, and see what they may enter."
+        : "Paste a bearer of your identity provider, and see which rooms it opens.",
+    }),
     demo,
-    pasted(config, enter, users.length > 0));
+    pasted(config, enter, users.length > 0),
+  );
 }
 
 function face(one, chosen) {
   const node = button("", chosen, { class: "face" });
-  node.append(avatar(one.name ?? one.user),
-    el("span", { class: "is" }, el("strong", { text: one.name ?? one.user }), el("span", { class: "sub", text: ROLES[one.user] ?? one.user })));
+  node.append(avatar(one.name ?? one.user), named(one.name ?? one.user, ROLES[one.user] ?? one.user));
   return node;
 }
 
 function pasted(config, enter, folded) {
-  const text = el("textarea", { id: "bearer", rows: 4, required: true, spellcheck: "false", autocomplete: "off", class: "mono" });
-  const form = el("form", {},
-    el("div", { class: "field" },
+  const text = el("textarea", {
+    id: "bearer",
+    rows: 4,
+    required: true,
+    spellcheck: "false",
+    autocomplete: "off",
+    class: "mono",
+  });
+  const form = el(
+    "form",
+    {},
+    el(
+      "div",
+      { class: "field" },
       el("label", { for: "bearer", text: "Bearer token" }),
-      el("small", { text: "Used for calls to this service, and forgotten with this page." }), text),
-    el("button", { type: "submit", text: "Sign in" }));
+      el("small", { text: "Used for calls to this service, and forgotten with this page." }),
+      text,
+    ),
+    el("button", { type: "submit", text: "Sign in" }),
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     try {
@@ -68,7 +98,8 @@ export async function withBearer(bearer, config) {
 /** A bearer's claims, for showing a name: what it allows, the service says. */
 function read(bearer) {
   try {
-    const bytes = Uint8Array.from(atob(bearer.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")), (one) => one.codePointAt(0));
+    const text = atob(bearer.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(text, (one) => one.codePointAt(0));
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     return {};

@@ -15,7 +15,10 @@ const WORDS = {
   missing_credentials: ["Not signed in", "Sign in again."],
   upstream_unavailable: ["Telnyx cannot be reached", "The token in hand stays good until it ends."],
   upstream_timeout: ["Telnyx does not answer", "The token in hand stays good until it ends."],
-  upstream_rejected_credentials: ["Telnyx refuses the service's API key", "First joins have to wait; renewals need no key."],
+  upstream_rejected_credentials: [
+    "Telnyx refuses the service's API key",
+    "First joins have to wait; renewals need no key.",
+  ],
   upstream_invalid_response: ["Telnyx answers nonsense", "The token in hand stays good until it ends."],
   upstream_throttled: ["Telnyx asks to slow down", "The service waits as long as it was told to."],
   deadline_exceeded: ["That took too long", "The token in hand stays good until it ends."],
@@ -27,7 +30,10 @@ const WORDS = {
   kicked: ["You have been removed", "A moderator put you out."],
   replaced: ["Joined elsewhere", ""],
   session_ended: ["The meeting has ended", "A moderator ended it."],
-  seat_lost: ["The video platform did not answer", "Telnyx gave a token, and its signalling cannot be reached from here."],
+  seat_lost: [
+    "The video platform did not answer",
+    "Telnyx gave a token, and its signalling cannot be reached from here.",
+  ],
   token_expired: ["The token ran out", "It could not be renewed in time, and the call ended with it."],
 };
 

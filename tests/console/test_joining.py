@@ -41,7 +41,7 @@ def test_a_person_joins_with_the_keyboard_alone(visiting: Visiting, alias: str) 
 
     walk_to(page, "Alice Abel")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Your rooms")).to_be_visible()
+    expect(page.locator(".room", has_text=alias)).to_be_visible()
     walk_to(page, alias)
     page.keyboard.press("Enter")
     expect(page.locator("#room-title")).to_be_focused()

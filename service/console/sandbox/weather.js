@@ -1,6 +1,6 @@
 /* The sandbox's part of the page: what Telnyx is made to do, what it was asked, and others who are brought in. */
 
-import { announce, button, el, keyed, say, set } from "./dom.js";
+import { announce, button, el, keyed, set, tell } from "./dom.js";
 import { toast } from "./dialogs.js";
 
 /** What Telnyx can be made to do, each with what to look for. */
@@ -28,12 +28,22 @@ export class Weather {
     this.#sandbox = sandbox;
     this.#outages = outages;
     this.#extras = extras;
-    this.node = el("section", { class: "card sandbox", "aria-labelledby": "weather-title" },
+    this.node = el(
+      "section",
+      { class: "card sandbox", "aria-labelledby": "weather-title" },
       el("h2", { id: "weather-title", text: "Sandbox" }),
       el("p", { class: "note", text: "Stands in for Telnyx on this machine. Break it, and watch the call." }),
-      el("fieldset", { class: "weather" }, el("legend", { text: "Telnyx is" }), WEATHER.map((one) => this.#choice(one))),
-      el("h3", { text: "Calls to Telnyx" }), this.#counts,
-      el("h3", { text: "Bring in" }), this.#people);
+      el(
+        "fieldset",
+        { class: "weather" },
+        el("legend", { text: "Telnyx is" }),
+        WEATHER.map((one) => this.#choice(one)),
+      ),
+      el("h3", { text: "Calls to Telnyx" }),
+      this.#counts,
+      el("h3", { text: "Bring in" }),
+      this.#people,
+    );
   }
 
   async refresh() {
@@ -60,8 +70,12 @@ export class Weather {
       }
     });
     this.#choices.set(one.name, radio);
-    return el("label", { class: "choice" }, radio,
-      el("span", {}, el("strong", { text: one.title }), el("span", { class: "sub", text: one.hint })));
+    return el(
+      "label",
+      { class: "choice" },
+      radio,
+      el("span", {}, el("strong", { text: one.title }), el("span", { class: "sub", text: one.hint })),
+    );
   }
 
   /** Begin or end the span that the picture of lives shows. */
@@ -72,24 +86,35 @@ export class Weather {
   }
 
   #show(counts) {
-    const rowsOf = [
-      ["New tokens", counts.generate_join_client_token ?? 0], ["Renewals", counts.refresh_client_token ?? 0],
-      ["All others", Object.entries(counts).reduce((sum, [name, count]) => sum + (name.endsWith("client_token") ? 0 : count), 0)],
-    ];
-    keyed(this.#counts, rowsOf, ([name]) => name,
-      ([name]) => el("div", {}, el("dt", { text: name }), el("dd")), (node, [, value]) => say(node.lastElementChild, String(value)));
+    const { generate_join_client_token: made = 0, refresh_client_token: renewed = 0 } = counts;
+    const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    tell(this.#counts, [
+      ["New tokens", made],
+      ["Renewals", renewed],
+      ["All others", all - made - renewed],
+    ]);
     this.showExtras();
   }
 
   showExtras() {
     const ready = this.#extras.ready();
     const others = this.#extras.users.map((one) => ({ key: one.user, name: one.name ?? one.user, user: one.user }));
-    const intruders = [{ key: "stranger", name: "Somebody without a ticket" }, { key: "copy", name: "Somebody with your ticket" }];
-    keyed(this.#people, [...others, ...intruders], (one) => one.key,
-      (one) => button(one.name, () => (one.user ? this.#extras.toggle(one.user) : this.#extras.intrude(one.key)), { class: "quiet chip" }),
+    const intruders = [
+      { key: "stranger", name: "Somebody without a ticket" },
+      { key: "copy", name: "Somebody with your ticket" },
+    ];
+    keyed(
+      this.#people,
+      [...others, ...intruders],
+      (one) => one.key,
+      (one) =>
+        button(one.name, () => (one.user ? this.#extras.toggle(one.user) : this.#extras.intrude(one.key)), {
+          class: "quiet chip",
+        }),
       (node, one) => {
         if (one.user) set(node, "aria-pressed", String(this.#extras.among(one.user)));
         set(node, "disabled", one.user ? this.#extras.alias() === null : !ready);
-      });
+      },
+    );
   }
 }
