@@ -45,6 +45,33 @@ LONG: Final = (
     "tests/topologies/test_roster.py",
     "tests/topologies/test_templates.py",
 )
+# Of those ``make test`` runs at least these.
+SHORT: Final = (
+    "tests/acceptance/test_webhook_crashes.py::test_what_was_acknowledged_before_a_crash",
+    "tests/clients/test_console.py::test_it_joins",
+    "tests/edge/test_draining.py::test_readiness_ends_before",
+    "tests/edge/test_scarcity.py::test_a_line_that",
+    "tests/edge/test_scarcity.py::test_dropped_lines",
+    "tests/edge/test_scarcity.py::test_lines_come_out",
+    "tests/edge/test_slow.py::test_a_head_without_an_end",
+    "tests/edge/test_slow.py::test_who_asks_first",
+    "tests/faults/test_account.py::test_the_token_of_a_deleted_room",
+    "tests/faults/test_cooldowns.py::test_during_a_cool_down",
+    "tests/faults/test_keys.py::test_without_any_key",
+    "tests/faults/test_redis_values.py::test_a_connection_that_is_one_reply_behind",
+    "tests/faults/test_telnyx_silence.py::test_a_silent_telnyx_is_left_alone",
+    "tests/faults/test_writes.py::test_a_template_s_room",
+    "tests/gateway/test_official_client.py::test_it_leafs",
+    "tests/gateway/test_official_client.py::test_it_raises_its_own_error_for_a_bad_bearer",
+    "tests/topologies/test_connection.py::test_a_lost_server",
+    "tests/topologies/test_failover.py::test_a_ban_of_the_last_moment_stands",
+    "tests/topologies/test_failover.py::test_those_who_are_in_notice_nothing",
+    "tests/topologies/test_joining.py",
+    "tests/topologies/test_keeping.py::test_check_names",
+    "tests/topologies/test_meeting.py::test_a_removed_user",
+    "tests/topologies/test_roster.py::test_a_joining_that_was_missed",
+    "tests/topologies/test_templates.py::test_the_first_join",
+)
 # Of a test with many rows ``make test`` runs so many, spread evenly; ``make faults`` (FAULTS=full) runs them all.
 ROWS: Final = {
     "tests/agreement/": 20,
@@ -64,7 +91,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         tests[item.nodeid.partition("[")[0]].append(item)
     left_out = {item for name, rows in tests.items() for item in _surplus(name, rows)}
-    left_out |= {item for item in items if item.nodeid.startswith(LONG)}
+    left_out |= {item for item in items if item.nodeid.startswith(LONG) and not item.nodeid.startswith(SHORT)}
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]
