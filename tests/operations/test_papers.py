@@ -1,0 +1,93 @@
+"""Licence, changelog and security policy: they agree with the rest, and what they point to is there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from service import telemetry
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+# Of https://www.apache.org/licenses/LICENSE-2.0.txt, whose text may not be changed.
+APACHE_2: Final = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def test_the_licence_is_the_whole_apache_licence() -> None:
+    """To the letter."""
+    assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == APACHE_2
+
+
+def test_document_and_package_name_the_licence() -> None:
+    """By its identifier."""
+    said = yaml.safe_load(text("openapi.yaml"))["info"]["license"]["identifier"]
+
+    assert said == tomllib.loads(text("pyproject.toml"))["project"]["license"] == "Apache-2.0"
+
+
+def test_files_of_others_are_noted_and_keep_their_licence() -> None:
+    """Each file in a folder of others' is in NOTICE, and a licence lies beside it."""
+    files = [file for folder in (ROOT / "service").rglob("vendor") for file in folder.iterdir()]
+    licences = {file for file in files if file.name.startswith("LICENSE")}
+
+    assert files
+    for file in set(files) - licences:
+        assert str(file.relative_to(ROOT)) in text("NOTICE")
+        assert any(licence.parent == file.parent for licence in licences)
+
+
+def test_the_newest_release_of_the_changelog_is_the_one_that_is_told() -> None:
+    """``/version`` and the changelog agree."""
+    assert re.findall(r"(?m)^## \[(\d[^\]]*)\]", text("CHANGELOG.md"))[0] == telemetry.VERSION
+
+
+def test_the_changelog_has_the_form_that_it_names() -> None:
+    """Releases with a date, newest first, and only the kinds of changes that there are."""
+    releases = re.findall(r"(?m)^## (.+)$", text("CHANGELOG.md"))
+    kinds = set(re.findall(r"(?m)^### (.+)$", text("CHANGELOG.md")))
+    dates = [re.fullmatch(r"\[\d+\.\d+\.\d+\] - (\d{4}-\d\d-\d\d)", release) for release in releases[1:]]
+
+    assert releases[0] == "[Unreleased]"
+    assert [found[1] for found in dates if found] == sorted((found[1] for found in dates if found), reverse=True)
+    assert None not in dates
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+@pytest.mark.parametrize("name", ["SECURITY.md", "CHANGELOG.md", "NOTICE", "docs/runbook.md"])
+def test_what_a_paper_points_to_is_there(name: str) -> None:
+    """Paths of this repository, and links to its files."""
+    paths = re.findall(r"\b(?:service|tests|deploy|docs)/[\w/.-]*\w", text(name))
+    links = [link for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text(name)) if link]
+
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
+    assert {link for link in links if not ((ROOT / name).parent / link).exists()} == set()
+
+
+def test_promises_of_security_point_to_tests() -> None:
+    """Each row of the table names at least one file or folder of tests, and each of them is there."""
+    table = text("SECURITY.md").partition("## What is promised")[2].partition("\n## ")[0]
+    rows = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][1:]
+    held = [re.findall(r"`([^`]+)`", row) for row in rows]
+
+    assert len(held) > 8
+    for named in held:
+        folder = (ROOT / named[0]).parent
+        assert named[0].startswith("tests/")
+        assert all((ROOT / one).exists() or (folder / one).exists() for one in named), named
+
+
+def test_settings_that_papers_name_are_settings() -> None:
+    """Nobody is told to set what is not there."""
+    named = set(re.findall(r"`([A-Z][A-Z_]{5,})(?:=[^`]*)?`", text("SECURITY.md") + text("docs/runbook.md")))
+    known = set(re.findall(r"(?m)^\| `([A-Z_]+)`", text("README.md"))) | {"NAME_FILE", "AUTH_", "NOREPLICAS"}
+
+    assert named - known == set()
