@@ -55,7 +55,7 @@ export class Desk {
   }
 
   async start() {
-    const entries = await this.#lobby.refresh(null);
+    const entries = await this.#lobby.refresh();
     const [first] = (entries ?? []).filter((entry) => entry.open);
     if (this.#room === null && first) this.choose(first);
     this.#timers = [
@@ -74,6 +74,7 @@ export class Desk {
   choose(entry, focus = false) {
     this.#room = new RoomView(entry, this);
     this.#middle.replaceChildren(this.#room.node);
+    this.#lobby.mark(entry.alias);
     if (focus) this.#room.node.querySelector("h2").focus();
     this.#look();
   }
@@ -102,7 +103,7 @@ export class Desk {
     this.#asking = true;
     try {
       const [entries] = await Promise.all([
-        this.#lobby.refresh(this.#room?.alias),
+        this.#lobby.refresh(),
         this.#health.refresh(),
         this.#weather?.refresh(),
         this.#room?.refreshPeople(),

@@ -26,7 +26,7 @@ function choices(yes, facts = {}) {
     "div",
     { class: "choices" },
     el("button", { class: "quiet", value: "", formnovalidate: true, type: "submit", text: "Cancel" }),
-    el("button", { value: "yes", type: "submit", ...facts, text: yes }),
+    el("button", { value: "yes", type: "submit", class: "solid", ...facts, text: yes }),
   );
 }
 

@@ -11,6 +11,8 @@ export class Lobby {
   #calls;
   #list = el("ul", { class: "rooms" });
   #note = el("p", { class: "note" });
+  #entries = [];
+  #current = null;
   #extra = new Map();
 
   /** `choose(entry)` opens a room; `calls` are the running ones by alias. */
@@ -45,7 +47,7 @@ export class Lobby {
   }
 
   /** Ask for the list; answers it. */
-  async refresh(current) {
+  async refresh() {
     try {
       const entries = await this.#api.all("/v1/rooms");
       const known = new Set(entries.map((entry) => entry.alias));
@@ -54,7 +56,7 @@ export class Lobby {
           .filter((alias) => !known.has(alias))
           .map((alias) => this.#api.get(room(alias)).catch(() => this.#extra.get(alias))),
       );
-      this.show([...entries, ...others], current);
+      this.show([...entries, ...others]);
       return [...entries, ...others];
     } catch (problem) {
       say(this.#note, `${title(problem.code)}.`);
@@ -62,7 +64,14 @@ export class Lobby {
     }
   }
 
-  show(entries, current) {
+  /** Show which room is open. */
+  mark(alias) {
+    this.#current = alias;
+    this.show(this.#entries);
+  }
+
+  show(entries) {
+    this.#entries = entries;
     say(this.#note, entries.length ? "" : "There is no room that you may enter.");
     keyed(
       this.#list,
@@ -72,7 +81,7 @@ export class Lobby {
       (node, entry) => {
         const row = node.firstElementChild;
         node.entry = entry;
-        set(row, "aria-current", entry.alias === current ? "true" : null);
+        set(row, "aria-current", entry.alias === this.#current ? "true" : null);
         set(row, "data-call", this.#calls.get(entry.alias)?.state === "in");
         const [state, words] = this.#state(entry);
         const mark = row.querySelector(".mark");

@@ -166,7 +166,11 @@ export class RoomView {
   #explain(call) {
     const code = call?.reason ?? (call ? null : this.#entry.code);
     set(this.#why, "hidden", !code);
-    set(this.#why, "class", `why ${call?.running ? "waiting" : code === "left" ? "calm" : "over"}`);
+    set(
+      this.#why,
+      "class",
+      `why ${call?.running || code === "not_open_yet" ? "waiting" : code === "left" ? "calm" : "over"}`,
+    );
     if (!code) return;
     say(this.#why.firstElementChild, call ? title(code) : refusal(this.#entry));
     const more = call?.state === "joining" ? "Asking again until it can." : hint(code);

@@ -120,6 +120,14 @@ def test_a_room_that_is_not_open_says_when(visiting: Visiting, stage: Stage) -> 
     expect(alice.button("Join")).to_be_disabled()
 
 
+def test_the_list_marks_the_room_that_is_open(visiting: Visiting, stage: Stage) -> None:
+    """At once, not with the next answer of the service."""
+    first, second = stage.room(fresh("a")), stage.room(fresh("b"))
+    alice = visiting().enter_as("Alice Abel").open(first).open(second)
+
+    assert alice.page.locator(".room[aria-current] code").all_inner_texts() == [second]
+
+
 def test_a_stranger_is_told_that_there_is_no_such_room(visiting: Visiting, stage: Stage) -> None:
     """Asked for by its name, a room of others is as good as none."""
     alias = stage.room(fresh("secret"), access=[{"members": True}])
