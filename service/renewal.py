@@ -44,7 +44,7 @@ from service.sealing import Sealer
 from service.secret import Secret
 from service.store.keyspace import Owner
 from service.store.rooms import RoomStore
-from service.store.views import Claim, Keep, Permission, Sealed
+from service.store.views import Claim, Instant, Keep, Permission, Sealed
 from service.telnyx import Answer, Telnyx
 
 ADOPTED_SECS: Final = 3600
@@ -150,7 +150,7 @@ class Renewal:
         except BaseException:
             self._rooms.release(order.alias, order.owner, lease)
             raise
-        return self._keep(order, obtained, lease)
+        return self._keep(order, obtained, lease, claim.at)
 
     def _claim(self, order: Order, lease: str) -> Claim | Issued:
         began = self._clock.monotonic()
@@ -261,7 +261,7 @@ class Renewal:
             return answer.date
         return self._clock.wall() - (self._clock.monotonic() - answer.sent_at)
 
-    def _keep(self, order: Order, obtained: _Obtained, lease: str) -> Issued:
+    def _keep(self, order: Order, obtained: _Obtained, lease: str, claimed: Instant | None) -> Issued:
         pair = obtained.pair
         age = self._clock.monotonic() - obtained.sent_at
         if pair.token.life <= age:
@@ -279,6 +279,7 @@ class Renewal:
                 else None,
                 lease=lease,
                 unreadable=order.unreadable,
+                claimed=claimed,
             ),
         )
         if not kept:

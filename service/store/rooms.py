@@ -6,6 +6,7 @@ While Redis does not answer, ``outage.Memory`` does, from what this process saw;
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -17,10 +18,12 @@ from service.store import keyspace, revocations
 from service.store.connection import Connection, Script, WritesOff
 from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys, digest
 from service.store.outage import Memory
-from service.store.views import Claim, Keep, Permission, Sealed, View, read_sealed, read_view
+from service.store.views import Claim, Instant, Keep, Permission, Sealed, View, read_sealed, read_view
 
 LEASE_SECS: Final = 4
 DEVICES_PER_USER: Final = 5
+# More than a caller waits for Redis.
+LATE_MS: Final = 300
 
 VIEW: Final = "view"
 SCRIPTS: Final = (VIEW, "claim", "keep", "release", "forget")
@@ -80,7 +83,7 @@ class RoomStore:
                 raise StoreUnavailable
         except StoreUnavailable:
             return Claim(self._memory.token(alias, owner), self._memory.refresh(alias, owner), mine=True)
-        token, left, refresh, refresh_left, mine = reply
+        token, left, refresh, refresh_left, mine, server_ms = reply
         waited = self._clock.monotonic() - asked
         sealed_refresh = read_sealed(refresh, refresh_left, waited)
         self._memory.saw_refresh(alias, owner, sealed_refresh)
@@ -88,6 +91,7 @@ class RoomStore:
             read_sealed(token, left, waited) or self._memory.token(alias, owner, only_here=True),
             sealed_refresh or self._memory.refresh(alias, owner, only_here=True),
             mine=mine == 1,
+            at=Instant(server_ms, asked),
         )
 
     def keep(self, alias: str, owner: Owner, new: Keep) -> bool:
@@ -114,7 +118,7 @@ class RoomStore:
         args = (
             *(owner.user_field, new.permission.fingerprint, token.value, _ms(token.left)),
             *(refresh.value, _ms(refresh.left), broken, new.lease, int(self._clock.wall()), entry),
-            *(DEVICES_PER_USER, keys.base, owner.invite),
+            *(DEVICES_PER_USER, keys.base, owner.invite, *self._latest(new.claimed)),
         )
         try:
             (reply,) = self._connection.send(self._scripts["keep"].on(names, args))
@@ -122,7 +126,7 @@ class RoomStore:
             reply = WritesOff()
         if reply == b"changed":
             return False
-        stored = not isinstance(reply, WritesOff)
+        stored = reply != b"late" and not isinstance(reply, WritesOff)
         late = self._clock.monotonic() - began
         kept_refresh = new.refresh.after(late) if new.refresh is not None else None
         self._memory.kept(alias, owner, new.token.after(late), kept_refresh, stored=stored)
@@ -130,10 +134,18 @@ class RoomStore:
 
     def hand_in(self, alias: str, owner: Owner, permission: Permission, session: str | None) -> None:
         """Store the token that this process alone knows: it was made while Redis took none."""
+        lease = secrets.token_hex(16)
+        claim = self.claim(alias, owner, lease)
         token = self._memory.token(alias, owner, only_here=True)
         refresh = self._memory.refresh(alias, owner, only_here=True)
-        if token is not None:
-            self.keep(alias, owner, Keep(permission, session, token, refresh, lease="", unreadable=None))
+        if token is not None and claim.mine:
+            self.keep(alias, owner, Keep(permission, session, token, refresh, lease, None, claim.at))
+
+    def _latest(self, claimed: Instant | None) -> tuple[int | str, int]:
+        """The server's time of the claim, and how many ms after it a command of ours may reach the server."""
+        if claimed is None:
+            return "", 0
+        return claimed.server_ms, _ms(self._clock.monotonic() - claimed.here) + LATE_MS
 
     def _revoked_since(self, owner: Owner, new: Keep) -> bool:
         try:

@@ -56,17 +56,31 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Instant:
+    """One moment by the server's clock, epoch milliseconds, and by our monotonic one: not before the server's."""
+
+    server_ms: int
+    here: float
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A look at the tokens by somebody who wants to renew them; ``mine`` says that the lease is the caller's."""
+    """A look at the tokens by somebody who wants to renew them; ``mine`` says that the lease is the caller's, ``at``
+    when Redis granted it.
+    """
 
     token: Sealed | None
     refresh: Sealed | None
     mine: bool
+    at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """A new token to be stored; lives are durations in seconds, ``unreadable`` is a value that may be replaced."""
+    """A new token to be stored; lives are durations in seconds, ``unreadable`` is a value that may be replaced.
+
+    ``claimed``: when the lease was granted, so that Redis can tell a command that reaches it too late.
+    """
 
     permission: Permission
     session: str | None
@@ -74,6 +88,7 @@ class Keep:
     refresh: Sealed | None
     lease: str
     unreadable: bytes | None
+    claimed: Instant | None = None
 
 
 def read_view(reply: Any, revoked: Any, waited: float = 0.0) -> View:

@@ -18,4 +18,5 @@ elseif not held then
   redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
   mine = 1
 end
-return {token, left, refresh, refresh_left, mine}
+local now = redis.call('TIME')
+return {token, left, refresh, refresh_left, mine, now[1] * 1000 + math.floor(now[2] / 1000)}

@@ -156,4 +156,7 @@ def _collide(one: Step, other: Step) -> bool:
         # A revocation is of the bearers of its own clock's past, and whoever signs in again has a bearer of today.
         far = one if one.kind == "service clock far" else other
         return together or far.params["offset"] < 0
+    if one.kind == "revocation" and one.place == other.place:
+        # A new bearer is of a moment ahead of all clocks: a second revocation soon after would not be of it.
+        return True
     return one.place == other.place and together
