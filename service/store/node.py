@@ -264,6 +264,9 @@ class _Talk:
             return self._node.client.parse_response(self._connection, name)  # type: ignore[no-untyped-call]
         except redis.ResponseError as refusal:
             return refusal
+        except (TypeError, AttributeError, LookupError):
+            # What the library makes of a reply fits this command only: it met another's.
+            raise redis.ConnectionError("not the reply to this command") from None
 
     def _is_replicated(self) -> bool:
         """Whether a replica has what was written on this connection. A server without any costs no waiting."""
