@@ -1,4 +1,4 @@
-"""A service in operation, which has seen every kind of trouble that metrics tell of; pages of one origin may ask it."""
+"""A service in operation, which has seen every kind of trouble that metrics tell of."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from service.store.keyspace import Owner, RoomKeys
 from tests.acceptance.hooked import Hooked
 from tests.processes import Caller, admin, fresh, until
 
-ORIGIN = "https://app.example.com"
-
 
 class Watched(Hooked):
     """What operators look at, with ways to bring trouble about."""
 
     def __init__(self) -> None:
-        super().__init__(ALLOWED_ORIGINS=ORIGIN, WEB_CONCURRENCY="1")
+        super().__init__(WEB_CONCURRENCY="1")
 
     def metrics(self) -> str:
         """What Prometheus would read now."""

@@ -1,7 +1,11 @@
-"""What a service exports, and that the checks of queries find what is wrong."""
+"""Rules and panels ask for what a service exports, and the check of that finds what is wrong.
+
+Of all that is checked of them this alone needs a service in trouble, which is why it stands in one file.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Final, get_args
 
 import pytest
@@ -11,6 +15,8 @@ from service.renewal import Source
 from tests.operations import promql
 from tests.operations.known import SOURCES, VALUES
 from tests.operations.promql import Exported
+from tests.operations.test_alerts import ALERTS
+from tests.operations.test_dashboard import SHOWN, queries
 from tests.processes import ServiceProcess
 
 WRONG: Final = {
@@ -43,6 +49,32 @@ RIGHT: Final = {
     "an absence": "absent(vts_build_info)",
     "a number in scientific form": "sum by (job) (rate(vts_shed_total[5m])) > 1e3",
 }
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_asks_for_what_is_exported(name: str, exported: Exported) -> None:
+    """Every metric, label and value in its expression is one that a service in trouble has."""
+    assert promql.complaints(ALERTS[name]["expr"], exported, VALUES) == []
+
+
+@pytest.mark.parametrize("title", SHOWN)
+def test_a_panel_asks_for_what_is_exported(title: str, exported: Exported) -> None:
+    """Every metric, label and value in its queries is one that a service in trouble has."""
+    for query in queries(SHOWN[title]):
+        assert promql.complaints(query, exported, VALUES) == []
+
+
+def test_every_metric_is_shown_somewhere(exported: Exported) -> None:
+    """Nothing is measured that nobody looks at."""
+    named = {
+        re.sub(r"_(bucket|count|sum)$", "", selector.metric)
+        for panel in SHOWN.values()
+        for query in queries(panel)
+        for selector in promql.selectors(query)
+    }
+    measured = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported.labels if name.startswith("vts_")}
+
+    assert measured == named
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -8,13 +8,15 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from flask.testing import FlaskClient
 
 from service import tracing
-from tests.operations.stage import ORIGIN, Watched
+from tests.http.doubles import ORIGIN, make_face
 from tests.processes import Caller, Sandbox, ServiceProcess, fresh, make_room, mint, until
 
 PARENT = "00f067aa0ba902b7"
@@ -343,27 +345,33 @@ def test_a_hostile_header_costs_no_time() -> None:
     assert min(seconds(80_000) for _ in range(3)) < 100 * min(seconds(8000) for _ in range(3)) + 0.01
 
 
-def test_a_page_of_a_known_origin_may_say_its_trace(watched: Watched) -> None:
+@pytest.fixture
+def client(tmp_path: Path) -> FlaskClient:
+    """A browser's preflight asks nobody behind the face of the service."""
+    return make_face(tmp_path / "draining").app.test_client()
+
+
+def test_a_page_of_a_known_origin_may_say_its_trace(client: FlaskClient) -> None:
     """The preflight of an allowed origin allows the header; tracing in browsers fails without it."""
     asked = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,traceparent,tracestate",
     }
-    answer = requests.options(f"{watched.service.url}/v1/rooms/x/token", headers=asked, timeout=10)
+    answer = client.options("/v1/rooms/x/token", headers=asked)
     allowed = {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
 
     assert answer.status_code == 204
     assert {"authorization", "traceparent", "tracestate"} <= allowed
 
 
-def test_a_page_of_another_origin_may_not(watched: Watched) -> None:
+def test_a_page_of_another_origin_may_not(client: FlaskClient) -> None:
     """Nothing is allowed to it, this header neither."""
     asked = {
         "Origin": "https://evil.example.com",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "traceparent",
     }
-    answer = requests.options(f"{watched.service.url}/v1/rooms/x/token", headers=asked, timeout=10)
+    answer = client.options("/v1/rooms/x/token", headers=asked)
 
     assert "Access-Control-Allow-Headers" not in answer.headers
