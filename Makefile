@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-# Storms, floods and herds: they measure, and another test beside them would be measured too.
-ALONE := tests/faults/history tests/faults/test_figures.py tests/faults/test_keys.py tests/edge/test_slow.py tests/acceptance/test_herds.py tests/acceptance/test_outages.py
+# Storms, restarts, floods and herds: they measure, and another test beside them would be measured too.
+ALONE := tests/faults/history tests/faults/test_figures.py tests/faults/test_keys.py tests/edge/test_draining.py tests/edge/test_slow.py tests/acceptance/test_herds.py tests/acceptance/test_outages.py
 # The environment is made anew when a requirements file changes.
 READY := $(VENV)/ready-$(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
 
@@ -18,7 +18,7 @@ test: $(READY)
 # 20 minutes at most: after 18 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1080)); \
-	$(PY) -m pytest -n 2 --dist loadfile tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
+	$(PY) -m pytest -n 4 --dist loadfile tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
 
 clients: $(READY)
