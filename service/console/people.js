@@ -28,6 +28,7 @@ export class People {
   #note = el("p", { class: "note" });
   #count = el("span", { class: "count" });
   #muted = new Set();
+  #seen = null;
 
   constructor(api, alias, sandbox, invite) {
     this.#api = api;
@@ -62,10 +63,12 @@ export class People {
         this.#api.get(room(this.#alias, "/bans")),
       ]);
       await this.#learnMutes();
+      this.#seen = performance.now();
       this.#show(present.data, bans.data);
       return true;
     } catch (problem) {
-      say(this.#note, `${title(problem.code)}: this is who was in at ${hour(performance.now())}.`);
+      const then = this.#seen === null ? "" : `: this is who was in at ${hour(this.#seen)}`;
+      say(this.#note, `${title(problem.code)}${then}.`);
       return false;
     }
   }

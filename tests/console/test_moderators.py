@@ -100,3 +100,20 @@ def test_an_administrator_sees_recordings(visiting: Visiting, stage: Stage) -> N
     ada.confirm("Delete")
 
     expect(rows).to_have_count(before - 1)
+
+
+def test_an_old_list_says_how_old_it_is(visiting: Visiting, meeting: str) -> None:
+    """While Telnyx cannot be asked who is in, the last answer stays, with the time of it and not of the last try."""
+    alice = visiting().enter_as("Alice Abel").join(meeting)
+    alice.expected = {503}
+    expect(alice.person("Alice Abel")).to_be_visible()
+    alice.page.get_by_role("radio", name="Down").check()
+    note = alice.page.locator("#people-title").locator("xpath=ancestor::section").locator(".note").first
+    expect(note).to_contain_text("this is who was in at")
+    first = note.inner_text()
+    for _ in range(2):
+        with alice.page.expect_response(lambda answer: "/participants" in answer.url and answer.status == 503):
+            pass  # The second is asked for after the first was shown.
+
+    expect(note).to_have_text(first)
+    expect(alice.person("Alice Abel")).to_be_visible()
