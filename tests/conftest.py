@@ -20,8 +20,10 @@ __all__ = ["pytest_terminal_summary"]
 LONG: Final = (
     "tests/acceptance/test_herds.py::test_a_herd_costs_one_call_for_each_token[three replicas",
     "tests/acceptance/test_webhook_crashes.py",
-    "tests/console/test_docs.py::test_the_documentation_may_ask",
-    "tests/console/test_docs.py::test_the_documentation_shows",
+    "tests/console/test_joining.py::test_a_join_waits",
+    "tests/console/test_joining.py::test_with_an_sdk",
+    "tests/console/test_pages.py::test_the_documentation_may_ask",
+    "tests/console/test_pages.py::test_the_documentation_shows",
     "tests/console/test_moderators.py",
     "tests/clients/test_android.py",
     "tests/clients/test_console.py",
