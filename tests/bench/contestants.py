@@ -13,6 +13,7 @@ import requests
 
 from tests.bench.fill import LIFE_SECS
 from tests.bench.stage import Bearers, Stage, users
+from tests.processes import ServiceProcess
 
 # Renewal and first issue are a call upstream each: at 50 ms no server here does more of them in one burst.
 _FEW: Final = 6000
@@ -22,7 +23,8 @@ _HALF: Final = LIFE_SECS / 2
 @dataclass(frozen=True, slots=True)
 class Contestant:
     """One row of the table. ``ask`` makes the file for the next burst; ``upstream`` and ``reads`` are what one answer
-    costs in calls to Telnyx and round trips to Redis, where that is a promise.
+    costs in calls to Telnyx and round trips to Redis, where that is a promise. ``metrics``: where ours tells how many
+    tokens it handed out, so that what was under way when a burst ended is counted on both sides.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Contestant:
     reads: float | None = None
     # Ours remembers bearers it has seen: each is shown so often before anything counts.
     shown_before: int = 0
+    metrics: str | None = None
 
 
 class Field:
@@ -100,9 +103,16 @@ def _livekit(field: Field) -> Contestant:
 
 def _hit(field: Field, bearers: Bearers, name: str) -> Contestant:
     service = field.stage.service(bearers)
-    asked = functools.partial(field.everybody, bearers)
-    title = f"ours, cache hit, {bearers.algorithm}"
-    return Contestant(name, title, service.url, service.process.pid, asked, reads=1, shown_before=field.stage.workers)
+    return Contestant(
+        name,
+        f"ours, cache hit, {bearers.algorithm}",
+        service.url,
+        service.process.pid,
+        functools.partial(field.everybody, bearers),
+        reads=1,
+        shown_before=field.stage.workers,
+        metrics=service.metrics_url,
+    )
 
 
 def _first_hit(field: Field, bearers: Bearers, name: str) -> Contestant:
@@ -112,7 +122,7 @@ def _first_hit(field: Field, bearers: Bearers, name: str) -> Contestant:
     def ask() -> Path:
         return field.stage.asked(field.cached, bearers, field.people)
 
-    return Contestant(name, title, service.url, service.process.pid, ask, reads=1)
+    return Contestant(name, title, service.url, service.process.pid, ask, reads=1, metrics=service.metrics_url)
 
 
 def _renewal(field: Field) -> Contestant:
@@ -125,8 +135,7 @@ def _renewal(field: Field) -> Contestant:
         filler.sealed(place, users(_FEW, name), _HALF - 60)
         return stage.asked(place, stage.hs256, [user for _, user in users(_FEW, name)])
 
-    title = "ours, renewal upstream, HS256"
-    return Contestant("ours-renewal", title, service.url, service.process.pid, ask, upstream=1)
+    return _upstream("ours-renewal", "ours, renewal upstream, HS256", service, ask)
 
 
 def _cold(field: Field) -> Contestant:
@@ -136,8 +145,12 @@ def _cold(field: Field) -> Contestant:
     def ask() -> Path:
         return stage.asked(place, stage.hs256, [user for _, user in users(_FEW, secrets.token_hex(4))])
 
-    title = "ours, first issue upstream, HS256"
-    return Contestant("ours-cold", title, service.url, service.process.pid, ask, upstream=1)
+    return _upstream("ours-cold", "ours, first issue upstream, HS256", service, ask)
+
+
+def _upstream(name: str, title: str, service: ServiceProcess, ask: Callable[[], Path]) -> Contestant:
+    metrics = service.metrics_url
+    return Contestant(name, title, service.url, service.process.pid, ask, upstream=1, metrics=metrics)
 
 
 OPENERS: Final[Mapping[str, Callable[[Field], Contestant]]] = {

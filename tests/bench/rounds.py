@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import requests
+
 from tests.bench.contestants import Contestant
 from tests.bench.load import Burst, burst, processor_seconds
 from tests.bench.stage import Stage
@@ -34,15 +36,27 @@ class Counters:
     commands: dict[str, int]
     redis_seconds: float
     upstream: int
+    handed_out: int
 
     @classmethod
-    def of(cls, stage: Stage) -> Counters:
+    def of(cls, stage: Stage, metrics: str | None = None) -> Counters:
         told: dict[str, Any] = stage.redis.info("everything")
         commands = {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items() if name[:8] == "cmdstat_"}
         seconds = told["used_cpu_user"] + told["used_cpu_sys"]
         asked = stage.sandbox.counts()
         upstream = asked.get("generate_join_client_token", 0) + asked.get("refresh_client_token", 0)
-        return cls(told["total_reads_processed"], commands, seconds, upstream)
+        return cls(told["total_reads_processed"], commands, seconds, upstream, _handed_out(metrics))
+
+    def same_work(self, other: Counters) -> bool:
+        """Whether nothing was asked for in between that only callers ask for."""
+        return (self.upstream, self.handed_out) == (other.upstream, other.handed_out)
+
+
+def _handed_out(metrics: str | None) -> int:
+    if metrics is None:
+        return 0
+    lines = requests.get(metrics, timeout=10).text.splitlines()
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith("vts_tokens_handed_out_total{"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,7 @@ class Sample:
     """
 
     burst: Burst
+    served: int
     server_us: float
     redis_us: float
     reads: float
@@ -83,19 +98,21 @@ class Meter:
     def sample(self, contestant: Contestant, seconds: int, connections: int | None = None) -> Sample:
         """One burst; raises ``BrokenPromise``."""
         asked = contestant.ask()
-        used, before = processor_seconds(contestant.pid), Counters.of(self._stage)
+        used, before = processor_seconds(contestant.pid), Counters.of(self._stage, contestant.metrics)
         seen = self._burst(contestant.url, asked, seconds, connections or self._connections)
         used, after = processor_seconds(contestant.pid) - used, self._settled(contestant)
+        served = (after.handed_out - before.handed_out) or max(1, seen.requests)
         made = Sample(
             seen,
-            used / seen.requests * 1e6,
-            (after.redis_seconds - before.redis_seconds) / seen.requests * 1e6,
-            (after.reads - before.reads) / seen.requests,
+            served,
+            used / served * 1e6,
+            (after.redis_seconds - before.redis_seconds) / served * 1e6,
+            (after.reads - before.reads) / served,
             {
-                name: (after.commands.get(name, 0) - before.commands.get(name, 0)) / seen.requests
+                name: (after.commands.get(name, 0) - before.commands.get(name, 0)) / served
                 for name in _COMMANDS_OF_A_HIT
             },
-            (after.upstream - before.upstream) / seen.requests,
+            (after.upstream - before.upstream) / served,
         )
         self.check(contestant, made)
         return made
@@ -107,29 +124,30 @@ class Meter:
 
     def _settled(self, contestant: Contestant) -> Counters:
         """The counters, when what was under way as the burst ended has come to its end."""
-        now = Counters.of(self._stage)
-        while contestant.upstream:
+        now = Counters.of(self._stage, contestant.metrics)
+        while contestant.upstream or contestant.metrics:
             time.sleep(_SETTLE_SECS)
-            before, now = now, Counters.of(self._stage)
-            if before.upstream == now.upstream:
+            before, now = now, Counters.of(self._stage, contestant.metrics)
+            if now.same_work(before):
                 break
         return now
 
     def check(self, contestant: Contestant, sample: Sample) -> None:
         """Raises ``BrokenPromise`` for a burst that failed, or cost more or less than is promised."""
         seen = sample.burst
-        if seen.refused or seen.broken:
-            raise BrokenPromise(f"{contestant.name}: {seen.refused} refused, {seen.broken} broken")
-        # What was under way when the burst ended has cost something and is in no answer.
-        unanswered = (self._connections + 1) / seen.requests
+        if seen.refused or seen.broken or not seen.requests:
+            raise BrokenPromise(f"{contestant.name}: {seen.refused} refused, {seen.broken} broken of {seen.requests}")
+        # Of the others nobody knows what was under way when the burst ended: it has cost something and is in no answer.
+        unanswered = 0.0 if contestant.metrics else (self._connections + 1) / sample.served
         if contestant.upstream is not None and abs(sample.upstream - contestant.upstream) > unanswered:
             raise BrokenPromise(f"{contestant.name}: {sample.upstream:.3f} calls upstream for an answer")
-        slack = unanswered + (self._idle_reads * seen.seconds + 10) / seen.requests
-        if contestant.reads is not None:
-            costs = {"round trips": sample.reads, **sample.commands}
-            for what, cost in costs.items():
-                if not contestant.reads <= cost <= contestant.reads + slack:
-                    raise BrokenPromise(f"{contestant.name}: {cost:.3f} {what} to Redis for an answer")
+        if contestant.reads is None:
+            return
+        # The service looks after its connections meanwhile, and we look at the counters.
+        slack = (self._idle_reads * 2 * (seen.seconds + 1) + 10) / sample.served
+        for what, cost in {"round trips": sample.reads, **sample.commands}.items():
+            if not contestant.reads <= cost <= contestant.reads + slack:
+                raise BrokenPromise(f"{contestant.name}: {cost:.3f} {what} to Redis for an answer")
 
 
 def interleaved(

@@ -66,7 +66,8 @@ def _filled(stage: Stage, size: int) -> tuple[Contestant, Meter, float]:
     bytes_each = (int(stage.redis.info("memory")["used_memory"]) - before) / size
     lines = [_spread(stage, places, number * size // _PEOPLE) for number in range(_PEOPLE)]
     path = load.ask_file(stage.folder / "asked", lines)
-    contestant = Contestant(str(size), f"{size} cached tokens", service.url, service.process.pid, lambda: path, reads=1)
+    metrics, pid, title = service.metrics_url, service.process.pid, f"{size} cached tokens"
+    contestant = Contestant(str(size), title, service.url, pid, lambda: path, reads=1, metrics=metrics)
     meter = Meter(stage, _CONNECTIONS)
     meter.warm(contestant, _PEOPLE)
     meter.listen()

@@ -36,7 +36,7 @@ def answer(contestant: Contestant, bearer: str | None = None) -> requests.Respon
 
 def sample(rate: float, p50: float = 1.0) -> Sample:
     seen = Burst(int(rate), 1.0, 0, 0, 0, p50, p50, p50)
-    return Sample(seen, server_us=100.0, redis_us=10.0, reads=1.0, commands={}, upstream=0.0)
+    return Sample(seen, seen.requests, server_us=100.0, redis_us=10.0, reads=1.0, commands={}, upstream=0.0)
 
 
 def made(name: str) -> Contestant:
@@ -78,9 +78,9 @@ def test_a_burst_with_more_round_trips_than_promised_does_not_count(field: Field
     once = {"evalsha": 1.0, "hmget": 1.0}
     hit = Contestant("ours", "", "", 0, lambda: HERE, reads=1)
 
-    meter.check(hit, Sample(seen, 1.0, 1.0, 1.001, once, 0.0))
+    meter.check(hit, Sample(seen, 1000, 1.0, 1.0, 1.001, once, 0.0))
     with pytest.raises(BrokenPromise, match="round trips"):
-        meter.check(hit, Sample(seen, 1.0, 1.0, 1.1, once, 0.0))
+        meter.check(hit, Sample(seen, 1000, 1.0, 1.0, 1.1, once, 0.0))
 
 
 def test_a_burst_with_refusals_does_not_count(field: Field) -> None:
@@ -89,7 +89,7 @@ def test_a_burst_with_refusals_does_not_count(field: Field) -> None:
     refused = Burst(1000, 1.0, 0, 1, 0, 1.0, 1.0, 1.0)
 
     with pytest.raises(BrokenPromise, match="1 refused"):
-        meter.check(made("any"), Sample(refused, 1.0, 1.0, 0.0, {}, 0.0))
+        meter.check(made("any"), Sample(refused, 1000, 1.0, 1.0, 0.0, {}, 0.0))
 
 
 def test_ratios_are_taken_within_each_round() -> None:
