@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from tests.faults.history.facts import REFUSALS, TOKEN_VERBS, Answer, Fault, Grant, History, Span, Write
-from tests.faults.history.table import EXCUSES, NO_ANSWER
+from tests.faults.history.table import EXCUSES, NO_ANSWER, STORE
 
 DEADLINE_SECS = 8.5
 # From the decision to the caller, on a machine that is short of time.
 DELIVERY_SECS = 1.0
 VOUCH_SECS = 300.0
+STALL_SECS = 0.2
 # Of a flight that nobody waited for to the end.
 LATE_SECS = 8.5
 
@@ -39,6 +40,7 @@ class _Index:
         self.history = history
         self.grants = {grant.token: grant for grant in history.grants}
         self.delivered = {answer.token for answer in history.answers if answer.token}
+        self._late = [one for one in history.answers if one.secs >= STALL_SECS and one.status < 300]
         # Frozen commands run when the server goes on.
         self._frozen = [fault for fault in history.faults if EXCUSES[fault.name].store]
         self.denials = [(write, self._sure_end(write)) for write in history.writes if self._is_sure_denial(write)]
@@ -60,6 +62,15 @@ class _Index:
     def store_failing(self, answer: Answer) -> bool:
         """Whether the replica may have decided by what it remembered."""
         return any(EXCUSES[fault.name].store for fault in self.faults_of(answer))
+
+    def starved(self, answer: Answer) -> bool:
+        """Whether the replica came to nothing for a while: then all who asked it waited, also those who were served.
+
+        A machine that is short of processors does that; it is told in the figures of a run.
+        """
+        if answer.secs < STALL_SECS:
+            return False
+        return sum(one.replica == answer.replica and one.meets(answer.began, answer.ended) for one in self._late) >= 3
 
     def denial_of(self, answer: Answer) -> Write | None:
         """A denial that certainly stood from before the call until after the answer."""
@@ -254,9 +265,11 @@ def _explained(index: _Index, answer: Answer) -> bool:
         excuse = EXCUSES[fault.name]
         if told in excuse.told and (told != NO_ANSWER or not excuse.dropped or answer.dialled <= fault.ended):
             return True
+    if told == STORE and index.starved(answer):
+        return True
     # A room that was changed while its token was made: the caller is asked to come again.
     changed = [one for one in index.history.writes if one.room in {"", answer.room} and one.ground == "window"]
-    return told == (503, "store_unavailable") and any(one.meets(answer.began, answer.ended) for one in changed)
+    return told == STORE and any(one.meets(answer.began, answer.ended) for one in changed)
 
 
 class _Kept:
@@ -297,6 +310,15 @@ def excused(history: History) -> int:
     index = _Index(history)
     admitted = (answer for answer in history.answers if answer.admitted)
     return sum(index.denial_of(answer) is not None for answer in admitted)
+
+
+def starved(history: History) -> int:
+    """How many were told that the store is away while no fault was, but the replica itself."""
+    index = _Index(history)
+    told = [one for one in history.answers if (one.status, one.word) == STORE]
+    return sum(
+        index.starved(one) and not any(STORE in EXCUSES[f.name].told for f in index.faults_of(one)) for one in told
+    )
 
 
 RULES: dict[str, Callable[[_Index], Iterator[str]]] = {

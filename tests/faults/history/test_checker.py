@@ -242,3 +242,13 @@ def test_a_token_that_was_forgotten_is_not_in_hand() -> None:
     down = [Fault(11.0, 13.0, "upstream 500")]
     forgotten = failed(10.5, 204, "", verb="forget")
     assert letters(answer(), forgotten, failed(12.0, 503, "upstream_unavailable"), faults=down) == ""
+
+
+def test_a_replica_that_stood_still_is_not_the_store() -> None:
+    """Where three who were served waited as long beside it, the machine was short; where nobody did, it is a bug."""
+    told = failed(12.0, 503, "store_unavailable", user="bob", ended=12.3)
+    beside = [answer(12.0 + number / 100, ended=12.3) for number in range(3)]
+    assert letters(told, *beside) == ""
+    assert letters(told, *beside[:2]) == "g"
+    assert letters(told, *[replace(one, replica=1) for one in beside]) == "g"
+    assert letters(replace(told, ended=12.1), *beside) == "g"

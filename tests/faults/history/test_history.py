@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Tell
-from tests.faults.history.checker import excused, violations
+from tests.faults.history.checker import excused, starved, violations
 from tests.faults.history.driver import Size, Storm, kept
 from tests.faults.history.schedule import storm
 
@@ -46,7 +46,8 @@ def test_no_answer_in_a_storm_breaks_an_invariant(number: int, tell: Tell) -> No
 
     if file := os.environ.get("HISTORY_FILE"):
         kept(outcome, Path(file))
-    tell(f"storm {seed}", f"{excused(outcome.history)} by what was remembered", outcome.told())
+    noted = f"{excused(outcome.history)} by what was remembered, {starved(outcome.history)} starved"
+    tell(f"storm {seed}", noted, outcome.told())
     found = violations(outcome.history)
     wrong = [*outcome.bugs[:5], *outcome.unhealed, *found[:40]]
     assert not wrong, "\n".join([*wrong, f"{len(found)} violations in all; {outcome.told()}", str(schedule)])
