@@ -40,7 +40,7 @@ class _Index:
         self.history = history
         self.grants = {grant.token: grant for grant in history.grants}
         self.delivered = {answer.token for answer in history.answers if answer.token}
-        self._late = [one for one in history.answers if one.secs >= STALL_SECS and one.status < 300]
+        self._late = [one for one in history.answers if one.secs >= STALL_SECS and one.word != STORE[1]]
         # Frozen commands run when the server goes on.
         self._frozen = [fault for fault in history.faults if EXCUSES[fault.name].store]
         self.denials = [(write, self._sure_end(write)) for write in history.writes if self._is_sure_denial(write)]
@@ -64,7 +64,7 @@ class _Index:
         return any(EXCUSES[fault.name].store for fault in self.faults_of(answer))
 
     def starved(self, answer: Answer) -> bool:
-        """Whether the replica came to nothing for a while: then all who asked it waited, also those who were served.
+        """Whether the replica came to nothing for a while: then all who asked it waited, whatever they were told.
 
         A machine that is short of processors does that; it is told in the figures of a run.
         """

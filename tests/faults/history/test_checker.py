@@ -245,7 +245,7 @@ def test_a_token_that_was_forgotten_is_not_in_hand() -> None:
 
 
 def test_a_replica_that_stood_still_is_not_the_store() -> None:
-    """Where three who were served waited as long beside it, the machine was short; where nobody did, it is a bug."""
+    """Where three others waited as long beside it, the machine was short; where nobody did, it is a bug."""
     told = failed(12.0, 503, "store_unavailable", user="bob", ended=12.3)
     beside = [answer(12.0 + number / 100, ended=12.3) for number in range(3)]
     assert letters(told, *beside) == ""
