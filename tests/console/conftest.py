@@ -15,7 +15,8 @@ from tests.processes import Valkey, fresh, running
 Visiting = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="session")
+# Its driver keeps an event loop in this thread, which other packages' tests have loops of their own in.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Skipped, and only then, where there is no Chromium and none can be installed."""
     try:

@@ -306,6 +306,7 @@ def test_a_token_made_during_an_outage_is_everybodys_after_it(bed: Bed, tell: Te
     """The process that has it alone hands it in when it is asked again, also while another one holds the lease and asks
     Telnyx in vain.
     """
+    until(lambda: bed.up, 10, "the end of the fault before")
     stage = bed.rig.stage("useful")
     bed.proxy.add("timeout")
     new = stage.ask(device_id="phone")
