@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
+from service.store import keyspace
+from service.store.keyspace import RoomKeys
 from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room
 
 HITS = 100
@@ -17,12 +20,14 @@ def test_a_hit_is_one_round_trip(service: ServiceProcess, valkey: Valkey) -> Non
     for _ in range(10):
         # The first calls of a worker also open its connection.
         alice.token(alias)
-    before = valkey.client.info("stats")["total_reads_processed"]
+    before, began = valkey.client.info("stats")["total_reads_processed"], time.monotonic()
     sources = {alice.token(alias).json()["source"] for _ in range(HITS)}
     reads = valkey.client.info("stats")["total_reads_processed"] - before
+    # Each of two workers looks once a second whether there is something to attend to.
+    others = 5 + 3 * (time.monotonic() - began)
 
     assert sources == {"cache"}
-    assert HITS <= reads <= HITS + 5
+    assert HITS <= reads <= HITS + min(others, HITS / 2)
 
 
 def test_a_hit_is_one_script_and_one_read(service: ServiceProcess, valkey: Valkey) -> None:
@@ -36,7 +41,9 @@ def test_a_hit_is_one_script_and_one_read(service: ServiceProcess, valkey: Valke
 
         def listen() -> None:
             for entry in log.listen():
-                if entry["client_type"] != "lua":
+                # Not what the service does for itself.
+                mine = any(key in entry["command"] for key in (RoomKeys(alias).base, keyspace.revoked("alice")))
+                if entry["client_type"] != "lua" and mine:
                     commands.append(entry["command"].split()[0].upper())
                 if entry["command"].startswith("ECHO"):
                     return
