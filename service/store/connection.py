@@ -24,7 +24,8 @@ from service import redis_url
 from service.errors import RecordUnreadable, StoreUnavailable
 from service.secret import Secret
 from service.store import topology
-from service.store.node import Command, Errand, Node, Reply, run
+from service.store.line import Command, Reply
+from service.store.node import Errand, Node, run
 from service.store.topology import Layout
 
 LOOK_SECS: Final = 0.5
@@ -175,6 +176,9 @@ class Connection:
             errand.starved or _is_broken_connection(reply)
         ):
             return
+        elif not errand.starved:
+            # The others in the pool may have died with it.
+            errand.node.drop_idle()
         errand.open = True
 
     def _sorted(self, errand: Errand) -> Reply:

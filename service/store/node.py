@@ -3,9 +3,8 @@
 redis-py's cluster client repeats calls and reads the map of slots again inside a caller's request, for seconds; its
 client for Sentinel asks for the master on every new connection. Here a caller only ever talks to servers whose place is
 known already, and every talk has the same 250 ms, however many servers are in it.
-The library's own time limit starts anew with every byte, so that a server that drips holds a thread for as long as it
-likes (measured: 15 s); here it is one time for connecting, writing and reading together. And a connection that is one
-reply behind would hand every caller another's replies; here each talk ends with a number that has to come back.
+And a connection that is one reply behind would hand every caller another's replies; here each talk ends with a number
+that has to come back.
 """
 
 from __future__ import annotations
@@ -13,23 +12,19 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from service.redis_url import RedisUrl
+from service.store.line import LAST_LOOK_SECS, TIMEOUT_SECS, Command, Line, Lines, Reply
 
-TIMEOUT_SECS: Final = 0.25
-LAST_LOOK_SECS: Final = 0.001
 # How long a write that must outlive its server waits for a replica to have it.
 REPLICA_MS: Final = 100
-
-Command = tuple[Any, ...]
-Reply = Any
 
 
 def open_client(url: RedisUrl, host: str, port: int, pool_size: int, *, login: bool = True) -> redis.Redis:
@@ -60,7 +55,7 @@ def open_client(url: RedisUrl, host: str, port: int, pool_size: int, *, login: b
 
 
 class _Bounded:
-    """A connection that has one time in all for each use: from the moment it is taken out of the pool."""
+    """A connection of the library's that has one time in all for each use: from when it is taken out of its pool."""
 
     ends = 0.0
 
@@ -71,6 +66,15 @@ class _Bounded:
 
     def _connect(self) -> Any:
         return _Socket(super()._connect(), self)  # type: ignore[misc]
+
+    @property
+    def bare_socket(self) -> socket.socket:
+        """The socket itself, once connected, for who keeps time differently."""
+        return cast("socket.socket", cast("Any", self)._sock.bare)
+
+    def refusal(self, text: str) -> redis.RedisError:
+        """The library's exception for a refusal by the server."""
+        return cast("redis.RedisError", cast("Any", self)._parser.parse_error(text))
 
 
 class _Plain(_Bounded, redis.Connection):
@@ -96,31 +100,30 @@ class _Socket:
     """A socket each of whose waits ends when its connection's time does."""
 
     def __init__(self, sock: socket.socket, connection: _Bounded) -> None:
-        self._sock = sock
+        self.bare = sock
         self._connection = connection
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
+        return getattr(self.bare, name)
 
     # The library reads by one of these, as there is a compiled parser for this machine or not.
     def recv(self, size: int, flags: int = 0) -> bytes:
         self._limit()
-        return self._sock.recv(size, flags)
+        return self.bare.recv(size, flags)
 
     def recv_into(self, buffer: bytearray) -> int:
         self._limit()
-        return self._sock.recv_into(buffer)
+        return self.bare.recv_into(buffer)
 
     def sendall(self, data: bytes) -> None:
         self._limit()
-        self._sock.sendall(data)
+        self.bare.sendall(data)
 
     def _limit(self) -> None:
         # A time of 0 asks whether there is anything, and does not wait.
-        if self._sock.gettimeout() == 0:
+        if self.bare.gettimeout() == 0:
             return
-        # A process that was kept from running takes what has come meanwhile: that the time is over is not the server's.
-        self._sock.settimeout(max(LAST_LOOK_SECS, self._connection.ends - time.monotonic()))
+        self.bare.settimeout(max(LAST_LOOK_SECS, self._connection.ends - time.monotonic()))
 
 
 class Node:
@@ -131,11 +134,13 @@ class Node:
 
     def __init__(self, client: redis.Redis, host: str = "", port: int = 0) -> None:
         self.client = client
+        self.lines = Lines(client.connection_pool)
         self.host = host
         self.port = port
         self.fault = "connecting"
         self.heard = float("-inf")
         self.policy: str | None = None
+        self.made_of: Mapping[str, Callable[[Any], Any]] = dict(client.response_callbacks)
 
     @property
     def name(self) -> str:
@@ -147,7 +152,13 @@ class Node:
 
     def drop_idle(self) -> None:
         """Close what is not in use: it leads to a server that has gone."""
+        self.lines.close_idle()
         self.client.connection_pool.disconnect(inuse_connections=False)
+
+    def close(self) -> None:
+        """Close everything."""
+        self.lines.close_idle()
+        self.client.close()
 
 
 @dataclass(slots=True)
@@ -183,10 +194,8 @@ def run(errands: Iterable[Errand]) -> None:
     try:
         for talk in talks:
             talk.write()
-        end = time.monotonic() + TIMEOUT_SECS
-        for number, talk in enumerate(talks):
-            # The first one's own time limit is the common one.
-            talk.read(end if number else None)
+        for talk in talks:
+            talk.read()
     finally:
         for talk in talks:
             talk.close()
@@ -198,59 +207,55 @@ class _Talk:
     def __init__(self, node: Node, errands: Sequence[Errand]) -> None:
         self._node = node
         self._errands = errands
-        self._connection: Any = None
+        self._line: Line | None = None
         self._whole = False
         self._number = b"%x" % random.getrandbits(64)
 
     def write(self) -> None:
+        now = time.monotonic()
         commands: list[Command] = []
         for errand in self._errands:
             errand.open = False
             errand.asked += 1
-            errand.began = time.monotonic()
-            commands += [("ASKING",)] if errand.importing else []
+            errand.began = now
+            if errand.importing:
+                commands.append(("ASKING",))
             commands.append(errand.command)
         commands.append(("PING", self._number))
         try:
-            self._connection = self._node.client.connection_pool.get_connection()
-            self._connection.send_packed_command(self._connection.pack_commands(commands))
+            self._line = self._node.lines.take()
+            self._line.write(commands, now + TIMEOUT_SECS)
         except (redis.RedisError, ValueError) as error:
             self._failed(error)
 
-    def read(self, end: float | None) -> None:
-        if self._connection is None:
+    def read(self) -> None:
+        if self._line is None:
             return
         try:
-            if end is not None and not self._connection.can_read(timeout=max(0.0, end - time.monotonic())):
-                raise redis.TimeoutError
             for errand in self._errands:
                 if errand.importing:
-                    self._reply("ASKING")
-                errand.reply = self._reply(errand.command[0])
-            self._check_number()
+                    self._line.reply()
+                errand.reply = self._made_of(self._line.reply(), errand.command[0])
+            self._check_number(self._line.reply())
             for errand in self._errands:
                 if errand.lasting and not isinstance(errand.reply, redis.RedisError):
-                    errand.replicated = self._is_replicated()
+                    errand.replicated = self._is_replicated(self._line)
         except (redis.RedisError, ValueError) as error:
             self._failed(error)
         else:
             self._whole = True
             self._node.heard = time.monotonic()
 
-    def _check_number(self) -> None:
+    def _check_number(self, number: Reply) -> None:
         """Raises ``redis.ConnectionError`` if these were the replies to other commands than ours."""
-        # Not by the command's own name: the library makes a truth value of the reply to that.
-        number = self._reply("number")
         if number != self._number and not isinstance(number, redis.ResponseError):
             raise redis.ConnectionError("replies of another talk")
 
     def close(self) -> None:
-        """Give the connection back; after anything but a whole talk it would hand the next caller our replies."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            if not self._whole:
-                connection.disconnect()
-            self._node.client.connection_pool.release(connection)
+        """Give the connection back."""
+        line, self._line = self._line, None
+        if line is not None:
+            self._node.lines.give_back(line, whole=self._whole)
 
     def _failed(self, error: redis.RedisError | ValueError) -> None:
         # The library's parser lets the ValueError of what is no number through.
@@ -259,24 +264,26 @@ class _Talk:
             errand.reply = told
         self.close()
 
-    def _reply(self, name: str) -> Reply:
+    def _made_of(self, reply: Reply, name: str) -> Reply:
+        """What the library makes of the reply to a command of this name."""
+        make = self._node.made_of.get(name)
+        if make is None or isinstance(reply, redis.RedisError):
+            return reply
         try:
-            return self._node.client.parse_response(self._connection, name)  # type: ignore[no-untyped-call]
-        except redis.ResponseError as refusal:
-            return refusal
+            return make(reply)
         except (TypeError, AttributeError, LookupError):
-            # What the library makes of a reply fits this command only: it met another's.
+            # It fits the replies to this command only: this is another's.
             raise redis.ConnectionError("not the reply to this command") from None
 
-    def _is_replicated(self) -> bool:
+    def _is_replicated(self, line: Line) -> bool:
         """Whether a replica has what was written on this connection. A server without any costs no waiting."""
-        role = self._ask("ROLE")
+        role = _asked(line, "ROLE")
         if isinstance(role, redis.RedisError) or not (role[0] == b"master" and role[2]):
             return True
-        found = self._ask("WAIT", 1, REPLICA_MS)
+        found = _asked(line, "WAIT", 1, REPLICA_MS)
         return isinstance(found, redis.RedisError) or found > 0
 
-    def _ask(self, *command: Any) -> Reply:
-        self._connection.ends = time.monotonic() + TIMEOUT_SECS
-        self._connection.send_packed_command(self._connection.pack_command(*command))
-        return self._reply(command[0])
+
+def _asked(line: Line, *command: Any) -> Reply:
+    line.write([command], time.monotonic() + TIMEOUT_SECS)
+    return line.reply()

@@ -14,7 +14,7 @@ from typing import Any, Final
 from service.issuers import MOST_LEEWAY_SECS, MOST_LIFETIME_SECS
 from service.store import keyspace
 from service.store.connection import Connection, Script
-from service.store.node import Command
+from service.store.line import Command
 
 KEEP_SECS: Final = MOST_LIFETIME_SECS + MOST_LEEWAY_SECS
 SCRIPTS: Final = ("revoke",)

@@ -103,7 +103,7 @@ class _Nodes:
 
     def close(self) -> None:
         for node in list(self._known.values()):
-            node.client.close()
+            node.close()
 
 
 class _Single:
@@ -125,7 +125,7 @@ class _Single:
         return self._node
 
     def close(self) -> None:
-        self._node.client.close()
+        self._node.close()
 
 
 class _Sentinels:
