@@ -57,6 +57,7 @@ from service.routes import (
     problems,
     user_ids,
 )
+from service.routes.fast_path import FastPath
 from service.routes.incoming import READ_BYTES
 from service.routes.pages import Seats
 from service.routes.schema import Contract
@@ -315,4 +316,5 @@ def face(services: Services) -> Flask:
     seats = Seats()
     for pages in (docs, console):
         app.register_blueprint(pages.blueprint(seats))
+    app.wsgi_app = FastPath(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

@@ -99,6 +99,8 @@ HARMLESS_CALLS = frozenset(
         "re.compile",
         "logging.getLogger",
         "frozenset",
+        "json.JSONEncoder",
+        "object",
         "TypeVar",
         "ContextVar",
         "NewType",

@@ -42,13 +42,18 @@ def install(app: Flask, allowed_origins: Collection[str]) -> None:
         return response
 
     def mark(response: Response) -> Response:
-        if (origin := allowed_origin()) is not None:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        response.headers.extend(marks(request.headers.get("Origin"), allowed_origins))
         return response
 
     app.before_request(preflight)
     app.after_request(mark)
+
+
+def marks(origin: str | None, allowed_origins: Collection[str]) -> list[tuple[str, str]]:
+    """The headers that let pages of ``origin`` read an answer, if they may."""
+    if origin is None or origin not in allowed_origins:
+        return []
+    return [("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", _EXPOSED)]
 
 
 def _methods_here() -> list[str]:

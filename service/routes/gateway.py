@@ -47,7 +47,7 @@ def handle(**path: str) -> Response:
     response = Response(status=outcome.status) if outcome.body is None else jsonify(outcome.body)
     response.status_code = outcome.status
     if outcome.grant is not None:
-        handed_out(outcome.grant, response)
+        response.headers.extend(handed_out(outcome.grant, principal(), services().metrics))
     return response
 
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 
-from flask import Response
-
-from service.routes.exchange import set_rate_limit
-from service.routes.gate import principal
-from service.routes.services import services
-from service.telemetry import audit_log
+from service.identity import Principal
+from service.routes.exchange import rate_limit
+from service.telemetry import Metrics, audit_log
 from service.tokens import Grant
 
 
-def handed_out(grant: Grant, response: Response) -> None:
-    """To be called once with the answer that holds the token."""
-    services().metrics.token_handed_out(grant.source, grant.expires_in)
-    _audit(grant)
-    set_rate_limit(response, limit=grant.rate.limit, remaining=grant.rate.remaining, reset_secs=grant.rate.reset_secs)
+def handed_out(grant: Grant, principal: Principal, metrics: Metrics) -> list[tuple[str, str]]:
+    """To be called once for the answer that holds the token; the headers that tell the caller's share."""
+    metrics.token_handed_out(grant.source, grant.expires_in)
+    _audit(grant, principal)
+    rate = grant.rate
+    return rate_limit(limit=rate.limit, remaining=rate.remaining, reset_secs=rate.reset_secs)
 
 
-def _audit(grant: Grant) -> None:
+def _audit(grant: Grant, principal: Principal) -> None:
     """Who, where, as what, how; never the token."""
     device = None if grant.device_id is None else hashlib.sha256(grant.device_id.encode()).hexdigest()[:16]
     audit_log.log(
@@ -29,7 +27,7 @@ def _audit(grant: Grant) -> None:
         "token handed out",
         extra={
             "user": grant.user,
-            "issuer": principal().issuer,
+            "issuer": principal.issuer,
             "room": grant.room.alias,
             "role": grant.role,
             "source": grant.source,

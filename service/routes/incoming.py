@@ -24,6 +24,7 @@ MOST_BYTES: Final = 64 * 1024
 # The framework cuts off a body without a length at its limit and does not say so: one byte more tells.
 READ_BYTES: Final = MOST_BYTES + 1
 DEEPEST: Final = 16
+JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_MEMBERS: Final = 100
 _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
@@ -97,7 +98,7 @@ def _document(*, required: bool) -> object:
         if required:
             raise InvalidRequest(errors=[{"field": "", "message": "a body is required"}])
         return {}
-    if request.mimetype != "application/json":
+    if request.mimetype != JSON:
         raise UnsupportedMediaType("The body must be application/json")
     return strict_json(raw)
 

@@ -33,7 +33,7 @@ from service.errors import (
     Unauthenticated,
     UnsupportedMediaType,
 )
-from service.routes.exchange import set_rate_limit
+from service.routes.exchange import rate_limit
 
 MEDIA_TYPE: Final = "application/problem+json"
 GATEWAY: Final = "/v2/"
@@ -138,9 +138,10 @@ def _source(field: str) -> dict[str, str]:
 def _tell_rate(response: Response, error: RateLimited) -> None:
     told = error.extra
     if "limit" in told:
-        set_rate_limit(
-            response, limit=told["limit"], remaining=told.get("remaining", 0), reset_secs=told.get("reset_secs", 1)
+        fields = rate_limit(
+            limit=told["limit"], remaining=told.get("remaining", 0), reset_secs=told.get("reset_secs", 1)
         )
+        response.headers.extend(fields)
 
 
 def _challenge(error: ServiceError) -> str | None:

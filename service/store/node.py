@@ -70,11 +70,11 @@ class _Bounded:
     @property
     def bare_socket(self) -> socket.socket:
         """The socket itself, once connected, for who keeps time differently."""
-        return cast("socket.socket", cast("Any", self)._sock.bare)
+        return cast("socket.socket", cast("Any", self)._sock.bare)  # noqa: SLF001 - the library's own name for it
 
     def refusal(self, text: str) -> redis.RedisError:
         """The library's exception for a refusal by the server."""
-        return cast("redis.RedisError", cast("Any", self)._parser.parse_error(text))
+        return cast("redis.RedisError", cast("Any", self)._parser.parse_error(text))  # noqa: SLF001 - as above
 
 
 class _Plain(_Bounded, redis.Connection):

@@ -1,0 +1,116 @@
+"""The call that running meetings make, a client token for a room, answered before the framework.
+
+Ours, because of what the framework takes to find a view, to wrap a request and an answer and to call its hooks: as much
+as all that the call is about (measured; see ``tests/bench``). Nothing is decided here: the same verifier, broker,
+check of the body, audit, measurement and headers are asked as in ``join``.
+
+Rules for editors:
+* whatever is out of the ordinary goes to the framework as it came: a bearer not seen before, a query, another type;
+* a request that fails is told so by the framework, which finds here why (``TROUBLE``): the broker is not asked twice.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from service import telemetry
+from service.clock import Deadline
+from service.identity import Principal
+from service.rooms import is_alias
+from service.routes import cors, exchange
+from service.routes.exchange import PERSONAL, REQUEST_SECONDS, STARTED, USUAL, Done
+from service.routes.handing_out import handed_out
+from service.routes.incoming import JSON, MOST_BYTES, strict_json
+from service.routes.join import TROUBLE, shown
+from service.routes.services import Services
+from service.tokens import Grant
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_PATH: Final = re.compile(r"/v1/rooms/([^/]+)/token", re.ASCII)
+_ROUTE: Final = "/v1/rooms/<alias>/token"
+_OPERATION: Final = "issueToken"
+_LENGTH: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_CONSTANT: Final = (("Content-Type", JSON), *exchange.FIXED, USUAL[0], *PERSONAL)
+
+
+class FastPath:
+    """Around ``framework``, the application that answers everything else."""
+
+    def __init__(self, framework: WSGIApplication, services: Services) -> None:
+        self._framework = framework
+        self._services = services
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        found = _PATH.fullmatch(environ["PATH_INFO"])
+        if found is None or environ["REQUEST_METHOD"] != "POST" or not is_alias(found.group(1)):
+            return self._framework(environ, start_response)
+        started = self._services.clock.monotonic()
+        caller = self._caller(environ)
+        asked = None if caller is None else self._body(environ)
+        if caller is None or asked is None:
+            return self._framework(environ, start_response)
+        exchange.begin(environ)
+        try:
+            grant = self._services.broker.token(
+                caller,
+                found.group(1),
+                device_id=asked.get("device_id"),
+                display_name=asked.get("display_name"),
+                min_ttl_secs=asked.get("min_ttl_secs"),
+                force=False,
+                deadline=Deadline(self._services.clock, started + REQUEST_SECONDS),
+            )
+        except Exception as trouble:  # noqa: BLE001 - the framework tells callers and operators of it, whatever it is
+            environ |= {TROUBLE: trouble, STARTED: started, "HTTP_X_REQUEST_ID": telemetry.request_id.get()}
+            return self._framework(environ, start_response)
+        else:
+            body = b"%s\n" % _ENCODER.encode(shown(grant)).encode()
+            start_response("200 OK", self._headers(environ, caller, grant, len(body)))
+            self._record(caller, started)
+            return [body]
+        finally:
+            exchange.end()
+
+    def _caller(self, environ: WSGIEnvironment) -> Principal | None:
+        """Who asks, if that needs no looking into."""
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        return None if authorization is None else self._services.verifier.remembered((authorization,))
+
+    def _body(self, environ: WSGIEnvironment) -> Mapping[str, Any] | None:
+        """What is asked for in the body, if it is as it should be; the framework can read it again."""
+        if environ["QUERY_STRING"] or "HTTP_TRANSFER_ENCODING" in environ:
+            return None
+        length = environ.get("CONTENT_LENGTH", "")
+        if length in {"", "0"}:
+            return {}
+        if environ.get("CONTENT_TYPE") != JSON or _LENGTH.fullmatch(length) is None or int(length) > MOST_BYTES:
+            return None
+        try:
+            raw = environ["wsgi.input"].read(int(length))
+            environ["wsgi.input"] = io.BytesIO(raw)
+            if len(raw) < int(length):
+                return None
+            return self._services.contract.check_body(_OPERATION, strict_json(raw))
+        except Exception:  # noqa: BLE001 - as when the framework reads: each web server has its own exceptions
+            return None
+
+    def _headers(self, environ: WSGIEnvironment, caller: Principal, grant: Grant, length: int) -> list[tuple[str, str]]:
+        return [
+            ("Content-Length", str(length)),
+            ("X-Request-Id", telemetry.request_id.get() or ""),
+            *_CONSTANT,
+            *handed_out(grant, caller, self._services.metrics),
+            *cors.marks(environ.get("HTTP_ORIGIN"), self._services.allowed_origins),
+        ]
+
+    def _record(self, caller: Principal, started: float) -> None:
+        metrics = self._services.metrics
+        metrics.verification(caller.issuer, "good")
+        exchange.record(metrics, Done(_ROUTE, "POST", 200, self._services.clock.monotonic() - started, caller.user))
