@@ -20,7 +20,9 @@ def adoption(recorded: UUID, found: UUID) -> bytes:
 
 def adopted_id(recorded: UUID, value: bytes | None) -> UUID:
     """The upstream id to use; an adoption of another recorded room does not count."""
-    before, _, found = (value or b"").decode("ascii", "replace").partition(">")
+    if value is None:
+        return recorded
+    before, _, found = value.decode("ascii", "replace").partition(">")
     if before != str(recorded):
         return recorded
     try:

@@ -55,7 +55,7 @@ class Deadline:
 
 def rfc3339(seconds: float) -> str:
     """Epoch seconds as whole seconds UTC with ``Z``, the shape mobile SDK samples parse (UPSTREAM 3.5)."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()[:-6] + "Z"
 
 
 def parse_rfc3339(text: str) -> float:

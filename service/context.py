@@ -11,13 +11,14 @@ from typing import Final
 
 MOST_BYTES: Final = 1024
 _LONGEST_NAME: Final = 64
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def context_text(user: str, name: str | None, role: str, ticket: str) -> str:
     """JSON of ``id``, ``username``, ``role`` and ``ticket``."""
     for shown_id, shown_name in ((user, (name or user)[:_LONGEST_NAME]), (user, ""), ("", "")):
         members = {"id": shown_id, "username": shown_name, "role": role, "ticket": ticket}
-        text = json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+        text = _ENCODER.encode(members)
         if len(text.encode()) < MOST_BYTES:
             return text
     return text

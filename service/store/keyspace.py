@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
@@ -48,11 +49,16 @@ class Owner:
         return digest(self.user)
 
 
+@lru_cache(maxsize=2048)
+def _base(alias: str) -> str:
+    return f"{PREFIX}{{{digest(alias)}}}:"
+
+
 class RoomKeys:
     """Keys of one room, all under one hash tag."""
 
     def __init__(self, alias: str) -> None:
-        self.base = f"{PREFIX}{{{digest(alias)}}}:"
+        self.base = _base(alias)
         self.record = self.base + "room"
         self.members = self.base + "members"
         self.bans = self.base + "bans"

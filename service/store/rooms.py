@@ -59,10 +59,10 @@ class RoomStore:
 
     def view_command(self, alias: str, owner: Owner, *, count: bool) -> tuple[Any, ...]:
         """The command behind ``view``, for those who look at many rooms at once."""
-        keys = RoomKeys(alias)
+        keys, user = RoomKeys(alias), owner.user_field
         names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
-        more = (keys.rate(owner.user_field), keys.invites, keys.live, keys.devices(owner.user_field))
-        args = (owner.user_field, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base)
+        more = (keys.rate(user), keys.invites, keys.live, keys.devices(user))
+        args = (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base)
         return self._scripts[VIEW].on((*names, *more), args)
 
     def _remembered(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
