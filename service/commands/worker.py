@@ -5,7 +5,8 @@ waits in its main loop for callers to hang up (measured: 200 unfinished heads st
 who do not hang up stop it for six seconds, and running out of descriptors ends the worker).
 
 Rules for editors:
-* everything here but ``handle_error`` runs in the worker's main thread, and nothing here may wait;
+* everything here runs in the worker's main thread, but for ``handle`` and ``handle_error`` and what they call, and nothing
+  here may wait. A connection belongs to its thread from ``_give`` until ``finish_request``;
 * ``framing`` decides nothing but *when* a request has arrived: what it says is for the server's own parser;
 * a thread is given only what has arrived whole, and is taken back by ending the connection.
 """
@@ -80,8 +81,7 @@ class Connection(TConn):  # type: ignore[misc]
     def piece(self) -> bytes | None:
         """What can be read without waiting: nothing yet is ``None``, the end is empty."""
         try:
-            self.sock.setblocking(False)
-            return bytes(self.sock.recv(_PIECE))
+            return bytes(self.sock.recv(_PIECE, socket.MSG_DONTWAIT))
         except (BlockingIOError, InterruptedError):
             return None
         except OSError:
@@ -125,11 +125,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def enqueue_req(self, conn: Connection) -> None:
         """Read what is there, and give a thread to a request that is whole; the rest waits without one."""
-        if conn.initialized and (held := conn.parser.unreader.take_buffered()):
-            self._note(conn, held)
-        piece = None if conn.arrival.complete else conn.piece()
-        if piece:
-            self._note(conn, piece)
+        piece = self._read(conn)
         if conn.arrival.complete or (piece == b"" and conn.arrival.data):
             self._give(conn)
         elif piece == b"":
@@ -142,11 +138,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 conn.say(_CONTINUE)
             self._wait(conn, self.on_pending_socket_readable)
 
+    def handle(self, conn: Connection) -> Any:
+        """Answer a request, and those behind it that are there already, unless others wait for a thread."""
+        kept = super().handle(conn)
+        while kept and self.alive and self.tpool._work_queue.empty() and self._next(conn):  # noqa: SLF001 - no other way to ask
+            kept = super().handle(conn)
+        return kept
+
     def finish_request(self, conn: Connection, fs: Any) -> None:
         """Keep the connection, or let the caller hang up first, without waiting for that."""
         self._given.pop(conn, None)
         if fs.cancelled() or not fs.result():
             self._linger(conn)
+        elif conn.arrival.data:
+            self.enqueue_req(conn)
         else:
             super().finish_request(conn, fs)
 
@@ -178,6 +183,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             with contextlib.suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RDWR)
 
+    def _read(self, conn: Connection) -> bytes | None:
+        """Take in what there is of the next request; answers what ``piece`` did, if it was asked."""
+        if conn.initialized and (held := conn.parser.unreader.take_buffered()):
+            self._note(conn, held)
+        piece = None if conn.arrival.complete else conn.piece()
+        if piece:
+            self._note(conn, piece)
+        return piece
+
+    def _next(self, conn: Connection) -> bool:
+        """Whether the next request is there, whole and ready for the parser. The rest is left to the main loop."""
+        self._read(conn)
+        if not conn.arrival.complete:
+            return False
+        self._hand_over(conn)
+        return True
+
     def _note(self, conn: Connection, piece: bytes) -> None:
         if not conn.arrival.data:
             conn.timeout = time.monotonic() + ARRIVAL_SECS
@@ -185,10 +207,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _give(self, conn: Connection) -> None:
         conn.init()
+        self._hand_over(conn)
+        super().enqueue_req(conn)
+
+    def _hand_over(self, conn: Connection) -> None:
         conn.parser.unreader.unread(bytes(conn.arrival.data))
         conn.arrival = Arrival()
         self._given[conn] = time.monotonic()
-        super().enqueue_req(conn)
 
     def _wait(self, conn: Connection, then: Callable[..., None]) -> None:
         self.pending_conns.append(conn)
