@@ -5,8 +5,8 @@ waits in its main loop for callers to hang up (measured: 200 unfinished heads st
 who do not hang up stop it for six seconds, and running out of descriptors ends the worker).
 
 Rules for editors:
-* everything here runs in the worker's main thread, but for ``handle`` and ``handle_error`` and what they call, and nothing
-  here may wait. A connection belongs to its thread from ``_give`` until ``finish_request``;
+* everything here runs in the worker's main thread, but for ``handle``, ``handle_error`` and what they call, and nothing
+  there may wait. A connection belongs to its thread from ``_give`` until ``finish_request``;
 * ``framing`` decides nothing but *when* a request has arrived: what it says is for the server's own parser;
 * a thread is given only what has arrived whole, and is taken back by ending the connection.
 """
@@ -67,6 +67,39 @@ def most_connections(threads: int) -> int:
     return max(threads + 1, min(_USUAL_CONNECTIONS, allowed - 4 * threads - _OWN_DESCRIPTORS))
 
 
+class Socket(socket.socket):
+    """A caller's socket that asks the kernel for another mode only where it is another one, and sends a head with what
+    follows it: each call of the kernel lets another thread in and waits to be let in again.
+    """
+
+    _head = b""
+
+    def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - the base's signature
+        if flag != self.getblocking():
+            super().setblocking(flag)
+
+    def settimeout(self, value: float | None) -> None:
+        if value != self.gettimeout():
+            super().settimeout(value)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """As the base; the head of an answer waits for its body, or for ``flush``."""
+        if not self._head and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            return
+        head, self._head = self._head, b""
+        super().sendall(head + data, flags)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        self.flush()
+        return super().sendfile(file, offset, count)
+
+    def flush(self) -> None:
+        """Send a head that nothing follows; raises ``OSError``."""
+        if self._head:
+            self.sendall(b"")
+
+
 class Connection(TConn):  # type: ignore[misc]
     """A caller's connection, and what has arrived of the next request."""
 
@@ -90,7 +123,7 @@ class Connection(TConn):  # type: ignore[misc]
     def say(self, text: bytes) -> None:
         """A few bytes, if they can go at once."""
         with contextlib.suppress(OSError):
-            self.sock.send(text)
+            self.sock.send(text, socket.MSG_DONTWAIT)
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -105,7 +138,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def accept(self, listener: Any) -> None:
         """Take a connection; without a descriptor for it, leave it in the kernel's queue for a while."""
         try:
-            sock, address = listener.accept()
+            accepted, address = listener.accept()
         except OSError as error:
             if error.errno in _SHORT_OF:
                 self._full_until = time.monotonic() + _LOOK_SECS
@@ -114,6 +147,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 raise
             return
         self.nr_conns += 1
+        sock = Socket(fileno=accepted.detach())
+        sock.settimeout(None)
         conn = Connection(self.cfg, sock, address, listener.getsockname())
         conn.timeout = time.monotonic() + ARRIVAL_SECS
         self.enqueue_req(conn)
@@ -145,6 +180,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             kept = super().handle(conn)
         return kept
 
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        """As the base; nothing of an answer is left behind."""
+        try:
+            return super().handle_request(req, conn)
+        finally:
+            conn.sock.flush()
+
+    def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
+        """As the base, which asks the kernel even where nothing can be left of a body."""
+        if keepalive and getattr(conn.parser.mesg.body.reader, "length", None) == 0:
+            return True
+        return bool(super()._keepalive_after(conn, keepalive))
+
     def finish_request(self, conn: Connection, fs: Any) -> None:
         """Keep the connection, or let the caller hang up first, without waiting for that."""
         self._given.pop(conn, None)
@@ -155,7 +203,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         else:
             super().finish_request(conn, fs)
 
-    def handle_error(self, _req: object, client: socket.socket, _addr: object, exc: Exception) -> None:
+    def handle_error(self, _req: object, client: Socket, _addr: object, exc: Exception) -> None:
         """Refuse what cannot be read; the base would log the line or header at fault, with whatever is in it."""
         kinds = [refusal for refusal in _REFUSALS if isinstance(exc, refusal[0])]
         _, status, reason = kinds[0] if kinds else (Exception, 500, "Internal Server Error")
@@ -165,6 +213,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             _log.warning("request refused", extra={"status": status, "kind": type(exc).__name__})
         with contextlib.suppress(OSError):
             util.write_error(client, status, reason, "")
+            client.flush()
 
     def murder_pending(self) -> None:
         """End what has had its time."""
