@@ -120,12 +120,17 @@ def test_a_hit_asks_its_servers_once(valkey: ClusterTopology, service: ServicePr
     alice = Caller(service.url, "alice")
     for _ in range(10):
         alice.token(alias)
-    before = commands(valkey)
-    assert {alice.token(alias).json()["source"] for _ in range(HITS)} == {"cache"}
-    asked = commands(valkey) - before
 
-    assert asked["evalsha"] == HITS
-    assert HITS <= asked["hmget"] <= HITS + 5
+    def asked_by_hits() -> tuple[int, int]:
+        before = commands(valkey)
+        assert {alice.token(alias).json()["source"] for _ in range(HITS)} == {"cache"}
+        asked = commands(valkey) - before
+        return asked["evalsha"], asked["hmget"]
+
+    # Meanwhile somebody may look who is in the rooms; a moment in which nobody does is not far.
+    counts = [asked_by_hits() for _ in range(5)]
+    assert min(counts)[0] == HITS
+    assert HITS <= min(hmget for _, hmget in counts) <= HITS + 5
 
 
 def commands(valkey: ClusterTopology) -> Counter[str]:
