@@ -11,12 +11,13 @@ import binascii
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
 from service.clock import parse_rfc3339
+from service.compact import packed, unpacked
 from service.rooms import Room
 
 DEFAULT_REFRESH_SECS: Final = 86_400
@@ -49,11 +50,13 @@ class ClientToken:
         return f"ClientToken(***, life={self.life})"
 
     def to_bytes(self) -> bytes:
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        facts = json.dumps([self.expires_at, self.life, self.asked_ttl, self.closes_at]).encode()
+        return facts + b"\n" + packed(self.token)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> ClientToken:
-        return cls(**json.loads(raw))
+        facts, _, token = raw.partition(b"\n")
+        return cls(unpacked(token), *json.loads(facts))
 
     @property
     def mandatory_line(self) -> float:

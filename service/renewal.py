@@ -21,6 +21,7 @@ from uuid import UUID
 
 from service.adoption import adoption
 from service.clock import Clock, Deadline
+from service.compact import packed, unpacked
 from service.errors import (
     StoreUnavailable,
     UpstreamInvalidResponse,
@@ -49,7 +50,7 @@ from service.telnyx import Answer, Telnyx
 
 ADOPTED_SECS: Final = 3600
 POLL_SECS: Final = (0.03, 0.08)
-CLIENT, REFRESH = "client token", "refresh token"
+CLIENT, REFRESH = "client token, packed", "refresh token, packed"
 
 Source = Literal["issued", "refreshed", "cache", "stale"]
 
@@ -113,7 +114,7 @@ class Vault:
 
     def refresh_token(self, alias: str, owner: Owner, room_id: UUID, sealed: Sealed | None) -> Secret | None:
         raw = None if sealed is None else self._sealer.open(sealed.value, *_bound_to(REFRESH, alias, owner, room_id))
-        return None if raw is None else Secret(raw.decode())
+        return None if raw is None else Secret(unpacked(raw))
 
 
 def _bound_to(kind: str, alias: str, owner: Owner, room_id: UUID) -> tuple[str, ...]:
@@ -274,7 +275,7 @@ class Renewal:
                 permission=order.permission,
                 session=order.session_id,
                 token=self._sealed(order, obtained, CLIENT, pair.token.to_bytes(), pair.token.life - age),
-                refresh=self._sealed(order, obtained, REFRESH, pair.refresh_token.encode(), pair.refresh_life - age)
+                refresh=self._sealed(order, obtained, REFRESH, packed(pair.refresh_token), pair.refresh_life - age)
                 if pair.refresh_token is not None
                 else None,
                 lease=lease,

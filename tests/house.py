@@ -26,6 +26,7 @@ FLOORS = (
             "service",
             "service.claims",
             "service.clock",
+            "service.compact",
             "service.errors",
             "service.expiring",
             "service.fixed_keys",

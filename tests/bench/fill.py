@@ -15,6 +15,7 @@ from uuid import UUID
 import redis
 
 from service.clock import Clock
+from service.compact import packed
 from service.lifecycle import DEFAULT_REFRESH_SECS, MOST_TOKEN_SECS, ClientToken
 from service.renewal import CLIENT, REFRESH, Vault
 from service.sealing import Sealer
@@ -112,7 +113,7 @@ class Filler:
             permission=permission,
             session=None,
             token=self._sealed(CLIENT, place, owner, token.to_bytes(), left),
-            refresh=self._sealed(REFRESH, place, owner, self._pair.refresh_token.encode(), DEFAULT_REFRESH_SECS - 1.0),
+            refresh=self._sealed(REFRESH, place, owner, packed(self._pair.refresh_token), DEFAULT_REFRESH_SECS - 1.0),
             lease="",
             unreadable=None,
         )
