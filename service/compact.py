@@ -1,4 +1,4 @@
-"""Tokens in few bytes: a JSON Web Token without the third that base64url adds (RFC 7515 section 3.1), other text as it is.
+"""Tokens in few bytes: a JSON Web Token without the third that base64url adds (RFC 7515 section 3.1), other text as is.
 
 Whatever goes in comes out again, byte for byte.
 """
