@@ -18,6 +18,8 @@ from tests.processes import ServiceProcess
 # Renewal and first issue are a call upstream each: at 50 ms no server here does more of them in one burst.
 _FEW: Final = 6000
 _HALF: Final = LIFE_SECS / 2
+# Who is new in every burst is asked of a server of its own: it would make the other one forget whom it has seen.
+STRANGERS: Final = "strangers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def _hit(field: Field, bearers: Bearers, name: str) -> Contestant:
 
 
 def _first_hit(field: Field, bearers: Bearers, name: str) -> Contestant:
-    service = field.stage.service(bearers)
+    service = field.stage.service(bearers, STRANGERS)
     title = f"ours, cache hit, {bearers.algorithm}, bearer never seen before"
 
     def ask() -> Path:
@@ -127,7 +129,7 @@ def _first_hit(field: Field, bearers: Bearers, name: str) -> Contestant:
 
 def _renewal(field: Field) -> Contestant:
     stage = field.stage
-    service, place = stage.service(stage.hs256), stage.room("renewal")
+    service, place = stage.service(stage.hs256, STRANGERS), stage.room("renewal")
     filler = stage.filler(place)
 
     def ask() -> Path:
@@ -140,7 +142,7 @@ def _renewal(field: Field) -> Contestant:
 
 def _cold(field: Field) -> Contestant:
     stage = field.stage
-    service, place = stage.service(stage.hs256), stage.room("cold")
+    service, place = stage.service(stage.hs256, STRANGERS), stage.room("cold")
 
     def ask() -> Path:
         return stage.asked(place, stage.hs256, [user for _, user in users(_FEW, secrets.token_hex(4))])

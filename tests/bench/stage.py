@@ -135,9 +135,9 @@ class Stage:
         sealing = {"SERVICE_SECRETS": base64.b64encode(self.secret).decode(), "WEB_CONCURRENCY": str(self.workers)}
         return environment(self.sandbox, self.valkey.url, **{**bearers.keys, **sealing, **changes})
 
-    def service(self, bearers: Bearers, **changes: str) -> ServiceProcess:
-        """Ours as ``serve`` runs it; one for each kind of bearer and each set of changes."""
-        key = (bearers.algorithm, *(f"{name}={value}" for name, value in sorted(changes.items())))
+    def service(self, bearers: Bearers, part: str = "", **changes: str) -> ServiceProcess:
+        """Ours as ``serve`` runs it; one for each kind of bearer, each part in the comparison and each set of changes."""
+        key = (bearers.algorithm, part, *(f"{name}={value}" for name, value in sorted(changes.items())))
         if key not in self._services:
             settings = self.settings(bearers, **changes)
             with pinned(self.cores.servers):
