@@ -136,7 +136,7 @@ class Stage:
         return environment(self.sandbox, self.valkey.url, **{**bearers.keys, **sealing, **changes})
 
     def service(self, bearers: Bearers, part: str = "", **changes: str) -> ServiceProcess:
-        """Ours as ``serve`` runs it; one for each kind of bearer, each part in the comparison and each set of changes."""
+        """Ours as ``serve`` runs it; one for each kind of bearer, part in the comparison and set of changes."""
         key = (bearers.algorithm, part, *(f"{name}={value}" for name, value in sorted(changes.items())))
         if key not in self._services:
             settings = self.settings(bearers, **changes)
