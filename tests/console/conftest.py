@@ -46,7 +46,10 @@ def visiting(chromium: Browser, stage: Stage) -> Iterator[Visiting]:
     hosts = {host for visitor in made for host in visitor.hosts()}
     for visitor in made:
         visitor.close()
-    stage.sandbox.clear_faults()
+    if any(visitor.expected for visitor in made):
+        stage.settle()
+    else:
+        stage.sandbox.clear_faults()
     assert complaints == []
     assert hosts <= {stage.origin, stage.sandbox.base}
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, expect
 
-from tests.processes import Sandbox, ServiceProcess, environment, free_port, until
+from tests.processes import Sandbox, ServiceProcess, environment, free_port, fresh, until
 
 # What a browser says of its own accord about an answer that a test asks for: a refusal, or an outage.
 _ABOUT_AN_ANSWER = "Failed to load resource: the server responded with a status of "
@@ -46,6 +46,12 @@ class Stage:
         member = f"/v1/admin/rooms/{alias}/members/{moderator}"
         assert self.ask("ada", "PUT", member, json={"role": "moderator"}).ok
         return alias
+
+    def settle(self) -> None:
+        """End all faults and wait for the breakers that they have opened: those close with a call that succeeds."""
+        self.sandbox.clear_faults()
+        token = f"/v1/rooms/{self.room(fresh('probe'))}/token"
+        until(lambda: self.ask("ada", "POST", token).ok, 30, "a token")
 
     def stop(self) -> None:
         self.service.stop()
