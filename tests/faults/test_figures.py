@@ -24,13 +24,18 @@ from tests.acceptance.test_herds import call
 from tests.edge.balancing import Replica
 from tests.faults.conftest import Tell
 from tests.faults.stage import EVERYBODY, Rig, timed
-from tests.faults.table import GENERATE
+from tests.faults.table import GENERATE, REFRESH
 from tests.processes import Caller, Sandbox, Valkey, environment, fresh, make_room, mint, running, until
 
 HERD, LATENCY_SECS = 1000, 0.3
 HOLD_SECS = 2.0
+USERS, CALLS = 50, 10
 LEASE_SECS, NOISE_SECS = 4.0, 2.5
 OUTAGE_SECS, REST_SECS = 12.0, 5.0
+
+
+def calls_upstream(sandbox: Sandbox, room_id: str) -> int:
+    return sandbox.calls(GENERATE, room_id) + sandbox.calls(REFRESH, room_id)
 
 
 def p99(times: list[float]) -> float:
@@ -71,6 +76,32 @@ def test_a_herd_of_distinct_users_is_served_in_time(tell: Tell) -> None:
     assert calls == HERD
     # 6 s are demanded where the machine does nothing else.
     assert p99(times) < 12.0
+
+
+@pytest.mark.parametrize("fault", ["kill", "freeze"])
+def test_a_herd_without_a_store_is_served(tell: Tell, fault: str) -> None:
+    """N6 with Redis down and frozen: tokens that have run out, many callers for each, one call upstream for each."""
+    valkey, sandbox = Valkey(), Sandbox("--latency", str(LATENCY_SECS))
+    replica = Replica(environment(sandbox, valkey.url, WEB_CONCURRENCY="1", LOG_LEVEL="warning"))
+    until(replica.is_ready, 60, "a replica")
+    for _ in running(replica, sandbox, valkey):
+        alias = fresh("herd")
+        room_id = make_room(f"http://127.0.0.1:{replica.port}", alias, access=EVERYBODY, token_ttl_secs=10)
+        bearers = [mint(f"user-{number}") for number in range(USERS)]
+        asyncio.run(_all_at_once(replica.port, alias, bearers))
+        made = calls_upstream(sandbox, room_id)
+        time.sleep(10)
+        getattr(valkey, fault)()
+        try:
+            times, statuses = asyncio.run(_all_at_once(replica.port, alias, bearers * CALLS))
+        finally:
+            if fault == "freeze":
+                valkey.thaw()
+        calls = calls_upstream(sandbox, room_id) - made
+
+    tell(f"N6 herd, Redis {fault}", f"{USERS} x {CALLS}", f"{calls} calls, {dict(statuses)}, p99 {p99(times):.2f} s")
+    assert statuses == {200: USERS * CALLS}
+    assert calls == USERS
 
 
 async def _all_at_once(port: int, alias: str, bearers: list[str]) -> tuple[list[float], Counter[int]]:
