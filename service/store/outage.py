@@ -5,7 +5,7 @@ Tokens are remembered sealed, as Redis holds them. Permission older than 300 s v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from service.clock import Clock
@@ -99,8 +99,7 @@ class Memory:
     def _sharing_record(self, alias: str, permission: Permission) -> Permission:
         known = self._records.value(alias)
         if known is not None and known == permission.record:
-            held = permission
-            return Permission(known, held.member, held.ban, held.adopted, held.revoked, held.invite)
+            return replace(permission, record=known)
         if permission.record is not None:
             self._records.put(alias, permission.record, VOUCH_SECS)
         return permission
