@@ -18,9 +18,12 @@ NARROW = {"width": 320, "height": 640}
 
 @pytest.fixture
 def busy(stage: Stage) -> str:
-    """A room with somebody kept out, in which people and an impostor can be."""
-    alias = stage.room(fresh("busy"), enable_recording=True)
-    assert stage.ask("alice", "PUT", f"/v1/rooms/{alias}/bans/dave", json={}).ok
+    """A room with names as long as they may be and somebody kept out, in which people and an impostor can be."""
+    alias = stage.room(fresh("busy").ljust(63, "a"), enable_recording=True)
+    long = fresh("dave").ljust(128, "e")
+    for user in ("dave", long):
+        assert stage.ask("alice", "PUT", f"/v1/rooms/{alias}/bans/{user}", json={}).ok
+    assert stage.ask("ada", "PUT", f"/v1/admin/rooms/{alias}/members/{long}", json={"role": "participant"}).ok
     return alias
 
 
