@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, expect
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Request, Response, expect
 
 from tests.processes import Sandbox, ServiceProcess, environment, free_port, fresh, until
 
@@ -23,7 +24,9 @@ class Stage:
         port = free_port()
         self.origin = f"http://127.0.0.1:{port}"
         self.sandbox = Sandbox(f"--allow-origin={self.origin}")
-        env = environment(self.sandbox, redis_url, CONSOLE="on", CONSOLE_SANDBOX=self.sandbox.base)
+        # One worker, for each has breakers of its own and ``settle`` must find them all.
+        options = {"CONSOLE": "on", "CONSOLE_SANDBOX": self.sandbox.base, "WEB_CONCURRENCY": "1"}
+        env = environment(self.sandbox, redis_url, **options)
         del env["AUTH_HS256_SECRET"]
         env |= {"AUTH_ISSUER": self.sandbox.idp, "AUTH_DISCOVERY_URL": "true"}
         self.service = ServiceProcess(env, port)
@@ -72,11 +75,16 @@ class Visitor:
         self.page.on("console", self._heard)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", self._saw)
+        self.page.on("response", self._answered)
 
     def _heard(self, message: ConsoleMessage) -> None:
         about = message.text.removeprefix(_ABOUT_AN_ANSWER)
         if message.type in {"error", "warning"} and not (about != message.text and int(about[:3]) in self.expected):
             self.complaints.append(message.text)
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= HTTPStatus.BAD_REQUEST and response.status not in self.expected:
+            self.complaints.append(f"{response.status} to {response.request.method} {response.url}")
 
     def _saw(self, request: Request) -> None:
         self.asked.append(request.url)
