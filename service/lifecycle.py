@@ -30,6 +30,7 @@ ABSURD_SECS: Final = MOST_TOKEN_SECS + 300.0
 REFRESH_MARGIN_SECS: Final = 60.0
 FORCED_AT_MOST_EVERY_SECS: Final = 10.0
 SLACK_SECS: Final = 5.0
+_DECODER: Final = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class ClientToken:
     @classmethod
     def from_bytes(cls, raw: bytes) -> ClientToken:
         facts, _, token = raw.partition(b"\n")
-        return cls(unpacked(token), *json.loads(facts))
+        return cls(unpacked(token), *_DECODER.raw_decode(facts.decode())[0])
 
     @property
     def mandatory_line(self) -> float:

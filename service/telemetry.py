@@ -203,6 +203,10 @@ class Metrics:
         self._removals = histogram("vts_removal_seconds", removals, _REMOVAL_BUCKETS)
         self._shed = counter("vts_shed", "Callers refused because too many wait for Telnyx.")
         gauge("vts_build_info", "Always 1.", "version").labels(VERSION).set(1)
+        # What each token asks for is found by name once, and not in each of its answers.
+        self._handed_out_as = lru_cache(self._handed_out.labels)
+        self._verified = lru_cache(self._verifications.labels)
+        self._answered = lru_cache(self._requests.labels)
         # What has not happened yet is zero and not absent: of what is absent no share can be told.
         for source in _SOURCES:
             self._handed_out.labels(source)
@@ -210,7 +214,7 @@ class Metrics:
             self.breaker(name, "closed")
 
     def token_handed_out(self, source: str, remaining: float) -> None:
-        self._handed_out.labels(source).inc()
+        self._handed_out_as(source).inc()
         self._remaining.observe(remaining)
 
     def upstream_call(self, operation: str, outcome: str, seconds: float) -> None:
@@ -223,13 +227,13 @@ class Metrics:
         self._store_errors.labels(kind).inc()
 
     def verification(self, issuer: str, outcome: str) -> None:
-        self._verifications.labels(issuer, outcome).inc()
+        self._verified(issuer, outcome).inc()
 
     def breaker(self, name: str, state: str) -> None:
         self._breakers.labels(name).set(_BREAKER_LEVELS[state])
 
     def http_request(self, route: str, method: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, method, str(status)).observe(seconds)
+        self._answered(route, method, str(status)).observe(seconds)
 
     def unreadable_token(self) -> None:
         self._unreadable.inc()

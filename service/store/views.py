@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Permission:
     """The raw records that permission is decided on. ``None``: there is no such record."""
 
@@ -37,7 +37,7 @@ class Sealed:
         return replace(self, left=self.left - seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class View:
     """One look at a room by one user. ``calls`` is the count in the current window, -1 if it was not counted.
 
