@@ -30,6 +30,7 @@ from service.errors import (
     UpstreamRoomMissing,
 )
 from service.flights import Flight, Flights
+from service.grant import Grant, Rate
 from service.identity import Principal, check_revoked
 from service.lifecycle import Allowance, ClientToken, Decision, Want, decide, refresh_after, retry_stale_after
 from service.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault
@@ -38,45 +39,15 @@ from service.roster import check_place
 from service.sealing import TicketSigner
 from service.secret import Secret
 from service.store.keyspace import Owner, digest
-from service.store.rooms import RoomStore
+from service.store.rooms import Look, RoomStore
 from service.store.views import View
 
 ADVISORY_WAIT_SECS: Final = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """The caller's share of token calls for this room: how many are left and the seconds until it is full again."""
-
-    limit: int
-    remaining: int
-    reset_secs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """All that a token answer says. Times are epoch seconds, ``expires_in`` and ``refresh_after`` whole seconds."""
-
-    token: Secret
-    expires_at: float
-    expires_in: int
-    refresh_after: int
-    server_time: float
-    room: Room
-    room_id: UUID
-    closes_at: float | None
-    user: str
-    name: str | None
-    role: str
-    device_id: str | None
-    context: str
-    source: Source
-    rate: Rate
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """One request for a token."""
+@dataclass(slots=True)
+class Ask:
+    """One request for a token, and the first look, which is on its way; ``view`` is what it showed."""
 
     principal: Principal
     alias: str
@@ -85,9 +56,12 @@ class _Ask:
     display_name: str | None
     want: Want
     deadline: Deadline
+    look: Look
+    view: View | None = None
+    standing: _Standing | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Standing:
     """A principal who may enter now, and the token in hand, as read at the monotonic moment ``at``."""
 
@@ -149,16 +123,60 @@ class Broker:
         Raises what ``rooms.admit`` raises, ``SessionRevoked``, ``RateLimited``, ``RoomFull``, ``StoreUnavailable``,
         ``Overloaded``, ``DeadlineExceeded`` and the ``UpstreamError`` family.
         """
+        ask = self.ask(
+            principal,
+            alias,
+            device_id=device_id,
+            display_name=display_name,
+            min_ttl_secs=min_ttl_secs,
+            force=force,
+            deadline=deadline,
+            at_once=False,
+        )
+        return self.answer(ask)
+
+    def ask(
+        self,
+        principal: Principal,
+        alias: str,
+        *,
+        device_id: str | None,
+        display_name: str | None,
+        min_ttl_secs: int | None,
+        force: bool,
+        deadline: Deadline,
+        at_once: bool,
+    ) -> Ask:
+        """Begin: look at what there is. To be ended by ``at_once`` or ``answer``; ``at_once`` asks not to wait here."""
         owner = principal.owner(device_id)
-        ask = _Ask(principal, alias, owner, device_id, display_name, Want(min_ttl_secs, force), deadline)
-        standing = self._first_look(ask)
+        look = self._rooms.look(alias, owner, principal.session_id, count=True, at_once=at_once)
+        return Ask(principal, alias, owner, device_id, display_name, Want(min_ttl_secs, force), deadline, look)
+
+    def at_once(self, ask: Ask, within: float) -> Grant | None:
+        """The token in hand, if the look has arrived ``within`` seconds and shows that nothing else is to be done.
+
+        Where it answers ``None`` or raises, which it does as ``answer``, ask that, which may wait.
+        """
+        if not ask.look.arrived(within):
+            return None
+        view = ask.view = self._rooms.seen(ask.look)
+        if view.permission.record is None or view.token is None or view.unstored:
+            return None
+        standing = ask.standing = self._authorised(ask, view)
+        rate = self._rate(view)
+        if self._decided(ask, standing) is not Decision.SERVE or standing.token is None:
+            return None
+        return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
+
+    def answer(self, ask: Ask) -> Grant:
+        """What ``token`` says of it."""
+        standing = ask.standing or self._first_look(ask)
         rate = self._rate(standing.view)
         if standing.view.unstored and standing.token is not None:
-            self._rooms.hand_in(alias, owner, standing.view.permission, principal.session_id)
+            self._rooms.hand_in(ask.alias, ask.owner, standing.view.permission, ask.principal.session_id)
         if standing.view.token is None and not standing.view.held:
-            check_place(standing.room, standing.view.live, principal.user)
-        left = standing.ends - self._clock.monotonic()
-        decision = decide(standing.token, left, standing.allowance, ask.want)
+            check_place(standing.room, standing.view.live, ask.principal.user)
+        decision = self._decided(ask, standing)
         if decision is Decision.SERVE and standing.token is not None:
             return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
         return self._renewed(ask, standing, decision, rate)
@@ -170,8 +188,8 @@ class Broker:
         check_revoked(principal, revoked_before(view.permission))
         self._rooms.forget(alias, principal.user)
 
-    def _first_look(self, ask: _Ask) -> _Standing:
-        view = self._view(ask, count=True)
+    def _first_look(self, ask: Ask) -> _Standing:
+        view = ask.view or self._rooms.seen(ask.look)
         if view.permission.record is None:
             check_revoked(ask.principal, revoked_before(view.permission))
             self._directory.make_from_template(ask.principal, ask.alias, ask.deadline)
@@ -183,10 +201,10 @@ class Broker:
             self._directory.template(ask.alias)
             raise
 
-    def _view(self, ask: _Ask, *, count: bool) -> View:
+    def _view(self, ask: Ask, *, count: bool) -> View:
         return self._rooms.view(ask.alias, ask.owner, ask.principal.session_id, count=count)
 
-    def _authorised(self, ask: _Ask, view: View) -> _Standing:
+    def _authorised(self, ask: Ask, view: View) -> _Standing:
         permission = view.permission
         check_revoked(ask.principal, revoked_before(permission))
         room = Room.parse(permission.record) if permission.record is not None else None
@@ -203,13 +221,16 @@ class Broker:
         allowance = Allowance.of(room, admission.until, self._default_ttl, now)
         return _Standing(room, room_id, member, admission, allowance, token, ends, view)
 
+    def _decided(self, ask: Ask, standing: _Standing) -> Decision:
+        return decide(standing.token, self._left(standing.ends), standing.allowance, ask.want)
+
     def _rate(self, view: View) -> Rate:
         limit, reset = self._calls_per_minute, max(1, math.ceil(view.window_left))
         if view.calls > limit:
             raise RateLimited(retry_after=float(reset), limit=limit, remaining=0, reset_secs=reset)
         return Rate(limit, max(0, limit - view.calls), reset)
 
-    def _renewed(self, ask: _Ask, standing: _Standing, decision: Decision, rate: Rate) -> Grant:
+    def _renewed(self, ask: Ask, standing: _Standing, decision: Decision, rate: Rate) -> Grant:
         advisory = decision is Decision.ADVISORY
         try:
             flight = self._flights.join((ask.alias, ask.owner), lambda: self._renewal.run(self._order(ask, standing)))
@@ -229,7 +250,7 @@ class Broker:
             self._issued(ask.alias)
         return self._grant(ask, current, issued.token, issued.ends, source, rate)
 
-    def _awaited(self, ask: _Ask, standing: _Standing, flight: Flight[Issued], *, advisory: bool) -> Issued:
+    def _awaited(self, ask: Ask, standing: _Standing, flight: Flight[Issued], *, advisory: bool) -> Issued:
         """The flight's outcome, by the deadline; ``TimeoutError`` sooner where the token in hand will do meanwhile."""
         if advisory:
             try:
@@ -244,7 +265,7 @@ class Broker:
         token, left = standing.token, self._left(standing.ends)
         return token is not None and left >= token.never_line and not standing.allowance.outlived_by(token, left)
 
-    def _stale(self, ask: _Ask, standing: _Standing, trouble: OwnTrouble | TimeoutError, rate: Rate) -> Grant:
+    def _stale(self, ask: Ask, standing: _Standing, trouble: OwnTrouble | TimeoutError, rate: Rate) -> Grant:
         """The token in hand, if it may still be handed out; else raises ``trouble``."""
         token = standing.token
         if token is None or not self._usable(standing):
@@ -256,7 +277,7 @@ class Broker:
         source: Source = "cache" if isinstance(trouble, TimeoutError) else "stale"
         return self._grant(ask, replace(current, token=token), token, standing.ends, source, rate)
 
-    def _order(self, ask: _Ask, standing: _Standing) -> Order:
+    def _order(self, ask: Ask, standing: _Standing) -> Order:
         unreadable = standing.view.token.value if standing.view.token and standing.token is None else None
         return Order(
             alias=ask.alias,
@@ -275,7 +296,7 @@ class Broker:
         return ends - self._clock.monotonic()
 
     def _grant(
-        self, ask: _Ask, standing: _Standing, token: ClientToken, ends: float, source: Source, rate: Rate
+        self, ask: Ask, standing: _Standing, token: ClientToken, ends: float, source: Source, rate: Rate
     ) -> Grant:
         left, share = self._left(ends), self._share()
         member_name = standing.member.name if standing.member else None
@@ -299,7 +320,7 @@ class Broker:
             rate=rate,
         )
 
-    def _ticket(self, ask: _Ask, role: str, left: float) -> str:
+    def _ticket(self, ask: Ask, role: str, left: float) -> str:
         device = {"device": digest(ask.device_id)[:16]} if ask.device_id else {}
         claims = {"sub": ask.principal.user, "room": ask.alias, "role": role, **device}
         # It has to be one of its kind; that nobody can make one up is the signature's business.

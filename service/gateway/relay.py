@@ -16,12 +16,12 @@ from service.gateway.rooms import RoomDesk
 from service.gateway.sifting import Scope
 from service.gateway.table import SHOWN_BY, TABLE, Row
 from service.gateway.tokens import TokenDesk
+from service.grant import Grant
 from service.identity import Principal
 from service.meeting import Meeting, Whom
 from service.moderation import Moderator
 from service.revocations import Revocations
 from service.telnyx import Answer, Telnyx
-from service.tokens import Grant
 
 EVERYBODY: Final = "all"
 EVERYTHING: Final = "*"

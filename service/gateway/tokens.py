@@ -16,9 +16,10 @@ from uuid import UUID
 from service.clock import Clock, Deadline, rfc3339
 from service.errors import InvalidRefreshToken, RoomNotFound
 from service.gateway.finder import Finder
+from service.grant import Grant
 from service.identity import Principal
 from service.sealing import Sealer
-from service.tokens import Broker, Grant
+from service.tokens import Broker
 
 # The longest life of Telnyx's own (UPSTREAM 5.3). What a caller asks for is checked, then ours applies.
 HANDLE_SECS: Final = 86_400

@@ -38,7 +38,7 @@ _QUIET_ROUTES: Final = frozenset({"/healthz", "/readyz"})
 _access_log: Final = logging.getLogger("access")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Done:
     """A request that is over: the route's pattern, the method, the status, how long it took, who asked for it if that
     is known, and the code of what went wrong.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 
+from service.grant import Grant
 from service.identity import Principal
 from service.routes.exchange import rate_limit
 from service.telemetry import Metrics, audit_log
-from service.tokens import Grant
 
 
 def handed_out(grant: Grant, principal: Principal, metrics: Metrics) -> list[tuple[str, str]]:

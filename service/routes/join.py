@@ -8,6 +8,7 @@ from flask import Response, jsonify, request
 
 from service.clock import rfc3339
 from service.errors import RoomNotFound
+from service.grant import Grant
 from service.rooms import is_alias
 from service.routes import paging
 from service.routes.exchange import deadline
@@ -15,7 +16,6 @@ from service.routes.gate import Gate, GatedBlueprint, principal
 from service.routes.handing_out import handed_out
 from service.routes.incoming import body, query
 from service.routes.services import services
-from service.tokens import Grant
 
 # In the environment of a request: why ``fast_path`` has no token for it.
 TROUBLE: Final = "service.trouble"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final, Protocol, cast
 
@@ -25,7 +25,7 @@ from service.errors import RecordUnreadable, StoreUnavailable
 from service.secret import Secret
 from service.store import topology
 from service.store.line import Command, Reply
-from service.store.node import Errand, Node, run
+from service.store.node import Errand, Exchange, Node
 from service.store.topology import Layout
 
 LOOK_SECS: Final = 0.5
@@ -49,6 +49,33 @@ _UNSETTLED: Final = (exceptions.TryAgainError, exceptions.AskError, exceptions.N
 # Replies that mean "no writes": reads go on.
 _WRITES_OFF: Final = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError)
 _WRITES_OFF_WORDS: Final = ("MISCONF", "NOREPLICAS")
+
+
+class Reading:
+    """Commands that write nothing, sent; to be ended by ``replies`` or ``close``."""
+
+    def __init__(
+        self, exchange: Exchange, errands: Sequence[Errand], finished: Callable[[Sequence[Errand]], list[Reply]]
+    ) -> None:
+        self._exchange = exchange
+        self._errands = errands
+        self._finished = finished
+
+    def arrived(self, within: float) -> bool:
+        """Whether ``replies`` need not wait any more, ``within`` seconds."""
+        if not self._exchange.arrived(within):
+            return False
+        self._exchange.read()
+        return not any(isinstance(errand.reply, redis.RedisError) for errand in self._errands)
+
+    def replies(self) -> list[Reply]:
+        """As ``Connection.send``; where even a read is refused, the store is as good as away."""
+        self._exchange.read()
+        return [_accepted(reply) for reply in self._finished(self._errands)]
+
+    def close(self) -> None:
+        """Nobody will ask for the replies."""
+        self._exchange.close()
 
 
 class StoreMetrics(Protocol):
@@ -126,7 +153,17 @@ class Connection:
 
     def read(self, *commands: Command) -> list[Reply]:
         """As ``send``, for commands that write nothing: where even these are refused, the store is as good as away."""
-        return [_accepted(reply) for reply in self.send(*commands)]
+        return self.reading(*commands, at_once=False).replies()
+
+    def reading(self, *commands: Command, at_once: bool) -> Reading:
+        """Send commands that write nothing; the replies are to be read. ``at_once``: without waiting for a connection,
+        raises ``StoreUnavailable`` where that is not possible.
+        """
+        errands = [Errand(self._node_of(command), command) for command in commands]
+        try:
+            return Reading(Exchange(errands, at_once=at_once), errands, self._finished)
+        except redis.RedisError:
+            raise StoreUnavailable from None
 
     def call(self, command: Command) -> Reply:
         """The reply of one command; raises ``StoreUnavailable`` also where writes are off."""
@@ -152,7 +189,7 @@ class Connection:
         """Replies of all errands, sent on where a server says that it must be elsewhere or otherwise."""
         under_way = errands
         while under_way:
-            run(under_way)
+            Exchange(under_way).read()
             failed = [errand for errand in under_way if isinstance(errand.reply, redis.RedisError)]
             for errand in failed:
                 self._send_on(errand)

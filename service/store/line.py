@@ -10,6 +10,8 @@ it likes (measured: 15 s). Here the kernel ends each wait by itself, and there i
 from __future__ import annotations
 
 import contextlib
+import math
+import select
 import socket
 import ssl
 import struct
@@ -26,6 +28,8 @@ from redis.exceptions import MaxConnectionsError
 TIMEOUT_SECS: Final = 0.25
 # A process that was kept from running takes what has come meanwhile: that the time is over is not the server's fault.
 LAST_LOOK_SECS: Final = 0.001
+# For those who do not wait, over what the threads need.
+AT_ONCE: Final = 16
 # A limit is set anew only where it differs by more than this from the one that is set.
 _PRECISION_SECS: Final = 0.01
 _PIECE: Final = 16_384
@@ -46,6 +50,9 @@ class Line:
         self._sock: socket.socket = connection.bare_socket
         self._limit = 0.0
         self._ends = 0.0
+        self._early: deque[Reply] = deque()
+        self.at_once = False
+        self._fault: redis.RedisError | ValueError | None = None
         self._reader = hiredis.Reader(
             protocolError=redis.InvalidResponse,
             replyError=connection.refusal,
@@ -68,13 +75,46 @@ class Line:
 
     def reply(self) -> Reply:
         """The next reply; a refusal of the command is returned, one of the connection raised."""
-        reply = self._reader.gets()
+        if self._early:
+            reply = self._early.popleft()
+        elif self._fault is not None:
+            raise self._fault
+        else:
+            reply = self._reader.gets()
         while reply is _MORE:
             self._reader.feed(self._piece())
             reply = self._reader.gets()
         if isinstance(reply, redis.ConnectionError):
             raise reply
         return reply
+
+    def arrived(self, replies: int, within: float) -> bool:
+        """Whether ``reply`` will not wait: so many are here ``within`` seconds, or the connection has failed."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            return False
+        try:
+            while len(self._early) < replies:
+                piece = self._at_once(within)
+                if piece is None:
+                    return False
+                self._reader.feed(_some(piece))
+                self._parse()
+        except OSError as error:
+            self._fault = redis.ConnectionError(type(error).__name__)
+        except (ValueError, redis.RedisError) as error:
+            self._fault = error
+        return True
+
+    def _parse(self) -> None:
+        while (reply := self._reader.gets()) is not _MORE:
+            self._early.append(reply)
+
+    def _at_once(self, within: float) -> bytes | None:
+        with contextlib.suppress(BlockingIOError):
+            return self._sock.recv(_PIECE, socket.MSG_DONTWAIT)
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return self._sock.recv(_PIECE, socket.MSG_DONTWAIT) if poll.poll(math.ceil(within * 1000)) else None
 
     def close(self) -> None:
         """Hang up."""
@@ -88,9 +128,7 @@ class Line:
             raise redis.TimeoutError("not answered in time") from None
         except OSError as error:
             raise redis.ConnectionError(type(error).__name__) from None
-        if not piece:
-            raise redis.ConnectionError("closed by the server")
-        return piece
+        return _some(piece)
 
     def _bound(self) -> None:
         left = max(LAST_LOOK_SECS, self._ends - time.monotonic())
@@ -106,12 +144,19 @@ class Line:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
+def _some(piece: bytes) -> bytes:
+    if not piece:
+        raise redis.ConnectionError("closed by the server")
+    return piece
+
+
 class Lines:
-    """The connections to one server, as many at most as the library's pool would have made."""
+    """The connections to one server, as many at most as the library's pool would have made, and ``AT_ONCE``."""
 
     def __init__(self, pool: redis.ConnectionPool) -> None:
         self._pool = pool
         self._room = threading.Semaphore(pool.max_connections)
+        self._room_at_once = threading.Semaphore(AT_ONCE)
         self._idle: deque[Line] = deque()
 
     def take(self) -> Line:
@@ -123,13 +168,27 @@ class Lines:
         except IndexError:
             return self._opened()
 
+    def take_open(self) -> Line:
+        """As ``take``, but one that is open already; out of a share of its own, so that threads never lack one."""
+        if not self._room_at_once.acquire(blocking=False):
+            raise MaxConnectionsError
+        try:
+            line = self._idle.pop()
+        except IndexError:
+            self._room_at_once.release()
+            raise MaxConnectionsError from None
+        line.at_once = True
+        return line
+
     def give_back(self, line: Line, *, whole: bool) -> None:
         """After anything but a whole talk it would hand the next caller another's replies, and is closed."""
+        room = self._room_at_once if line.at_once else self._room
+        line.at_once = False
         if whole:
             self._idle.append(line)
         else:
             line.close()
-        self._room.release()
+        room.release()
 
     def close_idle(self) -> None:
         """Close what is not in use."""

@@ -184,20 +184,43 @@ class Errand:
         return isinstance(self.reply, redis.TimeoutError) and self.node.heard > self.began
 
 
-def run(errands: Iterable[Errand]) -> None:
-    """Send all open errands, then read all replies: each node gets one message and all get the same time."""
-    groups: dict[Node, list[Errand]] = {}
-    for errand in errands:
-        if errand.open:
-            groups.setdefault(errand.node, []).append(errand)
-    talks = [_Talk(node, group) for node, group in groups.items()]
-    try:
-        for talk in talks:
-            talk.write()
-        for talk in talks:
-            talk.read()
-    finally:
-        for talk in talks:
+class Exchange:
+    """One message to each node that open errands go to, all sent, and all of the same time for the replies.
+
+    ``at_once``: on connections that are open, so that nothing waits; raises ``redis.RedisError`` where there is none.
+    """
+
+    def __init__(self, errands: Iterable[Errand], *, at_once: bool = False) -> None:
+        groups: dict[Node, list[Errand]] = {}
+        for errand in errands:
+            if errand.open:
+                groups.setdefault(errand.node, []).append(errand)
+        self._talks = [_Talk(node, group) for node, group in groups.items()]
+        try:
+            if at_once:
+                for talk in self._talks:
+                    talk.take_open()
+            for talk in self._talks:
+                talk.write()
+        except BaseException:
+            self.close()
+            raise
+
+    def arrived(self, within: float) -> bool:
+        """Whether ``read`` need not wait any more, ``within`` seconds."""
+        return all(talk.arrived(within) for talk in self._talks)
+
+    def read(self) -> None:
+        """Wait for all replies."""
+        try:
+            for talk in self._talks:
+                talk.read()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give the connections back; where replies are still to come, they are closed."""
+        for talk in self._talks:
             talk.close()
 
 
@@ -211,8 +234,14 @@ class _Talk:
         self._whole = False
         self._number = b"%x" % random.getrandbits(64)
 
+    def take_open(self) -> None:
+        """Raises ``redis.RedisError`` if no open connection is idle."""
+        self._line = self._node.lines.take_open()
+        self._whole = True
+
     def write(self) -> None:
         now = time.monotonic()
+        self._whole = False
         commands: list[Command] = []
         for errand in self._errands:
             errand.open = False
@@ -223,10 +252,14 @@ class _Talk:
             commands.append(errand.command)
         commands.append(("PING", self._number))
         try:
-            self._line = self._node.lines.take()
+            self._line = self._line or self._node.lines.take()
             self._line.write(commands, now + TIMEOUT_SECS)
         except (redis.RedisError, ValueError) as error:
             self._failed(error)
+
+    def arrived(self, within: float) -> bool:
+        replies = 1 + sum(1 + errand.importing for errand in self._errands)
+        return self._line is None or self._line.arrived(replies, within)
 
     def read(self) -> None:
         if self._line is None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
 from service.clock import Clock
 from service.errors import RecordUnreadable, StoreUnavailable
 from service.store import keyspace, revocations
-from service.store.connection import Connection, Script, WritesOff
+from service.store.connection import Connection, Reading, Script, WritesOff
 from service.store.keyspace import RATE_WINDOW_SECS, Owner, RoomKeys, digest
 from service.store.outage import Memory
 from service.store.views import Claim, Instant, Keep, Permission, Sealed, View, read_sealed, read_view
@@ -29,6 +29,27 @@ VIEW: Final = "view"
 SCRIPTS: Final = (VIEW, "claim", "keep", "release", "forget")
 
 
+@dataclass(slots=True)
+class Look:
+    """A view that was asked for at the monotonic moment ``asked``; without ``reading`` the store is not in use."""
+
+    alias: str
+    owner: Owner
+    session: str | None
+    count: bool
+    asked: float
+    reading: Reading | None
+
+    def arrived(self, within: float) -> bool:
+        """Whether the store has answered and the view can be had without waiting, ``within`` seconds."""
+        return self.reading is not None and self.reading.arrived(within)
+
+    def close(self) -> None:
+        """Nobody will ask what it shows."""
+        if self.reading is not None:
+            self.reading.close()
+
+
 class RoomStore:
     """Tokens and permission of rooms; raises ``StoreUnavailable`` where neither Redis nor memory can answer."""
 
@@ -40,15 +61,37 @@ class RoomStore:
 
     def view(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
         """Permission, token and rate in one round trip."""
-        look = self.view_command(alias, owner, count=count)
+        return self.seen(self.look(alias, owner, session, count=count, at_once=False))
+
+    def look(self, alias: str, owner: Owner, session: str | None, *, count: bool, at_once: bool) -> Look:
+        """Ask for a view; to be ended by ``seen`` or ``close``.
+
+        ``at_once``: only if the store is in use and can be asked without waiting; else raises ``StoreUnavailable``.
+        """
+        command = self.view_command(alias, owner, count=count)
         asked = self._clock.monotonic()
         try:
-            reply, *revoked = self._connection.read(look, *revocations.commands(owner.issuer, owner.user, session))
+            reading = self._connection.reading(
+                command, *revocations.commands(owner.issuer, owner.user, session), at_once=at_once
+            )
+        except StoreUnavailable:
+            if at_once:
+                raise
+            reading = None
+        return Look(alias, owner, session, count, asked, reading)
+
+    def seen(self, look: Look) -> View:
+        """What a look shows; waits for it. To be called once."""
+        alias, owner, session, count = look.alias, look.owner, look.session, look.count
+        if look.reading is None:
+            return self._remembered(alias, owner, session, count=count)
+        try:
+            reply, *revoked = look.reading.replies()
         except RecordUnreadable:
             raise
         except StoreUnavailable:
             return self._remembered(alias, owner, session, count=count)
-        view = read_view(reply, revocations.moments(revoked), self._clock.monotonic() - asked)
+        view = read_view(reply, revocations.moments(revoked), self._clock.monotonic() - look.asked)
         self._memory.saw(alias, owner, session, view)
         if view.token is None:
             token = self._memory.token(alias, owner, only_here=True)

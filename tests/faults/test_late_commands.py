@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import redis
@@ -35,6 +36,11 @@ class Wire:
 
     def read(self, *commands: tuple[Any, ...]) -> list[Any]:
         return [self.client.execute_command(*command) for command in commands]
+
+    def reading(self, *commands: tuple[Any, ...], at_once: bool) -> SimpleNamespace:
+        assert not at_once
+        replies = self.read(*commands)
+        return SimpleNamespace(replies=lambda: replies)
 
 
 def stored_after(valkey: Valkey, frozen_secs: float) -> tuple[bytes, float]:

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from service.redis_url import parse
-from service.store.node import Errand, Node, open_client, run
+from service.store.node import Errand, Exchange, Node, open_client
 
 COMMANDS = (("ZADD", "key", 1, "member"), ("SET", "key", 1), ("HMGET", "key", "a"), ("GET", "key"), ("INFO", "server"))
 REPLIES = (b"*2\r\n:1\r\n$1\r\na\r\n", b"*1\r\n*0\r\n", b":7\r\n", b"$-1\r\n", b"$3\r\nabc\r\n", b"+OK\r\n", b"*-1\r\n")
@@ -50,7 +50,7 @@ def test_the_reply_to_another_command_is_a_broken_connection(reply: bytes) -> No
         node = Node(open_client(url, "127.0.0.1", port, 2))
         errands = [Errand(node, command) for command in COMMANDS]
         for errand in errands:
-            run([errand])
+            Exchange([errand]).read()
         node.drop_idle()
 
     assert [type(errand.reply) for errand in errands] == [redis.ConnectionError] * len(COMMANDS)
