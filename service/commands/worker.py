@@ -6,7 +6,10 @@ who do not hang up stop it for six seconds, and running out of descriptors ends 
 
 Rules for editors:
 * everything here runs in the worker's main thread, but for ``handle``, ``handle_error`` and what they call, and nothing
-  there may wait. A connection belongs to its thread from ``_give`` until ``finish_request``;
+  there may wait, but for the ``_PATIENCE_SECS`` in which Redis answers. A connection belongs to its thread from
+  ``_to_thread`` until ``finish_request``;
+* what the main thread answers itself (``FastPath``) is all that has arrived: first Redis is asked for each, then each
+  is answered. Threads would wake each other up for that, which takes as long as answering (measured);
 * ``framing`` decides nothing but *when* a request has arrived: what it says is for the server's own parser;
 * a thread is given only what has arrived whole, and is taken back by ending the connection.
 """
@@ -16,43 +19,37 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import re
 import resource
 import selectors
 import socket
-import struct
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from gunicorn import util  # type: ignore[import-untyped]
-from gunicorn.http import errors  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
+from gunicorn.http import wsgi  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from service.commands.connection import Connection, Kept, Response, Socket
 from service.commands.framing import Arrival
+from service.routes.fast_path import AT_ONCE, FastPath
 
+# The beginning of what the main thread may answer itself; whether it does is for ``FastPath`` to say.
+_TOKEN_CALL: Final = re.compile(rb"POST /v1/rooms/[^/ ?]+/token HTTP/1\.1\r\n")
+# For all that have arrived together. Whoever Redis has not answered by then gets a thread.
+_PATIENCE_SECS: Final = 0.002
 ARRIVAL_SECS: Final = 10.0
 # The same where there is no room for others, and at the end.
 _CROWDED_SECS: Final = 1.0
 _THREAD_SECS: Final = 30.0
-_SEND_SECS: Final = 5
 _LINGER_SECS: Final = 2.0
 _LOOK_SECS: Final = 0.25
-_PIECE: Final = 65_536
 # What a worker needs besides its callers' connections: files, the pools towards Redis and Telnyx.
 _OWN_DESCRIPTORS: Final = 64
 _USUAL_CONNECTIONS: Final = 1000
 _SHORT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NOBODY: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED})
-# What is not among these, and yet a fault in what was read, is 400.
-_REFUSALS: Final = (
-    (errors.LimitRequestLine, 414, "URI Too Long"),
-    (errors.ExpectationFailed, 417, "Expectation Failed"),
-    (errors.LimitRequestHeaders, 431, "Request Header Fields Too Large"),
-    (errors.UnsupportedTransferCoding, 501, "Not Implemented"),
-    ((errors.InvalidResponseHeader, errors.InvalidResponseHeaderName), 500, "Internal Server Error"),
-    (errors.ParseException, 400, "Bad Request"),
-)
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -67,65 +64,6 @@ def most_connections(threads: int) -> int:
     return max(threads + 1, min(_USUAL_CONNECTIONS, allowed - 4 * threads - _OWN_DESCRIPTORS))
 
 
-class Socket(socket.socket):
-    """A caller's socket that asks the kernel for another mode only where it is another one, and sends a head with what
-    follows it: each call of the kernel lets another thread in and waits to be let in again.
-    """
-
-    _head = b""
-
-    def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - the base's signature
-        if flag != self.getblocking():
-            super().setblocking(flag)
-
-    def settimeout(self, value: float | None) -> None:
-        if value != self.gettimeout():
-            super().settimeout(value)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """As the base; the head of an answer waits for its body, or for ``flush``."""
-        if not self._head and data.endswith(b"\r\n\r\n"):
-            self._head = data
-            return
-        head, self._head = self._head, b""
-        super().sendall(head + data, flags)
-
-    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        self.flush()
-        return super().sendfile(file, offset, count)
-
-    def flush(self) -> None:
-        """Send a head that nothing follows; raises ``OSError``."""
-        if self._head:
-            self.sendall(b"")
-
-
-class Connection(TConn):  # type: ignore[misc]
-    """A caller's connection, and what has arrived of the next request."""
-
-    def __init__(self, cfg: Any, sock: socket.socket, client: Any, server: Any) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.arrival = Arrival()
-        self.lingering = False
-        # For the thread: a blocking socket whose every call ends. The parser may want more than ``framing`` did.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 1, 0))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_SECS, 0))
-
-    def piece(self) -> bytes | None:
-        """What can be read without waiting: nothing yet is ``None``, the end is empty."""
-        try:
-            return bytes(self.sock.recv(_PIECE, socket.MSG_DONTWAIT))
-        except (BlockingIOError, InterruptedError):
-            return None
-        except OSError:
-            return b""
-
-    def say(self, text: bytes) -> None:
-        """A few bytes, if they can go at once."""
-        with contextlib.suppress(OSError):
-            self.sock.send(text, socket.MSG_DONTWAIT)
-
-
 class Worker(ThreadWorker):  # type: ignore[misc]
     """Reads in the main loop, answers in threads."""
 
@@ -134,6 +72,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._given: dict[Connection, float] = {}
         self._next_look = 0.0
         self._full_until = 0.0
+        self._begun: list[tuple[Connection, FastPath]] = []
+        self._answering = False
+
+    @property
+    def _fast_path(self) -> FastPath | None:
+        application = getattr(self.wsgi, "wsgi_app", None)
+        return application if isinstance(application, FastPath) else None
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """As the base, and answer what was begun meanwhile."""
+        super().wait_for_and_dispatch_events(0.0 if self._begun else timeout)
+        self._answer_begun()
 
     def accept(self, listener: Any) -> None:
         """Take a connection; without a descriptor for it, leave it in the kernel's queue for a while."""
@@ -180,12 +130,43 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             kept = super().handle(conn)
         return kept
 
-    def handle_request(self, req: Any, conn: Connection) -> Any:
-        """As the base; nothing of an answer is left behind."""
+    def handle_request(self, req: Any, conn: Connection) -> bool:
+        """As the base, without its hooks and its access line; goes on where the main thread left it."""
+        response, environ = conn.opened or self._open(req, conn)
+        conn.opened = None
         try:
-            return super().handle_request(req, conn)
+            self._respond(response, environ)
+        except OSError:
+            raise
+        except Exception:
+            if not response.headers_sent:
+                raise
+            # An answer is begun: another one behind it would be read as a part of it.
+            _log.exception("request failed")
+            return False
         finally:
             conn.sock.flush()
+        return not response.should_close()
+
+    def _respond(self, response: Any, environ: dict[str, Any]) -> None:
+        body = self.wsgi(environ, response.start_response)
+        try:
+            if isinstance(body, environ["wsgi.file_wrapper"]):
+                response.write_file(body)
+            else:
+                for piece in body:
+                    response.write(piece)
+            response.close()
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+
+    def _open(self, req: Any, conn: Connection) -> tuple[Any, dict[str, Any]]:
+        response, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, Response)
+        environ["wsgi.multithread"] = True
+        if not self.alive or len(self.keepalived_conns) >= self.max_keepalived:
+            response.force_close()
+        return response, environ
 
     def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
         """As the base, which asks the kernel even where nothing can be left of a body."""
@@ -194,26 +175,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return bool(super()._keepalive_after(conn, keepalive))
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
+        """What a thread has answered is over."""
+        self._finish(conn, kept=not fs.cancelled() and bool(fs.result()))
+
+    def _finish(self, conn: Connection, *, kept: bool) -> None:
         """Keep the connection, or let the caller hang up first, without waiting for that."""
         self._given.pop(conn, None)
-        if fs.cancelled() or not fs.result():
+        conn.sock.may_wait = True
+        if not kept:
             self._linger(conn)
         elif conn.arrival.data:
             self.enqueue_req(conn)
         else:
-            super().finish_request(conn, fs)
+            super().finish_request(conn, Kept)
 
     def handle_error(self, _req: object, client: Socket, _addr: object, exc: Exception) -> None:
         """Refuse what cannot be read; the base would log the line or header at fault, with whatever is in it."""
-        kinds = [refusal for refusal in _REFUSALS if isinstance(exc, refusal[0])]
-        _, status, reason = kinds[0] if kinds else (Exception, 500, "Internal Server Error")
-        if status == 500:  # noqa: PLR2004 - a bug
-            _log.error("request failed", exc_info=exc)
-        else:
-            _log.warning("request refused", extra={"status": status, "kind": type(exc).__name__})
-        with contextlib.suppress(OSError):
-            util.write_error(client, status, reason, "")
-            client.flush()
+        client.refuse(exc)
 
     def murder_pending(self) -> None:
         """End what has had its time."""
@@ -256,8 +234,71 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _give(self, conn: Connection) -> None:
         conn.init()
+        fast_path = self._fast_path if _TOKEN_CALL.match(conn.arrival.data) else None
         self._hand_over(conn)
-        super().enqueue_req(conn)
+        if fast_path is None or not self._begin(conn, fast_path):
+            self._to_thread(conn)
+            return
+        self._begun.append((conn, fast_path))
+        if len(self._begun) >= AT_ONCE and not self._answering:
+            self._answer_begun()
+
+    def _to_thread(self, conn: Connection) -> None:
+        self._submit(conn, partial(self.handle, conn))
+
+    def _begin(self, conn: Connection, fast_path: FastPath) -> bool:
+        """Ask for what the answer takes, if that is all it takes; a thread goes on with anything else."""
+        conn.sock.may_wait = False
+        req = conn.parser.ahead()
+        if req is None:
+            return False
+        try:
+            conn.opened = self._open(req, conn)
+            return fast_path.begin(conn.opened[1])
+        except Exception:  # noqa: BLE001 - the thread comes upon it too, and tells of it
+            return False
+
+    def _answer_begun(self) -> None:
+        begun, self._begun = self._begun, []
+        self._answering = True
+        until = time.monotonic() + _PATIENCE_SECS
+        for conn, fast_path in begun:
+            self._answer(conn, fast_path, max(0.0, until - time.monotonic()))
+        self._answering = False
+
+    def _answer(self, conn: Connection, fast_path: FastPath, within: float) -> None:
+        response, environ = cast("tuple[Any, dict[str, Any]]", conn.opened)
+        kept = False
+        try:
+            body = fast_path.at_once(environ, response.start_response, within)
+            if body is None:
+                self._to_thread(conn)
+                return
+            response.write(body)
+            kept = not response.should_close()
+        except OSError:
+            pass
+        except Exception as error:  # noqa: BLE001 - a bug; the worker goes on
+            self.handle_error(None, conn.sock, conn.client, error)
+        conn.opened = None
+        conn.parser.answered()
+        if conn.sock.flushed:
+            self._finish(conn, kept=kept)
+        else:
+            self._submit(conn, partial(self._flush, conn, kept))
+
+    def _flush(self, conn: Connection, kept: bool) -> bool:  # noqa: FBT001 - bound by position
+        """In a thread: send what the caller did not take at once."""
+        try:
+            conn.sock.flush()
+        except OSError:
+            return False
+        return kept
+
+    def _submit(self, conn: Connection, work: Callable[[], Any]) -> None:
+        conn.sock.may_wait = True
+        future = self.tpool.submit(work)
+        future.add_done_callback(partial(self.method_queue.defer, self.finish_request, conn))
 
     def _hand_over(self, conn: Connection) -> None:
         conn.parser.unreader.unread(bytes(conn.arrival.data))

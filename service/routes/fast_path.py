@@ -15,10 +15,13 @@ import io
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from service import telemetry
 from service.clock import Deadline
+from service.errors import StoreUnavailable
+from service.grant import Grant
 from service.identity import Principal
 from service.rooms import is_alias
 from service.routes import cors, exchange
@@ -27,17 +30,33 @@ from service.routes.handing_out import handed_out
 from service.routes.incoming import JSON, MOST_BYTES, strict_json
 from service.routes.join import TROUBLE, shown
 from service.routes.services import Services
-from service.tokens import Grant
+from service.store import line
+from service.tokens import Ask
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+# How many calls can be begun before the first is answered: each has a connection to the store.
+AT_ONCE: Final = line.AT_ONCE
 _PATH: Final = re.compile(r"/v1/rooms/([^/]+)/token", re.ASCII)
 _ROUTE: Final = "/v1/rooms/<alias>/token"
 _OPERATION: Final = "issueToken"
 _LENGTH: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
-_CONSTANT: Final = (("Content-Type", JSON), *exchange.FIXED, USUAL[0], *PERSONAL)
+# In the environment of a request: what ``begin`` made of it.
+_CALL: Final = "service.call"
+CONSTANT: Final = (("Content-Type", JSON), *exchange.FIXED, USUAL[0], *PERSONAL)
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call for a token by somebody known, begun at the monotonic moment ``started``; ``ask``: the store was asked."""
+
+    caller: Principal
+    alias: str
+    started: float
+    wanted: dict[str, Any]
+    ask: Ask | None = None
 
 
 class FastPath:
@@ -48,35 +67,78 @@ class FastPath:
         self._services = services
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        call = environ.pop(_CALL, None) or self._read(environ)
+        if call is None:
+            return self._framework(environ, start_response)
+        exchange.begin(environ)
+        try:
+            grant = self._granted(call)
+        except Exception as trouble:  # noqa: BLE001 - the framework tells callers and operators of it, whatever it is
+            request_id = telemetry.request_id.get()
+            environ |= {TROUBLE: trouble, STARTED: call.started, "HTTP_X_REQUEST_ID": request_id}
+            return self._framework(environ, start_response)
+        else:
+            return [self._told(environ, start_response, call, grant)]
+        finally:
+            exchange.end()
+
+    def begin(self, environ: WSGIEnvironment) -> bool:
+        """Ask the store for what the answer takes, without waiting for anything: whether that could be done.
+
+        ``at_once`` is to be called next, or the application.
+        """
+        call = environ[_CALL] = self._read(environ)
+        if call is None:
+            return False
+        try:
+            call.ask = self._services.broker.ask(call.caller, call.alias, **call.wanted, at_once=True)
+        except StoreUnavailable:
+            return False
+        return True
+
+    def at_once(self, environ: WSGIEnvironment, start_response: StartResponse, within: float) -> bytes | None:
+        """The answer, if the store tells what it takes ``within`` seconds and nothing else is to be waited for. Else
+        nothing was begun, and the application goes on where this left it.
+        """
+        call = environ[_CALL]
+        exchange.begin(environ)
+        try:
+            grant = self._services.broker.at_once(call.ask, within)
+        except Exception:  # noqa: BLE001 - the application comes upon it too, and tells of it
+            return None
+        else:
+            return None if grant is None else self._told(environ, start_response, call, grant)
+        finally:
+            exchange.end()
+
+    def _read(self, environ: WSGIEnvironment) -> _Call | None:
+        """What is asked for, if it is the call for a token and nothing about it is unusual."""
         found = _PATH.fullmatch(environ["PATH_INFO"])
         if found is None or environ["REQUEST_METHOD"] != "POST" or not is_alias(found.group(1)):
-            return self._framework(environ, start_response)
+            return None
         started = self._services.clock.monotonic()
         caller = self._caller(environ)
         asked = None if caller is None else self._body(environ)
         if caller is None or asked is None:
-            return self._framework(environ, start_response)
-        exchange.begin(environ)
-        try:
-            grant = self._services.broker.token(
-                caller,
-                found.group(1),
-                device_id=asked.get("device_id"),
-                display_name=asked.get("display_name"),
-                min_ttl_secs=asked.get("min_ttl_secs"),
-                force=False,
-                deadline=Deadline(self._services.clock, started + REQUEST_SECONDS),
-            )
-        except Exception as trouble:  # noqa: BLE001 - the framework tells callers and operators of it, whatever it is
-            environ |= {TROUBLE: trouble, STARTED: started, "HTTP_X_REQUEST_ID": telemetry.request_id.get()}
-            return self._framework(environ, start_response)
-        else:
-            body = b"%s\n" % _ENCODER.encode(shown(grant)).encode()
-            start_response("200 OK", self._headers(environ, caller, grant, len(body)))
-            self._record(caller, started)
-            return [body]
-        finally:
-            exchange.end()
+            return None
+        wanted = {
+            "device_id": asked.get("device_id"),
+            "display_name": asked.get("display_name"),
+            "min_ttl_secs": asked.get("min_ttl_secs"),
+            "force": False,
+            "deadline": Deadline(self._services.clock, started + REQUEST_SECONDS),
+        }
+        return _Call(caller, found.group(1), started, wanted)
+
+    def _granted(self, call: _Call) -> Grant:
+        broker = self._services.broker
+        return broker.token(call.caller, call.alias, **call.wanted) if call.ask is None else broker.answer(call.ask)
+
+    def _told(self, environ: WSGIEnvironment, start_response: StartResponse, call: _Call, grant: Grant) -> bytes:
+        body = b"%s\n" % _ENCODER.encode(shown(grant)).encode()
+        start_response("200 OK", self._headers(environ, call.caller, grant, len(body)))
+        self._record(call.caller, call.started)
+        return body
 
     def _caller(self, environ: WSGIEnvironment) -> Principal | None:
         """Who asks, if that needs no looking into."""
@@ -105,7 +167,7 @@ class FastPath:
         return [
             ("Content-Length", str(length)),
             ("X-Request-Id", telemetry.request_id.get() or ""),
-            *_CONSTANT,
+            *CONSTANT,
             *handed_out(grant, caller, self._services.metrics),
             *cors.marks(environ.get("HTTP_ORIGIN"), self._services.allowed_origins),
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -82,6 +82,18 @@ def counted(registry: CollectorRegistry) -> dict[str, float]:
     }
 
 
+def ahead(face: Face) -> None:
+    """From now on requests are begun and answered as the web server's main thread does it."""
+    application = cast("FastPath", face.app.wsgi_app)
+
+    def call(environ: Any, start_response: Any) -> Any:
+        if application.begin(environ) and (body := application.at_once(environ, start_response, 1.0)) is not None:
+            return [body]
+        return application(environ, start_response)
+
+    face.app.wsgi_app = call  # type: ignore[method-assign]
+
+
 @pytest.fixture
 def faces(tmp_path: Path) -> tuple[Face, Face]:
     """One that knows its callers from before, and one that does not."""
@@ -143,3 +155,35 @@ def test_the_usual_is_fast(
         Seen(face, caplog, REQUESTS[name])
 
     assert framework_calls == [False, True]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "after a while"])
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_what_is_begun_ahead_ends_the_same(
+    faces: tuple[Face, Face],
+    caplog: pytest.LogCaptureFixture,
+    request_: dict[str, Any],
+    late: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Whatever is asked, whether the store answers soon enough or not."""
+    ahead(faces[0])
+    faces[0].told.late = late
+
+    fast, slow = (Seen(face, caplog, request_) for face in faces)
+
+    assert vars(fast) == vars(slow)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: type(trouble).__name__)
+def test_what_is_begun_ahead_fails_the_same(
+    faces: tuple[Face, Face], caplog: pytest.LogCaptureFixture, trouble: Exception
+) -> None:
+    """Whatever goes wrong, it is told once."""
+    ahead(faces[0])
+    for face in faces:
+        face.told.trouble = trouble
+
+    fast, slow = (Seen(face, caplog, REQUESTS["everything asked for"]) for face in faces)
+
+    assert vars(fast) == vars(slow)
+    assert len(fast.asked) == 1
