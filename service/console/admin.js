@@ -19,6 +19,8 @@ export class Admin {
   #note = el("p", { class: "note" });
   #detail = el("div", { class: "stack" });
   #chosen = null;
+  // What was found or made here stays in sight, however many rooms there are.
+  #kept = new Set();
 
   /** `open(record)` shows a room as a meeting. */
   constructor(api, open) {
@@ -39,6 +41,7 @@ export class Admin {
           el("h2", { id: "admin-title", tabindex: -1, text: "All rooms" }),
           button("New room", () => this.#create(), { class: "solid" }),
         ),
+        this.#finder(),
         this.#note,
         el("table", { class: "table" }, el("thead", {}, el("tr", {}, heads)), this.#rows),
       ),
@@ -48,11 +51,13 @@ export class Admin {
 
   async refresh() {
     try {
-      const rooms = await this.#api.all(ROOMS);
-      say(this.#note, rooms.length ? "" : "There is no room yet.");
+      const { items, more } = await this.#api.all(ROOMS);
+      const listed = new Set(items.map((record) => record.alias));
+      const kept = await Promise.all([...this.#kept].filter((alias) => !listed.has(alias)).map(this.#again));
+      say(this.#note, more ? `The first ${items.length} are listed.` : items.length ? "" : "There is no room yet.");
       keyed(
         this.#rows,
-        rooms,
+        [...kept.filter(Boolean), ...items],
         (record) => `${record.alias} ${record.updated_at}`,
         (record) => this.#row(record),
         (node, record) => {
@@ -62,6 +67,40 @@ export class Admin {
     } catch (problem) {
       say(this.#note, `${title(problem.code)}.`);
     }
+  }
+
+  /** The record of a room that is kept in sight, `null` once it is gone. */
+  #again = async (alias) => {
+    try {
+      return await this.#api.get(path(alias));
+    } catch (problem) {
+      if (problem.status !== 404) throw problem;
+      this.#kept.delete(alias);
+      return null;
+    }
+  };
+
+  #finder() {
+    const alias = el("input", { id: "find", required: true, maxlength: 63, class: "mono", ...PLAIN });
+    const form = el("form", { class: "joined" }, alias, el("button", { type: "submit", text: "Find" }));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      await this.#find(alias.value.trim());
+    });
+    return el("div", { class: "field other" }, el("label", { for: "find", text: "Find a room" }), form);
+  }
+
+  async #find(alias) {
+    try {
+      await this.#api.get(path(alias));
+    } catch (problem) {
+      toast(problem);
+      return;
+    }
+    this.#kept.add(alias);
+    await this.refresh();
+    const row = [...this.#rows.children].find((one) => one.dataset.key.startsWith(`${alias} `));
+    row?.querySelector("button").focus();
   }
 
   #row(record) {
@@ -125,6 +164,7 @@ export class Admin {
     const spec = { access: ACCESS[given.access] };
     if (given.title) spec.title = given.title;
     if (given.ttl) spec.token_ttl_secs = Number(given.ttl);
+    this.#kept.add(given.alias);
     await this.#do(() => this.#api.put(path(given.alias), spec), `${given.alias} is there`);
   }
 
@@ -139,6 +179,15 @@ export class Admin {
     this.#chosen = record.alias;
     const list = el("ul", { class: "people" });
     const user = el("input", { id: "member", required: true, maxlength: 290, placeholder: "user id", ...PLAIN });
+    let most = 500;
+    const rest = button(
+      "Show more",
+      async () => {
+        most += 500;
+        await show().catch(toast);
+      },
+      { class: "quiet" },
+    );
     const role = roleChoice();
     role.id = "member-role";
     const form = el(
@@ -166,10 +215,11 @@ export class Admin {
         ),
       );
     const show = async () => {
-      const members = await this.#api.all(`${path(record.alias)}/members`);
+      const { items, more } = await this.#api.all(`${path(record.alias)}/members`, most);
+      rest.hidden = !more;
       keyed(
         list,
-        members,
+        items,
         (member) => `${member.user} ${member.role}`,
         one,
         () => null,
@@ -182,7 +232,7 @@ export class Admin {
       form.reset();
       await show().catch(toast);
     });
-    await this.#show(`Members of ${record.alias}`, show, form, list);
+    await this.#show(`Members of ${record.alias}`, show, form, list, rest);
   }
 
   async #recordings(record) {

@@ -65,16 +65,16 @@ export class Api {
     return ask("DELETE", path, { bearer: this.#bearer });
   }
 
-  /** All items of a list, page after page, at most `most`. */
+  /** The items of a list, page after page until there are `most`, and whether there are more. */
   async all(path, most = 500) {
     const items = [];
     let cursor = null;
     do {
       const page = await this.get(cursor ? `${path}?cursor=${encodeURIComponent(cursor)}` : path);
       items.push(...page.data);
-      cursor = page.next_cursor;
+      cursor = page.next_cursor ?? null;
     } while (cursor && items.length < most);
-    return items;
+    return { items, more: cursor !== null };
   }
 }
 

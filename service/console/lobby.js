@@ -49,7 +49,7 @@ export class Lobby {
   /** Ask for the list; answers it. */
   async refresh() {
     try {
-      const entries = await this.#api.all("/v1/rooms");
+      const { items: entries } = await this.#api.all("/v1/rooms");
       const known = new Set(entries.map((entry) => entry.alias));
       const others = await Promise.all(
         [...this.#extra.keys()]

@@ -8,6 +8,9 @@ from tests.console.conftest import Visiting
 from tests.console.stage import Stage
 from tests.processes import fresh
 
+# How many of a list the pages ask for at once.
+_LISTED = 500
+
 
 def test_who_was_removed_can_be_let_in_again(visiting: Visiting, stage: Stage, meeting: str) -> None:
     """Those kept out are listed, and letting one in again takes effect on the next question."""
@@ -85,6 +88,45 @@ def test_an_administrator_makes_a_room_with_a_member(visiting: Visiting, stage: 
     assert (seen["role"], seen["title"]) == ("moderator", "Made by hand")
 
 
+def test_an_administrator_finds_any_room(visiting: Visiting, stage: Stage) -> None:
+    """Of more rooms than the page lists, it says so; the rest are found by their alias, and gone when deleted."""
+    alias = stage.room(fresh("zz"))
+    for _ in range(_LISTED):
+        stage.room(fresh("many"), access=[{"members": True}], moderator="bob")
+    ada = visiting().enter_as("Ada Admin")
+    ada.expected = {404}
+    ada.button("Administration").click()
+    expect(ada.page.get_by_text(f"The first {_LISTED} are listed.")).to_be_visible()
+    assert ada.button(f"Members of {alias}").count() == 0
+    ada.page.get_by_label("Find a room").fill(alias)
+    ada.button("Find").click()
+    expect(ada.button(f"Members of {alias}")).to_be_focused()
+    row = ada.page.locator("tbody tr", has=ada.page.get_by_text(alias, exact=True).first)
+    row.get_by_role("button", name="Delete").click()
+    ada.confirm("Delete")
+
+    expect(row).to_have_count(0)
+    assert ada.page.locator("tbody tr").count() == _LISTED
+
+
+def test_an_administrator_sees_all_members(visiting: Visiting, stage: Stage, meeting: str) -> None:
+    """Of more members than the page lists at first it lists the rest when asked."""
+    for number in range(_LISTED):
+        assert stage.ask(
+            "ada", "PUT", f"/v1/admin/rooms/{meeting}/members/member-{number}", json={"role": "participant"}
+        ).ok
+    ada = visiting().enter_as("Ada Admin")
+    ada.button("Administration").click()
+    ada.page.get_by_label("Find a room").fill(meeting)
+    ada.button("Find").click()
+    ada.button(f"Members of {meeting}").click()
+    expect(ada.page.locator(".person")).to_have_count(_LISTED)
+    ada.button("Show more").click()
+
+    expect(ada.page.locator(".person")).to_have_count(_LISTED + 1)
+    expect(ada.button("Show more")).to_have_count(0)
+
+
 def test_an_administrator_sees_recordings(visiting: Visiting, stage: Stage) -> None:
     """A call in a room that records leaves a recording, which the page lists and can delete."""
     alias = stage.room(fresh("rec"), enable_recording=True)
@@ -92,6 +134,8 @@ def test_an_administrator_sees_recordings(visiting: Visiting, stage: Stage) -> N
     alice.button("Leave").click()
     ada = visiting().enter_as("Ada Admin")
     ada.button("Administration").click()
+    ada.page.get_by_label("Find a room").fill(alias)
+    ada.button("Find").click()
     ada.button(f"Recordings of {alias}").click()
     rows = ada.page.locator(".person")
     expect(rows).not_to_have_count(0)
