@@ -112,9 +112,8 @@ def test_an_administrator_finds_any_room(visiting: Visiting, stage: Stage) -> No
 def test_an_administrator_sees_all_members(visiting: Visiting, stage: Stage, meeting: str) -> None:
     """Of more members than the page lists at first it lists the rest when asked."""
     for number in range(_LISTED):
-        assert stage.ask(
-            "ada", "PUT", f"/v1/admin/rooms/{meeting}/members/member-{number}", json={"role": "participant"}
-        ).ok
+        member = f"/v1/admin/rooms/{meeting}/members/member-{number}"
+        assert stage.ask("ada", "PUT", member, json={"role": "participant"}).ok
     ada = visiting().enter_as("Ada Admin")
     ada.button("Administration").click()
     ada.page.get_by_label("Find a room").fill(meeting)
