@@ -49,15 +49,17 @@ export class Lobby {
   /** Ask for the list; answers it. */
   async refresh() {
     try {
-      const { items: entries } = await this.#api.all("/v1/rooms");
+      const { items: entries, more } = await this.#api.all("/v1/rooms");
       const known = new Set(entries.map((entry) => entry.alias));
       const others = await Promise.all(
         [...this.#extra.keys()]
           .filter((alias) => !known.has(alias))
           .map((alias) => this.#api.get(room(alias)).catch(() => this.#extra.get(alias))),
       );
-      this.show([...entries, ...others]);
-      return [...entries, ...others];
+      const all = [...entries, ...others];
+      this.show(all);
+      say(this.#note, extent(entries.length, all.length, more));
+      return all;
     } catch (problem) {
       say(this.#note, `${title(problem.code)}.`);
       return null;
@@ -72,7 +74,6 @@ export class Lobby {
 
   show(entries) {
     this.#entries = entries;
-    say(this.#note, entries.length ? "" : "There is no room that you may enter.");
     keyed(
       this.#list,
       entries,
@@ -118,6 +119,12 @@ export class Lobby {
       toast(problem);
     }
   }
+}
+
+/** What the list leaves out, as a sentence; empty where it is whole. */
+function extent(listed, shown, more) {
+  if (more) return `The first ${listed} are listed; any other is opened by its alias.`;
+  return shown ? "" : "There is no room that you may enter.";
 }
 
 /** Why somebody may not enter just now, as a sentence; empty where they may. */

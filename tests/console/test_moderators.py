@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.console.conftest import Visiting
@@ -88,11 +89,26 @@ def test_an_administrator_makes_a_room_with_a_member(visiting: Visiting, stage: 
     assert (seen["role"], seen["title"]) == ("moderator", "Made by hand")
 
 
+@pytest.fixture(scope="module")
+def crowd(stage: Stage) -> None:
+    """More rooms than a page lists, which only dora may enter."""
+    for _ in range(_LISTED + 1):
+        stage.room(fresh("many"), access=[{"members": True}], moderator="dora")
+
+
+@pytest.mark.usefixtures("crowd")
+def test_a_list_says_that_there_are_more(visiting: Visiting, stage: Stage) -> None:
+    """Of more rooms than the page lists, it says so."""
+    dora = visiting().sign_in_with(stage.bearer("dora"))
+
+    expect(dora.page.get_by_text(f"The first {_LISTED} are listed; any other is opened by its alias.")).to_be_visible()
+    expect(dora.page.locator(".room")).to_have_count(_LISTED)
+
+
+@pytest.mark.usefixtures("crowd")
 def test_an_administrator_finds_any_room(visiting: Visiting, stage: Stage) -> None:
     """Of more rooms than the page lists, it says so; the rest are found by their alias, and gone when deleted."""
     alias = stage.room(fresh("zz"))
-    for _ in range(_LISTED):
-        stage.room(fresh("many"), access=[{"members": True}], moderator="bob")
     ada = visiting().enter_as("Ada Admin")
     ada.expected = {404}
     ada.button("Administration").click()
