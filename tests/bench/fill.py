@@ -15,18 +15,17 @@ from uuid import UUID
 import redis
 
 from service.clock import Clock
-from service.compact import packed
-from service.lifecycle import DEFAULT_REFRESH_SECS, MOST_TOKEN_SECS, ClientToken
-from service.renewal import CLIENT, REFRESH, Vault
-from service.sealing import Sealer
+from service.crypto import Sealer
 from service.secret import SecretBytes
-from service.store import revocations
-from service.store import rooms as room_store
-from service.store.connection import Command, Script
-from service.store.keyspace import Owner, RoomKeys
-from service.store.outage import Memory
-from service.store.rooms import RoomStore
-from service.store.views import Keep, Permission, Sealed
+from service.storage import revocation_store, room_store
+from service.storage.fallback import Memory
+from service.storage.records import Keep, Permission, Sealed
+from service.storage.redis_client import Command, Script
+from service.storage.redis_keys import Owner, RoomKeys
+from service.storage.room_store import RoomStore
+from service.tokens.packing import packed
+from service.tokens.policy import DEFAULT_REFRESH_SECS, MOST_TOKEN_SECS, ClientToken
+from service.tokens.renewal import CLIENT, REFRESH, Vault
 
 LIFE_SECS: Final = MOST_TOKEN_SECS - 1.0
 _MANY: Final = 500
@@ -84,8 +83,8 @@ class Filler:
         assert isinstance(record, bytes)
         self._client.script_load(self._scripts["keep"].source)
         connection = _Collecting()
-        nothing = connection.read(*revocations.commands("default", "", None))
-        permission = Permission(record, revoked=tuple(revocations.moments(nothing)))
+        nothing = connection.read(*revocation_store.commands("default", "", None))
+        permission = Permission(record, revoked=tuple(revocation_store.moments(nothing)))
         store = self._store(connection)
         for number, user in people:
             owner = Owner("default", user, "")
