@@ -24,10 +24,10 @@ from service.storage.redis_client import Command, Script
 from service.storage.redis_keys import Owner, RoomKeys
 from service.storage.room_store import RoomStore
 from service.tokens.packing import packed
-from service.tokens.policy import DEFAULT_REFRESH_SECS, MOST_TOKEN_SECS, ClientToken
+from service.tokens.policy import DEFAULT_REFRESH_SECS, MAX_TOKEN_SECS, ClientToken
 from service.tokens.renewal import CLIENT, REFRESH, Vault
 
-LIFE_SECS: Final = MOST_TOKEN_SECS - 1.0
+LIFE_SECS: Final = MAX_TOKEN_SECS - 1.0
 _MANY: Final = 500
 
 
@@ -107,7 +107,7 @@ class Filler:
 
     def _keep(self, permission: Permission, place: Place, owner: Owner, number: int, left: float) -> Keep:
         ends = self._clock.wall() + left
-        token = ClientToken(self._pair.token_of(number), ends, LIFE_SECS, MOST_TOKEN_SECS, None)
+        token = ClientToken(self._pair.token_of(number), ends, LIFE_SECS, MAX_TOKEN_SECS, None)
         return Keep(
             permission=permission,
             session=None,
