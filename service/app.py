@@ -31,12 +31,12 @@ from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
 from service.identity.revocations import KEEP_SECS, Revocations
 from service.identity.verifier import Verifier
-from service.meetings.event_worker import Attendant
+from service.meetings.event_worker import EventWorker
 from service.meetings.moderation import Meeting
-from service.meetings.participants import Presence, flag_impostors
-from service.meetings.reconciler import OnJoined, OnLeft, Roster
+from service.meetings.participants import Presence
+from service.meetings.reconciler import Reconciler
 from service.meetings.tickets import Tickets
-from service.meetings.webhook_receiver import Inbox
+from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests, guest_issuer
@@ -107,11 +107,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     guest_signer = GuestSigner(settings.service_secrets)
     verifier = _verifier(settings, gateways, guest_signer)
     running = _meeting(settings, gateways, signer)
-    on_joined = running.put_out_impostors if settings.impostors == "kick" else flag_impostors
-    roster = _roster(gateways, directory, signer, on_joined, running.measure_removals)
-    attendant = Attendant(roster)
-    attendant.start()
-    broker = _broker(settings, gateways, directory, provisioning, signer, roster)
+    reconciler = _reconciler(gateways, directory, signer, running)
+    worker = EventWorker(reconciler)
+    worker.start()
+    broker = _broker(settings, gateways, directory, provisioning, signer, reconciler)
     moderation = Moderators(directory)
     openapi = OPENAPI.read_bytes()
     return face(
@@ -137,7 +136,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             moderation=moderation,
             meeting=running,
             gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
-            inbox=Inbox(settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, attendant.call),
+            inbox=WebhookReceiver(
+                settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, worker
+            ),
         )
     )
 
@@ -214,7 +215,7 @@ def _broker(
     directory: Directory,
     provisioning: Provisioning,
     signer: TicketSigner,
-    roster: Roster,
+    reconciler: Reconciler,
 ) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
@@ -231,26 +232,23 @@ def _broker(
         clock,
         metrics,
         gateways.jitter.random,
-        roster.expect,
+        reconciler,
         default_ttl=settings.token_ttl_secs,
         calls_per_minute=settings.token_calls_per_minute,
     )
 
 
-def _roster(
-    gateways: _Gateways, directory: Directory, signer: TicketSigner, on_joined: OnJoined, on_left: OnLeft
-) -> Roster:
+def _reconciler(gateways: _Gateways, directory: Directory, signer: TicketSigner, meeting: Meeting) -> Reconciler:
     tickets = Tickets(signer, MeetingStore(gateways.redis))
-    return Roster(
+    return Reconciler(
         gateways.events,
         gateways.roster,
         directory,
         Presence(gateways.telnyx, tickets),
         tickets,
+        meeting,
         gateways.clock,
         gateways.metrics,
-        on_joined,
-        on_left,
     )
 
 
@@ -262,8 +260,9 @@ def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> M
         store,
         gateways.rooms,
         gateways.clock,
-        gateways.metrics.removed_after,
+        gateways.metrics,
         default_ttl=settings.token_ttl_secs,
+        kicks_impostors=settings.impostors == "kick",
     )
 
 

@@ -26,7 +26,9 @@ from service.errors import (
     UpstreamRoomMissing,
 )
 from service.identity.verifier import Principal
-from service.meetings.reconciler import check_place
+from service.meetings.occupancy import check_capacity
+from service.meetings.reconciler import Reconciler
+from service.observability.telemetry import Metrics
 from service.rooms.authorization import Access, authorize, check_not_revoked
 from service.rooms.directory import Directory
 from service.secret import Secret
@@ -44,7 +46,7 @@ from service.tokens.policy import (
     refresh_after,
     retry_stale_after,
 )
-from service.tokens.renewal import Renewal, RenewalMetrics, RenewalRequest, RenewedToken
+from service.tokens.renewal import Renewal, RenewalRequest, RenewedToken
 from service.tokens.single_flight import Flight, Flights
 from service.tokens.vault import Vault
 
@@ -74,9 +76,9 @@ class Broker:
         vault: Vault,
         signer: TicketSigner,
         clock: Clock,
-        metrics: RenewalMetrics,
+        metrics: Metrics,
         jitter: Callable[[], float],
-        on_issued: Callable[[str], object],
+        reconciler: Reconciler,
         *,
         default_ttl: int,
         calls_per_minute: int,
@@ -90,7 +92,7 @@ class Broker:
         self._clock = clock
         self._metrics = metrics
         self._jitter = jitter
-        self._on_issued = on_issued
+        self._reconciler = reconciler
         self._default_ttl = default_ttl
         self._calls_per_minute = calls_per_minute
 
@@ -106,7 +108,7 @@ class Broker:
             records, session = authorized.snapshot.records, request.principal.session_id
             self._rooms.sync_local_token(request.alias, request.owner, records, session)
         if authorized.snapshot.token is None and not authorized.snapshot.has_other_device:
-            check_place(authorized.access.room, authorized.snapshot.occupancy, request.principal.user)
+            check_capacity(authorized.access.room, authorized.snapshot.occupancy, request.principal.user)
         decision = self._decision(request, authorized)
         if decision is Decision.SERVE and authorized.token is not None:
             return self._answer(request, authorized, authorized.token, authorized.ends, "cache", rate)
@@ -174,7 +176,7 @@ class Broker:
         if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, left):
             raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
         if flight.started:
-            self._on_issued(request.alias)
+            self._reconciler.schedule(request.alias)
         source = renewed.source if flight.started else "cache"
         return self._answer(request, current, renewed.token, renewed.ends, source, rate)
 

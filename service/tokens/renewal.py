@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from service.clock import Clock, Deadline
@@ -27,6 +27,7 @@ from service.errors import (
     UpstreamRejectedCredentials,
     UpstreamRoomMissing,
 )
+from service.observability.telemetry import Metrics
 from service.rooms.adoption import adoption
 from service.rooms.provisioning import Provisioning
 from service.secret import Secret
@@ -53,14 +54,6 @@ ADOPTED_SECS: Final = 3600
 POLL_SECS: Final = (0.03, 0.08)
 
 _log: Final = logging.getLogger(__name__)
-
-
-class RenewalMetrics(Protocol):
-    """What this module reports."""
-
-    def lease_wait(self, seconds: float) -> None: ...
-    def unreadable_token(self) -> None: ...
-    def cache_corrupt(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +100,7 @@ class Renewal:
         telnyx: Telnyx,
         vault: Vault,
         clock: Clock,
-        metrics: RenewalMetrics,
+        metrics: Metrics,
     ) -> None:
         self._rooms = rooms
         self._provisioning = provisioning

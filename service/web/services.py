@@ -17,7 +17,7 @@ from service.identity.key_sources import KeySource
 from service.identity.revocations import Revocations
 from service.identity.verifier import Verifier
 from service.meetings.moderation import Meeting
-from service.meetings.webhook_receiver import Inbox
+from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests
@@ -67,7 +67,7 @@ class Services:
     moderation: Moderators
     meeting: Meeting
     gateway: Relay
-    inbox: Inbox
+    inbox: WebhookReceiver
 
 
 def services() -> Services:
