@@ -75,7 +75,7 @@ from service.web import (
     user_ids,
     webhooks,
 )
-from service.web.openapi import Contract
+from service.web.openapi import OpenApiValidator
 from service.web.services import EXTENSION, Console, Services
 from service.web.static_files import Seats
 from service.web.token_endpoint import TokenEndpoint
@@ -118,7 +118,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             clock=gateways.clock,
             jitter=gateways.jitter,
             metrics=gateways.metrics,
-            contract=Contract.read(openapi),
+            contract=OpenApiValidator.read(openapi),
             openapi=openapi,
             allowed_origins=frozenset(settings.allowed_origins),
             drain_file=drain_file,

@@ -25,7 +25,7 @@ from service.rooms.moderators import Moderators
 from service.storage.redis_client import RedisClient
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
-from service.web.openapi import Contract
+from service.web.openapi import OpenApiValidator
 
 EXTENSION = "services"
 
@@ -49,7 +49,7 @@ class Services:
     clock: Clock
     jitter: random.Random
     metrics: Metrics
-    contract: Contract
+    contract: OpenApiValidator
     openapi: bytes
     allowed_origins: frozenset[str]
     drain_file: Path | None
