@@ -45,7 +45,7 @@ def make_certificate(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
 
 
 def trusting(client: Rig, trusted: str) -> Rig:
-    client.telnyx._transport._session.verify = trusted
+    client.telnyx._transport._adapter.tls.load_verify_locations(trusted)
     return client
 
 
