@@ -14,6 +14,8 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Behaviour, answers, floods, peer, sends, wire
 from tests.upstream.rig import Rig
 
+pytestmark = pytest.mark.cooperative
+
 # More than any buffer between the two ends holds, far less than an uncapped reader would take.
 FLOOD = 64 * 1024 * 1024
 TAKEN_AT_MOST = FLOOD // 4
