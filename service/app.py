@@ -56,7 +56,7 @@ from service.storage.roster_store import RosterStore
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.tokens.renewal import Renewal, RenewedToken
-from service.tokens.single_flight import Flights
+from service.tokens.single_flight import SingleFlight
 from service.tokens.vault import Vault
 from service.web import (
     admin,
@@ -83,8 +83,6 @@ from service.web.token_endpoint import TokenEndpoint
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
 # Calls to Redis that a worker has under way at a time.
 MAX_REDIS_CALLS: Final = 64
-# Of a worker's threads so many of four may wait for upstream; the rest is kept for hits (DESIGN 7).
-_WAITING_OF_FOUR: Final = 3
 _WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
 
 
@@ -171,7 +169,7 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
         random=jitter,
         cooldowns=Cooldowns(redis, clock),
         metrics=metrics,
-        pool_size=settings.web_threads + _most_waiting(settings),
+        concurrency=settings.upstream_concurrency,
     )
     redis.start()
     return _Gateways(
@@ -219,14 +217,12 @@ def _broker(
 ) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
-    flights: Flights[RenewedToken] = Flights(
-        clock, _most_waiting(settings), lambda: telnyx.troubled("tokens"), metrics.shed
-    )
+    single_flight: SingleFlight[RenewedToken] = SingleFlight(clock)
     return Broker(
         gateways.rooms,
         directory,
         Renewal(gateways.rooms, provisioning, telnyx, vault, clock, metrics),
-        flights,
+        single_flight,
         vault,
         signer,
         clock,
@@ -284,10 +280,6 @@ def _relay(
 
 def _console(settings: Settings) -> Console | None:
     return Console(settings.console_sandbox, settings.admin_scope) if settings.console == "on" else None
-
-
-def _most_waiting(settings: Settings) -> int:
-    return max(1, settings.web_threads * _WAITING_OF_FOUR // 4)
 
 
 class _App(Flask):

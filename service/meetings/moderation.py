@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from service.clock import Clock, Deadline
-from service.errors import BanNotFound, DeadlineExceeded, StoreUnavailable, UpstreamError
+from service.errors import BanNotFound, DeadlineExceeded, Overloaded, StoreUnavailable, UpstreamError
 from service.meetings.participants import Presence, Present, flag_impostors
 from service.observability.telemetry import Metrics
 from service.rooms.models import Ban, Room
@@ -63,7 +63,7 @@ class Removal:
     participants: tuple[UUID, ...]
     banned: tuple[str, ...]
     removed_by: float
-    trouble: UpstreamError | DeadlineExceeded | None
+    trouble: UpstreamError | DeadlineExceeded | Overloaded | None
 
 
 class Meeting:
@@ -105,13 +105,13 @@ class Meeting:
         banned = tuple(sorted(users))
         self._ban(room.alias, banned, until, own)
         removed: tuple[UUID, ...] = ()
-        trouble: UpstreamError | DeadlineExceeded | None = None
+        trouble: UpstreamError | DeadlineExceeded | Overloaded | None = None
         try:
             present = self._presence.present(room, deadline) if known is None else known
             targets = [one for one in present if whom.means(one)]
             self._act("kick", targets, deadline)
             removed = tuple(one.participant_id for one in targets)
-        except (UpstreamError, DeadlineExceeded) as error:
+        except (UpstreamError, DeadlineExceeded, Overloaded) as error:
             trouble = error
         self._forget(room.alias, banned)
         return Removal(removed, banned, self._clock.wall() + self._longest_life(room), trouble)

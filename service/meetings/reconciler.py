@@ -17,6 +17,7 @@ from uuid import UUID
 from service.clock import Clock, Deadline
 from service.errors import (
     DeadlineExceeded,
+    Overloaded,
     RecordUnreadable,
     RoomNotFound,
     ServiceError,
@@ -155,7 +156,7 @@ class Reconciler:
             return
         try:
             self._meeting.meet(room, [Present(*place, new[place].at / _MICROS, who) for place, who in proofs.items()])
-        except (UpstreamError, DeadlineExceeded) as trouble:
+        except (UpstreamError, DeadlineExceeded, Overloaded) as trouble:
             # They stay unknown, and the next reconciliation checks them again.
             _log.warning("participant check failed", extra={"room": room.alias, "code": trouble.code})
             return
@@ -181,7 +182,7 @@ class Reconciler:
         before, began = Attendance.from_bytes(self._store.read(alias)), self._clock.monotonic()
         try:
             present = self._presence.present(room, Deadline.after(self._clock, LIST_SECS))
-        except (UpstreamError, DeadlineExceeded) as trouble:
+        except (UpstreamError, DeadlineExceeded, Overloaded) as trouble:
             _log.info("reconciliation failed", extra={"room": alias, "code": trouble.code})
             return
         places = {(one.session_id, one.participant_id): one for one in present}

@@ -47,7 +47,7 @@ from service.tokens.policy import (
     retry_stale_after,
 )
 from service.tokens.renewal import Renewal, RenewalRequest, RenewedToken
-from service.tokens.single_flight import Flight, Flights
+from service.tokens.single_flight import Flight, SingleFlight
 from service.tokens.vault import Vault
 
 ADVISORY_WAIT_SECS: Final = 1.5
@@ -72,7 +72,7 @@ class Broker:
         rooms: RoomStore,
         directory: Directory,
         renewal: Renewal,
-        flights: Flights[RenewedToken],
+        single_flight: SingleFlight[RenewedToken],
         vault: Vault,
         signer: TicketSigner,
         clock: Clock,
@@ -86,7 +86,7 @@ class Broker:
         self._rooms = rooms
         self._directory = directory
         self._renewal = renewal
-        self._flights = flights
+        self._single_flight = single_flight
         self._vault = vault
         self._signer = signer
         self._clock = clock
@@ -162,7 +162,7 @@ class Broker:
         advisory = decision is Decision.ADVISORY
         try:
             order = self._renewal_request(request, authorized)
-            flight = self._flights.join((request.alias, request.owner), lambda: self._renewal.run(order))
+            flight = self._single_flight.join((request.alias, request.owner), lambda: self._renewal.run(order))
             if advisory and not flight.started and authorized.token is not None:
                 return self._answer(request, authorized, authorized.token, authorized.ends, "cache", rate)
             renewed = self._wait_for_renewal(request, authorized, flight, advisory=advisory)
@@ -186,11 +186,11 @@ class Broker:
         """The flight's outcome, by the deadline; ``TimeoutError`` sooner where the token at hand will do meanwhile."""
         if advisory:
             try:
-                return self._flights.wait(flight, min(ADVISORY_WAIT_SECS, request.deadline.remaining()))
+                return flight.wait(min(ADVISORY_WAIT_SECS, request.deadline.remaining()))
             except TimeoutError:
                 if self._usable(authorized):
                     raise
-        return self._flights.wait(flight, request.deadline.remaining())
+        return flight.wait(request.deadline.remaining())
 
     def _usable(self, authorized: _Authorized) -> bool:
         """Whether the token at hand may still be handed out."""
