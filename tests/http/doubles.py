@@ -29,10 +29,10 @@ from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
 from service.meetings.webhook_receiver import Inbox
 from service.observability.telemetry import Metrics, logging_config
-from service.rooms.moderators import Moderators
 from service.rooms.directory import Directory, Entry, Page
 from service.rooms.guests import Guests
 from service.rooms.models import Member, Role, Room, is_alias
+from service.rooms.moderators import Moderators
 from service.secret import Secret
 from service.storage.redis_client import Connection
 from service.telnyx import Telnyx
