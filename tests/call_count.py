@@ -37,7 +37,10 @@ class Count:
         if event != "call":
             return
         code = frame.f_code
-        if code.co_filename.startswith(str(ROOT)):
+        # Comprehensions are calls in older versions of Python only.
+        if code.co_filename.startswith(str(ROOT)) and not code.co_name.startswith(
+            ("<listcomp", "<genexpr", "<setcomp", "<dictcomp")
+        ):
             self.calls[str(Path(code.co_filename).relative_to(ROOT)), code.co_qualname] += 1
         made = frame.f_locals.get("self")
         if code.co_name == "__init__" and is_dataclass(made) and type(made).__module__.startswith("service."):
