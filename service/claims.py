@@ -45,9 +45,14 @@ def read_required(texts: Sequence[str]) -> Required:
     return tuple(found.items())
 
 
-def satisfies(claims: Mapping[str, object], required: Required) -> bool:
-    """Whether each claim required has one of its values: as its text, one of its words, or an item of its list."""
-    return all(_said(find(claims, where)) & values for where, values in required)
+def first_unmet(claims: Mapping[str, object], required: Required) -> str | None:
+    """``None`` if each claim required has one of its values, as its text, one of its words, or an item of its list;
+    else the first that has not, as it was required.
+    """
+    for where, values in required:
+        if not _said(find(claims, where)) & values:
+            return f"{where}={' or '.join(sorted(values))}"
+    return None
 
 
 def _said(value: object) -> frozenset[str]:

@@ -53,7 +53,9 @@ values.ValueClass = values.MultiProcessValue(lambda: _process_id)  # type: ignor
 
 
 def when_ready(_server: object) -> None:
-    """What the workers share stays shared: the collector would write to each object that it looks at."""
+    """Once for all workers. What they share stays shared: the collector would write to each object that it looks at."""
+    for warning in _settings.warnings():
+        logging.getLogger("service.settings").warning(warning.message, extra={"variable": warning.variable})
     gc.collect()
     gc.freeze()
     # What a request makes ends with it: looking for rings as often as by default cost a tenth of a hit's processor

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Reply:
 
 class TransportError(Exception):
     """No whole answer. ``sent`` says whether the request may have reached the peer, ``kind`` is for logs and metrics:
-    ``timeout``, ``connection`` or ``too_large``.
+    ``timeout``, ``certificate`` (nobody we know vouches for the peer's), ``proxy``, ``connection`` or ``too_large``.
     """
 
     def __init__(self, kind: str, *, sent: bool) -> None:
@@ -185,6 +186,11 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        return manager
+
 
 class _Session(requests.Session):
     """The library's session without any thought of redirects: to look ahead it would read their whole body."""
@@ -194,10 +200,16 @@ class _Session(requests.Session):
 
 
 class Transport:
-    """A pool of connections; safe to use from many threads."""
+    """A pool of connections; safe to use from many threads.
 
-    def __init__(self, pool_size: int) -> None:
+    ``ca_bundle`` is the path of a PEM file whose authorities count instead of the public ones, ``proxy`` the URL of an
+    HTTP proxy for https alone: what is plain HTTP does not leave this machine.
+    """
+
+    def __init__(self, pool_size: int, *, ca_bundle: str | None = None, proxy: str | None = None) -> None:
         self._session = _Session()
+        self._session.verify = ca_bundle or True
+        self._session.proxies = {"https": proxy} if proxy else {}
         # Otherwise a netrc entry would replace our Authorization header, and proxy variables would have a say.
         self._session.trust_env = False
         self._session.headers.clear()
@@ -260,5 +272,15 @@ def _content(response: requests.Response, most_bytes: int) -> bytes:
 
 
 def _kind(error: Exception, cutter: _Cutter) -> str:
-    timed_out = cutter.cut or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
-    return "timeout" if timed_out else "connection"
+    if cutter.cut or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        return "timeout"
+    if _is_about_certificate(error):
+        return "certificate"
+    return "proxy" if isinstance(error, requests.exceptions.ProxyError) else "connection"
+
+
+def _is_about_certificate(error: BaseException | None) -> bool:
+    """The libraries wrap the one error that says so in up to four of their own."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None

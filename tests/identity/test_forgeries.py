@@ -134,8 +134,8 @@ def test_what_a_header_brings_along_is_not_used_nor_fetched(ask: Ask) -> None:
             listener.accept()
 
 
-def test_a_forgery_is_one_line_of_the_log_and_no_part_of_it(strict: ServiceProcess) -> None:
-    """A ``kid`` with line ends and all: the lines are JSON, one for each request, without anything of the token."""
+def test_a_forgery_forges_no_line_of_the_log(strict: ServiceProcess) -> None:
+    """A ``kid`` with line ends and all: the lines are JSON, an access line and a reason for each request."""
     forged = token("EdDSA", {"alg": "EdDSA", "typ": "x+jwt", "kid": 'Canary7Zq4Xw9\r\n{"level":"error"}'})
     asked = [fresh("forged") for _ in range(5)]
     for name in asked:
@@ -144,5 +144,8 @@ def test_a_forgery_is_one_line_of_the_log_and_no_part_of_it(strict: ServiceProce
 
     until(lambda: all(name in strict.output() for name in asked), what="the lines of these requests")
     lines = [json.loads(line) for line in strict.output().splitlines()]
-    assert [line["status"] for line in lines if line.get("request_id") in asked] == [401] * 5
+    assert [line["status"] for line in lines if line.get("request_id") in asked and "status" in line] == [401] * 5
+    assert [line["reason"] for line in lines if line.get("request_id") in asked and "reason" in line] == [
+        "wrong_type"
+    ] * 5
     assert not any(part in strict.output() for part in (*forged.split("."), "Canary7Zq4Xw9"))
