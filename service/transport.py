@@ -279,8 +279,8 @@ def _kind(error: Exception, cutter: _Cutter) -> str:
     return "proxy" if isinstance(error, requests.exceptions.ProxyError) else "connection"
 
 
-def _is_about_certificate(error: BaseException | None) -> bool:
-    """The libraries wrap the one error that says so in up to four of their own."""
-    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
-        error = error.__cause__ or error.__context__
-    return error is not None
+def _is_about_certificate(error: object) -> bool:
+    """The libraries wrap the one error that says so several times: as an argument, a reason or the context."""
+    if not isinstance(error, Exception) or isinstance(error, ssl.SSLCertVerificationError):
+        return isinstance(error, ssl.SSLCertVerificationError)
+    return any(map(_is_about_certificate, (*error.args, getattr(error, "reason", None), error.__context__)))

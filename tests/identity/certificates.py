@@ -21,17 +21,21 @@ DAY = dt.timedelta(days=1)
 
 
 def certificate(key: Any, name: str, by: str | None = None, by_key: Any = None, **changes: Any) -> x509.Certificate:
-    """Of ``key``, signed by itself unless by another; ``address`` makes it a server's, and it may have ``ended``."""
-    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (by or name, name)]
+    """Of ``key``, signed by itself unless by another; ``places`` make it a server's, and it may have ``ended``."""
+    parties = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (by or name, name)]
     end = dt.datetime.now(dt.UTC) + (-DAY if changes.get("ended") else DAY)
     signer = by_key or key
-    building = x509.CertificateBuilder(*names, key.public_key(), x509.random_serial_number())
+    building = x509.CertificateBuilder(*parties, key.public_key(), x509.random_serial_number())
     building = building.not_valid_before(end - 10 * DAY).not_valid_after(end)
     building = building.add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
-    if "address" in changes:
-        places = [x509.IPAddress(ipaddress.ip_address(changes["address"]))]
-        building = building.add_extension(x509.SubjectAlternativeName(places), critical=False)
+    if places := changes.get("places"):
+        names = [_place(place) for place in places]
+        building = building.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return building.sign(signer, None if isinstance(signer, Ed25519PrivateKey) else hashes.SHA256())
+
+
+def _place(place: str) -> x509.GeneralName:
+    return x509.IPAddress(ipaddress.ip_address(place)) if place[0].isdigit() else x509.DNSName(place)
 
 
 @cache
@@ -41,11 +45,11 @@ def pem_certificate(algorithm: str, owner: str = "issuer", **changes: Any) -> st
     return made.public_bytes(Encoding.PEM).decode()
 
 
-def company(folder: Path, address: str = "127.0.0.1") -> tuple[ssl.SSLContext, str]:
-    """The side of a server that a company's own authority vouches for, and the file with that authority."""
+def company(folder: Path, *places: str) -> tuple[ssl.SSLContext, str]:
+    """The side of a server at these addresses that a company's own authority vouches for, and the file with that."""
     authority, key = private_key("ES256", "authority"), private_key("ES256", "server")
     root = certificate(authority, "Company CA")
-    served = certificate(key, "provider", "Company CA", authority, address=address)
+    served = certificate(key, "provider", "Company CA", authority, places=places)
     bundle, both = folder / "company.pem", folder / "server.pem"
     bundle.write_bytes(root.public_bytes(Encoding.PEM))
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -1,0 +1,234 @@
+"""Providers behind a company's own authority, and behind its egress proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from service.secret import Secret
+from tests import processes
+from tests.commands.cli import run
+from tests.identity.certificates import company, pem_certificate
+from tests.identity.egress import EgressProxy, egress
+from tests.identity.forge import claims, issuer, jwk, private_key, token
+from tests.identity.idp import KEYS, IdentityProvider
+from tests.identity.tables import settings_with
+from tests.identity.test_settings import faults, read
+from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, free_port, running, until
+
+HOST = "login.company.test"  # no name server knows it
+NEAR, FAR = "https://near.test", "https://far.test"
+PASSWORD = "egress-canary-Zx7Qw3"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, str]:
+    return company(tmp_path_factory.mktemp("company"), "127.0.0.1", HOST)
+
+
+@pytest.fixture(scope="module")
+def bundle(tls: tuple[ssl.SSLContext, str]) -> str:
+    return tls[1]
+
+
+@pytest.fixture(scope="module")
+def inside(tls: tuple[ssl.SSLContext, str]) -> Iterator[IdentityProvider]:
+    """A provider to whom only the company's authority vouches."""
+    with IdentityProvider(tls[0]) as idp:
+        idp.publish(jwk("EdDSA"))
+        yield idp
+
+
+@pytest.fixture(scope="module")
+def proxy(inside: IdentityProvider) -> Iterator[EgressProxy]:
+    with egress(inside, f"video:{PASSWORD}") as running_proxy:
+        yield running_proxy
+
+
+def with_user(proxy: EgressProxy) -> str:
+    return f"http://video:{PASSWORD}@{proxy.place}"
+
+
+def row(name: str, url: str, **members: str) -> dict[str, str]:
+    return {"name": name, "issuer": f"https://{name}.test", "audience": AUDIENCE, "jwks_url": url, **members}
+
+
+def checked(sandbox: Sandbox, valkey: Valkey, **members: str) -> str:
+    """What ``check`` says of the keys of one issuer, by variables as operators set them."""
+    variables = {f"AUTH_{name.upper()}": value for name, value in members.items()}
+    env = processes.environment(sandbox, valkey.url, **variables)
+    del env["AUTH_HS256_SECRET"]
+    lines = run(env, "check").stdout.splitlines()
+    return next(line for line in lines if "issuer default:" in line)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_the_shown_reason(
+    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider
+) -> None:
+    """And not that there was no connection."""
+    said = checked(sandbox, valkey, jwks_url=inside.url + KEYS)
+
+    assert said == f"FAULT  AUTH_JWKS_URL: issuer default: no keys from {inside.url + KEYS} (certificate)"
+
+
+def test_a_certificate_of_another_host_is_the_shown_reason(sandbox: Sandbox, valkey: Valkey, tmp_path: Path) -> None:
+    """Also where its authority is the right one."""
+    context, authority = company(tmp_path, "127.0.0.9")
+    with IdentityProvider(context) as elsewhere:
+        said = checked(sandbox, valkey, jwks_url=elsewhere.url + KEYS, ca_bundle=authority)
+
+    assert said.endswith("(certificate)")
+
+
+def test_the_companys_authority_is_believed_where_it_is_named(
+    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, bundle: str
+) -> None:
+    """By AUTH_CA_BUNDLE, the path of its certificate."""
+    said = checked(sandbox, valkey, jwks_url=inside.url + KEYS, ca_bundle=bundle)
+
+    assert said == "ok     AUTH_JWKS_URL: issuer default: 1 key(s)"
+
+
+def test_the_public_authorities_do_not_count_beside_it(
+    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, tmp_path: Path
+) -> None:
+    """A bundle is the whole of who is believed: another one does not vouch for this provider."""
+    file = tmp_path / "other.pem"
+    file.write_text(pem_certificate("ES256", "other authority"))
+
+    assert checked(sandbox, valkey, jwks_url=inside.url + KEYS, ca_bundle=str(file)).endswith("(certificate)")
+
+
+def test_a_host_that_only_the_proxy_knows_is_reached_through_it(
+    sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy, bundle: str
+) -> None:
+    """By AUTH_PROXY, with the user and password in it; TLS goes through to the provider."""
+    said = checked(sandbox, valkey, jwks_url=f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=with_user(proxy))
+
+    assert said == "ok     AUTH_JWKS_URL: issuer default: 1 key(s)"
+    assert proxy.asked[-1].startswith(f"CONNECT {HOST}:443 ")
+
+
+@pytest.mark.parametrize("trouble", ["wrong password", "not there"])
+def test_a_proxy_that_lets_nobody_through_is_the_shown_reason(
+    trouble: str, sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy, bundle: str
+) -> None:
+    """And its password is not shown."""
+    place = proxy.place if trouble == "wrong password" else f"127.0.0.1:{free_port()}"
+    url = f"http://video:{PASSWORD}x@{place}"
+    said = checked(sandbox, valkey, jwks_url=f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=url)
+
+    assert said.endswith("(proxy)")
+    assert PASSWORD not in said
+
+
+def test_the_certificate_is_checked_through_the_proxy(sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy) -> None:
+    """A proxy that looks into TLS needs its authority named; without it nothing is believed."""
+    said = checked(sandbox, valkey, jwks_url=f"https://{HOST}{KEYS}", proxy=with_user(proxy))
+
+    assert said.endswith("(certificate)")
+
+
+def test_a_proxy_that_hangs_is_cut_in_the_end(
+    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, bundle: str
+) -> None:
+    """The time of a fetch is one total, on whichever way."""
+    with egress(inside, hangs=True) as silent:
+        began = time.monotonic()
+        said = checked(
+            sandbox, valkey, jwks_url=f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=f"http://{silent.place}"
+        )
+
+    assert said.endswith("(timeout)")
+    assert time.monotonic() - began < 30
+
+
+def test_what_is_not_encrypted_does_not_go_through_the_proxy(
+    sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy
+) -> None:
+    """Keys over http are for this machine alone."""
+    before = len(proxy.asked)
+    with IdentityProvider() as here:
+        here.publish(jwk("EdDSA"))
+        said = checked(sandbox, valkey, jwks_url=here.url + KEYS, proxy=with_user(proxy))
+
+    assert said.startswith("ok")
+    assert len(proxy.asked) == before
+
+
+def test_the_environments_own_variables_have_no_say(
+    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, proxy: EgressProxy, bundle: str
+) -> None:
+    """Those of other programs neither lead through a proxy nor vouch for anybody."""
+    before = len(proxy.asked)
+    env = settings_with(sandbox, valkey, row("near", inside.url + KEYS))
+    theirs = {"HTTPS_PROXY": with_user(proxy), "REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
+
+    assert "(certificate)" in run({**env, **theirs}, "check").stdout
+    assert len(proxy.asked) == before
+
+
+def test_each_issuer_of_a_file_has_its_own(
+    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, proxy: EgressProxy, bundle: str
+) -> None:
+    """One straight ahead, one through the proxy; users of both are in."""
+    near = row("near", inside.url + KEYS, ca_bundle=bundle)
+    far = row("far", f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=with_user(proxy))
+    env = settings_with(sandbox, valkey, near, far, WEB_CONCURRENCY="1", WEB_THREADS="4")
+    with contextlib.contextmanager(running)(ServiceProcess(env)) as service:
+        for iss in (NEAR, FAR):
+            until(lambda iss=iss: _enter(service.url, iss) == 200, what=f"the keys of {iss}")
+    assert PASSWORD not in repr(issuer(jwks_url="https://a.test", proxy=with_user(proxy)))
+
+
+def _enter(url: str, iss: str) -> int:
+    now = int(time.time())
+    said = claims(iss=iss, aud=AUDIENCE, iat=now - 10, exp=now + 600)
+    bearer = token(said, algorithm="EdDSA", key=private_key("EdDSA"), kid="issuer")
+    return requests.get(f"{url}/v1/rooms", headers={"Authorization": f"Bearer {bearer}"}, timeout=15).status_code
+
+
+@pytest.mark.parametrize("kind", ["missing", "a folder", "empty", "no certificate", "certificates themselves"])
+def test_a_bundle_that_holds_no_certificate_refuses_the_start(kind: str, tmp_path: Path, bundle: str) -> None:
+    """By its variable, and what it should be."""
+    file = tmp_path / "bundle.pem"
+    contents = {"empty": "", "no certificate": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}
+    if kind in contents:
+        file.write_text(contents[kind])
+    value = {"a folder": str(tmp_path), "certificates themselves": Path(bundle).read_text()}.get(kind, str(file))
+
+    assert faults(AUTH_CA_BUNDLE=value) == {"AUTH_CA_BUNDLE": "must be the path of a file with certificates as PEM"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "proxy.example.com:3128",
+        f"socks5://u:{PASSWORD}@proxy:1080",
+        f"http://u:{PASSWORD}@",
+        "http://proxy:3128/path",
+        "http://proxy:3128?x",
+        "http://a b:3128",
+        f"http://u:{PASSWORD}@proxy:port",
+        "ftp://proxy",
+    ],
+)
+def test_what_is_no_proxy_refuses_the_start(value: str) -> None:
+    """By its variable, with an example, and without its password."""
+    found = faults(AUTH_PROXY=value)
+
+    assert list(found) == ["AUTH_PROXY"]
+    assert found["AUTH_PROXY"].startswith("must be like http://proxy.example.com:3128")
+    assert PASSWORD not in found["AUTH_PROXY"]
+
+
+@pytest.mark.parametrize("value", ["http://proxy:3128", "http://u:p%40@proxy.example.com", "http://[::1]:3128/"])
+def test_proxies_are_taken_as_they_are_written(value: str) -> None:
+    """With a user or without one, a port or none."""
+    assert read(AUTH_PROXY=value).issuers[0].proxy == Secret(value)
