@@ -37,6 +37,10 @@ def _google(_config: Config) -> Keys:
     return [jwk("RS256", "issuer"), jwk("RS256", "next")]
 
 
+def _clerk(_config: Config) -> Keys:
+    return [jwk("RS256", "issuer")]
+
+
 def _cognito(_config: Config) -> Keys:
     """One key signs ID tokens, the other access tokens."""
     return [jwk("RS256", "for id tokens"), jwk("RS256", "issuer")]
@@ -63,7 +67,10 @@ def _entra_v1(_config: Config) -> Keys:
 
 # By the name of a configuration: its keys, and their path where the OpenID configuration tells it.
 SETS: Final[Mapping[str, tuple[Callable[[Config], Keys], str]]] = {
+    "alb": (_cognito, "{issuer}/.well-known/jwks.json"),
     "auth0": (_auth0, "/.well-known/jwks.json"),
+    "clerk": (_clerk, ""),
+    "clerk-template": (_clerk, ""),
     "cognito": (_cognito, "{issuer}/.well-known/jwks.json"),
     "cognito-id": (_cognito, "{issuer}/.well-known/jwks.json"),
     "entra": (_entra, "/aaaabbbb-0000-cccc-1111-dddd2222eeee/discovery/v2.0/keys"),
