@@ -20,14 +20,14 @@ import jwt
 from jwt.algorithms import OKPAlgorithm
 
 from service.bearer import UnverifiedBearer, bearer_text, parse
-from service.claims import find, first_unmet
+from service.claims import check_audience, check_begun, check_not_over, find, first_unmet, moment, text_claim
 from service.clock import Clock
 from service.errors import ServiceError, SessionRevoked
 from service.expiring import Expiring
 from service.issuers import IssuerConfig
 from service.jwk import VerificationKey
 from service.keys import KeySource
-from service.refusal import Reason, RefusedToken, json_type, seconds, shown
+from service.refusal import Reason, RefusedToken, seconds, shown
 from service.store.keyspace import Owner
 
 LONGEST_ID: Final = 255
@@ -155,7 +155,7 @@ class Verifier:
 
     def issuer_of(self, bearer: UnverifiedBearer) -> IssuerConfig:
         """The issuer that the bearer names; raises ``RefusedToken`` if it is not in the table."""
-        name = _text(bearer.unverified_claims, "iss")
+        name = text_claim(bearer.unverified_claims, "iss")
         config = self._issuers.get(name)
         if config is None:
             raise RefusedToken(Reason.UNKNOWN_ISSUER, expected=shown(list(self._issuers)), found=shown(name))
@@ -218,7 +218,7 @@ class Verifier:
             rooms=_rooms(claims.get("rooms")) if "rooms" in trusted else {},
             issued_at=issued_at,
             session_id=session if isinstance(session, str) and session else None,
-            invited=Invited(_text(claims, "room"), _text(claims, "invite")) if "invite" in trusted else None,
+            invited=Invited(text_claim(claims, "room"), text_claim(claims, "invite")) if "invite" in trusted else None,
         )
 
     def _asks_for_admin(self, claims: Mapping[str, Any], config: IssuerConfig) -> bool:
@@ -233,7 +233,7 @@ class Verifier:
 
     def user_of(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
         """The id of the user whom these claims name, unique over all issuers; raises ``RefusedToken``."""
-        subject = _text(claims, config.user_claim)
+        subject = text_claim(claims, config.user_claim)
         # As long as JSON writes it, because a context ticket has to hold it (DESIGN 4.4).
         written = json.dumps(subject, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
         if not subject.isprintable() or not 1 <= len(written) <= LONGEST_ID:
@@ -291,56 +291,14 @@ def _good_between(claims: Mapping[str, Any], config: IssuerConfig) -> tuple[floa
 def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
     """``exp``, ``iat`` and ``nbf`` (RFC 7519 section 4.1) within the leeway; answers ``iat``."""
     expires, issued = moment(claims, "exp"), moment(claims, "iat")
-    check_not_over(expires, config, now)
+    check_not_over(expires, now, config.leeway_secs)
     if expires - issued > config.max_lifetime_secs:
         expected = f"at most {seconds(config.max_lifetime_secs)}"
         raise RefusedToken(Reason.LIFETIME_TOO_LONG, expected=expected, found=seconds(expires - issued))
-    check_begun(claims, config, now)
+    check_begun(claims, now, config.leeway_secs)
     if issued >= expires:
         raise RefusedToken(Reason.MALFORMED_CLAIM, expected="iat before exp")
     return issued
-
-
-def check_not_over(expires: float, config: IssuerConfig, now: float) -> None:
-    """Raises ``RefusedToken`` from ``exp`` and the leeway on."""
-    if not expires > now - config.leeway_secs:
-        expected = f"exp less than {seconds(config.leeway_secs)} ago"
-        raise RefusedToken(Reason.EXPIRED, expected=expected, found=f"{seconds(now - expires)} ago")
-
-
-def check_begun(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> None:
-    """Raises ``RefusedToken`` if ``iat``, or ``nbf`` where there is one, is further ahead than the leeway."""
-    for name in ("iat", "nbf") if "nbf" in claims else ("iat",):
-        if (ahead := moment(claims, name) - now) > config.leeway_secs:
-            expected = f"{name} at most {seconds(config.leeway_secs)} ahead"
-            raise RefusedToken(Reason.NOT_YET_VALID, expected=expected, found=f"{seconds(ahead)} ahead")
-
-
-def check_audience(found: object, ours: Sequence[str]) -> None:
-    """Raises ``RefusedToken`` unless one of ``ours`` is there, alone or in a list of texts."""
-    audiences = [found] if isinstance(found, str) else found if isinstance(found, list) else []
-    if not all(isinstance(audience, str) for audience in audiences) or not {*audiences} & {*ours}:
-        raise RefusedToken(Reason.WRONG_AUDIENCE, expected=", ".join(ours), found=shown(found))
-
-
-def moment(claims: Mapping[str, Any], name: str) -> float:
-    """A NumericDate, epoch seconds (RFC 7519 section 2); raises ``RefusedToken`` if it is missing or none."""
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise _no_such(claims, name, "a number, not negative")
-    return float(value)
-
-
-def _text(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
-    if not isinstance(value, str):
-        raise _no_such(claims, name, "a text")
-    return value
-
-
-def _no_such(claims: Mapping[str, Any], name: str, kind: str) -> RefusedToken:
-    reason = Reason.MALFORMED_CLAIM if name in claims else Reason.MISSING_CLAIM
-    return RefusedToken(reason, expected=f"{name}: {kind}", found=json_type(claims.get(name)))
 
 
 def _name(value: object) -> str | None:

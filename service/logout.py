@@ -15,18 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from service.bearer import parse
+from service.claims import check_audience, check_begun, check_not_over, moment
 from service.clock import Clock
 from service.errors import InvalidLogoutToken, ServiceError
-from service.identity import (
-    UNKNOWN_ISSUER,
-    OnOutcome,
-    Verifier,
-    check_audience,
-    check_begun,
-    check_not_over,
-    media_type,
-    moment,
-)
+from service.identity import UNKNOWN_ISSUER, OnOutcome, Verifier, media_type
 from service.issuers import IssuerConfig
 from service.refusal import Reason, RefusedToken, json_type, seconds, shown
 
@@ -117,8 +109,8 @@ def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) ->
         expected = f"iat less than {seconds(oldest)} ago"
         raise RefusedToken(Reason.EXPIRED, expected=expected, found=f"{seconds(now - issued)} ago")
     if "exp" in claims:
-        check_not_over(moment(claims, "exp"), config, now)
-    check_begun(claims, config, now)
+        check_not_over(moment(claims, "exp"), now, config.leeway_secs)
+    check_begun(claims, now, config.leeway_secs)
     return issued
 
 
