@@ -13,7 +13,7 @@ import requests
 from tests.commands.cli import run
 from tests.identity.forge import SECRET, claims, token
 from tests.identity.tables import settings_with
-from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, environment, fresh, running, until
+from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, fresh, running, until
 
 STAFF, PARTNER = "https://staff.test", "https://partner.test"
 CLOSED = "no issuer is trusted with admin, so nobody is an administrator and /v1/admin is closed to all"
@@ -65,13 +65,12 @@ def test_check_says_that_nobody_can_be_an_administrator(nobody: dict[str, str]) 
     assert f"note   AUTH_TRUST: {CLOSED}" in done.stdout
 
 
-@pytest.mark.parametrize("trust", ["admin", "claims,admin"])
-def test_where_there_can_be_one_nothing_is_said(trust: str, sandbox: Sandbox, valkey: Valkey) -> None:
-    """One issuer that is trusted with it is enough."""
-    single = run(environment(sandbox, valkey.url, AUTH_TRUST=trust), "check").stdout
-    several = run(settings_with(sandbox, valkey, row("staff", []), row("partner", trust.split(","))), "check").stdout
+def test_where_there_can_be_one_nothing_is_said(sandbox: Sandbox, valkey: Valkey) -> None:
+    """One issuer of several that is trusted with it is enough."""
+    said = run(settings_with(sandbox, valkey, row("staff", []), row("partner", ["admin"])), "check").stdout
 
-    assert "note" not in single + several
+    assert "ok     clock" in said
+    assert "note" not in said
 
 
 def ask(service: ServiceProcess, path: str, text: str) -> tuple[int, dict[str, Any]]:
@@ -137,4 +136,3 @@ def test_mint_says_what_counts_for_nothing(nobody: dict[str, str]) -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("eyJ")
     assert done.stderr.startswith("Issuer staff is not trusted with admin, claims: ")
-    assert run(nobody, "mint", "bob", "--room", "standup=moderator").stderr == ""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from service.secret import Secret
-from tests import processes
 from tests.commands.cli import run
 from tests.identity.certificates import company, pem_certificate
 from tests.identity.egress import EgressProxy, egress
@@ -20,7 +21,7 @@ from tests.identity.forge import claims, issuer, jwk, private_key, token
 from tests.identity.idp import KEYS, IdentityProvider
 from tests.identity.tables import settings_with
 from tests.identity.test_settings import faults, read
-from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, free_port, running, until
+from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, environment, free_port, running, until
 
 HOST = "login.company.test"  # no name server knows it
 NEAR, FAR = "https://near.test", "https://far.test"
@@ -59,107 +60,94 @@ def row(name: str, url: str, **members: str) -> dict[str, str]:
     return {"name": name, "issuer": f"https://{name}.test", "audience": AUDIENCE, "jwks_url": url, **members}
 
 
-def checked(sandbox: Sandbox, valkey: Valkey, **members: str) -> str:
-    """What ``check`` says of the keys of one issuer, by variables as operators set them."""
-    variables = {f"AUTH_{name.upper()}": value for name, value in members.items()}
-    env = processes.environment(sandbox, valkey.url, **variables)
-    del env["AUTH_HS256_SECRET"]
-    lines = run(env, "check").stdout.splitlines()
-    return next(line for line in lines if "issuer default:" in line)
+@dataclass(frozen=True)
+class Checked:
+    """What ``check`` says of the keys of each issuer, by its name, and what came of it at the proxy."""
+
+    said: Mapping[str, str]
+    asked: list[str]
+    seconds: float
 
 
-def test_a_certificate_that_nobody_vouches_for_is_the_shown_reason(
-    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider
-) -> None:
-    """And not that there was no connection."""
-    said = checked(sandbox, valkey, jwks_url=inside.url + KEYS)
-
-    assert said == f"FAULT  AUTH_JWKS_URL: issuer default: no keys from {inside.url + KEYS} (certificate)"
-
-
-def test_a_certificate_of_another_host_is_the_shown_reason(sandbox: Sandbox, valkey: Valkey, tmp_path: Path) -> None:
-    """Also where its authority is the right one."""
-    context, authority = company(tmp_path, "127.0.0.9")
-    with IdentityProvider(context) as elsewhere:
-        said = checked(sandbox, valkey, jwks_url=elsewhere.url + KEYS, ca_bundle=authority)
-
-    assert said.endswith("(certificate)")
-
-
-def test_the_companys_authority_is_believed_where_it_is_named(
-    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, bundle: str
-) -> None:
-    """By AUTH_CA_BUNDLE, the path of its certificate."""
-    said = checked(sandbox, valkey, jwks_url=inside.url + KEYS, ca_bundle=bundle)
-
-    assert said == "ok     AUTH_JWKS_URL: issuer default: 1 key(s)"
-
-
-def test_the_public_authorities_do_not_count_beside_it(
-    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, tmp_path: Path
-) -> None:
-    """A bundle is the whole of who is believed: another one does not vouch for this provider."""
-    file = tmp_path / "other.pem"
-    file.write_text(pem_certificate("ES256", "other authority"))
-
-    assert checked(sandbox, valkey, jwks_url=inside.url + KEYS, ca_bundle=str(file)).endswith("(certificate)")
+@pytest.fixture(scope="module")
+def checked(
+    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, proxy: EgressProxy, bundle: str, tmp_path_factory: Any
+) -> Iterator[Checked]:
+    """One issuer for each way to the provider, and each way that leads nowhere."""
+    folder = tmp_path_factory.mktemp("others")
+    other_bundle = folder / "other.pem"
+    other_bundle.write_text(pem_certificate("ES256", "other authority"))
+    far, way = f"https://{HOST}{KEYS}", {"ca_bundle": bundle, "proxy": with_user(proxy)}
+    with contextlib.ExitStack() as stack:
+        elsewhere = stack.enter_context(IdentityProvider(company(folder, "127.0.0.9")[0]))
+        here = stack.enter_context(IdentityProvider())
+        here.publish(jwk("EdDSA"))
+        silent = stack.enter_context(egress(inside, hangs=True))
+        table = [
+            row("near", inside.url + KEYS, ca_bundle=bundle),
+            row("stranger", inside.url + KEYS),
+            row("other-host", elsewhere.url + KEYS, ca_bundle=str(folder / "company.pem")),
+            row("other-bundle", inside.url + KEYS, ca_bundle=str(other_bundle)),
+            row("far", far, **way),
+            row("far-stranger", far, proxy=with_user(proxy)),
+            row("password", far, ca_bundle=bundle, proxy=f"http://video:{PASSWORD}x@{proxy.place}"),
+            row("nowhere", far, ca_bundle=bundle, proxy=f"http://video:{PASSWORD}@127.0.0.1:{free_port()}"),
+            row("silent", far, ca_bundle=bundle, proxy=f"http://{silent.place}"),
+            row("plain", here.url + KEYS, **way),
+        ]
+        began = time.monotonic()
+        done = run(settings_with(sandbox, valkey, *table), "check")
+        assert PASSWORD not in done.stdout + done.stderr
+        lines = [line for line in done.stdout.splitlines() if ": issuer " in line]
+        said = {one["name"]: line for one, line in zip(table, lines, strict=True)}
+        yield Checked(said, list(proxy.asked), time.monotonic() - began)
 
 
-def test_a_host_that_only_the_proxy_knows_is_reached_through_it(
+@pytest.mark.parametrize("name", ["stranger", "other-host", "other-bundle", "far-stranger"])
+def test_a_certificate_that_nobody_vouches_for_is_the_shown_reason(name: str, checked: Checked) -> None:
+    """And not that there was no connection: no authority, another host's, another authority alone, through a proxy."""
+    assert checked.said[name].startswith(f"FAULT  AUTH_JWKS_URL: issuer {name}: no keys from https://")
+    assert checked.said[name].endswith(" (certificate)")
+
+
+def test_the_companys_authority_is_believed_where_it_is_named(checked: Checked) -> None:
+    """By the path of its certificate."""
+    assert checked.said["near"] == "ok     AUTH_JWKS_URL: issuer near: 1 key(s)"
+
+
+def test_a_host_that_only_the_proxy_knows_is_reached_through_it(checked: Checked) -> None:
+    """With the user and password in its URL; TLS goes through to the provider."""
+    assert checked.said["far"] == "ok     AUTH_JWKS_URL: issuer far: 1 key(s)"
+    assert any(line.startswith(f"CONNECT {HOST}:443 ") for line in checked.asked)
+
+
+@pytest.mark.parametrize("name", ["password", "nowhere"])
+def test_a_proxy_that_lets_nobody_through_is_the_shown_reason(name: str, checked: Checked) -> None:
+    """One that wants another password, and one that is not there."""
+    assert checked.said[name].endswith(" (proxy)")
+
+
+def test_a_proxy_that_hangs_is_cut_in_the_end(checked: Checked) -> None:
+    """The time of a fetch is one total, on whichever way."""
+    assert checked.said["silent"].endswith(" (timeout)")
+    assert checked.seconds < 30
+
+
+def test_what_is_not_encrypted_does_not_go_through_the_proxy(checked: Checked) -> None:
+    """Keys over http are for this machine alone."""
+    assert checked.said["plain"] == "ok     AUTH_JWKS_URL: issuer plain: 1 key(s)"
+    assert all(line.startswith("CONNECT ") for line in checked.asked)
+
+
+def test_a_single_issuer_has_variables_for_both(
     sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy, bundle: str
 ) -> None:
-    """By AUTH_PROXY, with the user and password in it; TLS goes through to the provider."""
-    said = checked(sandbox, valkey, jwks_url=f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=with_user(proxy))
+    """AUTH_CA_BUNDLE and AUTH_PROXY."""
+    ways = {"AUTH_CA_BUNDLE": bundle, "AUTH_PROXY": with_user(proxy)}
+    env = environment(sandbox, valkey.url, AUTH_JWKS_URL=f"https://{HOST}{KEYS}", **ways)
+    del env["AUTH_HS256_SECRET"]
 
-    assert said == "ok     AUTH_JWKS_URL: issuer default: 1 key(s)"
-    assert proxy.asked[-1].startswith(f"CONNECT {HOST}:443 ")
-
-
-@pytest.mark.parametrize("trouble", ["wrong password", "not there"])
-def test_a_proxy_that_lets_nobody_through_is_the_shown_reason(
-    trouble: str, sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy, bundle: str
-) -> None:
-    """And its password is not shown."""
-    place = proxy.place if trouble == "wrong password" else f"127.0.0.1:{free_port()}"
-    url = f"http://video:{PASSWORD}x@{place}"
-    said = checked(sandbox, valkey, jwks_url=f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=url)
-
-    assert said.endswith("(proxy)")
-    assert PASSWORD not in said
-
-
-def test_the_certificate_is_checked_through_the_proxy(sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy) -> None:
-    """A proxy that looks into TLS needs its authority named; without it nothing is believed."""
-    said = checked(sandbox, valkey, jwks_url=f"https://{HOST}{KEYS}", proxy=with_user(proxy))
-
-    assert said.endswith("(certificate)")
-
-
-def test_a_proxy_that_hangs_is_cut_in_the_end(
-    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, bundle: str
-) -> None:
-    """The time of a fetch is one total, on whichever way."""
-    with egress(inside, hangs=True) as silent:
-        began = time.monotonic()
-        said = checked(
-            sandbox, valkey, jwks_url=f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=f"http://{silent.place}"
-        )
-
-    assert said.endswith("(timeout)")
-    assert time.monotonic() - began < 30
-
-
-def test_what_is_not_encrypted_does_not_go_through_the_proxy(
-    sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy
-) -> None:
-    """Keys over http are for this machine alone."""
-    before = len(proxy.asked)
-    with IdentityProvider() as here:
-        here.publish(jwk("EdDSA"))
-        said = checked(sandbox, valkey, jwks_url=here.url + KEYS, proxy=with_user(proxy))
-
-    assert said.startswith("ok")
-    assert len(proxy.asked) == before
+    assert "ok     AUTH_JWKS_URL: issuer default: 1 key(s)" in run(env, "check").stdout
 
 
 def test_the_environments_own_variables_have_no_say(
