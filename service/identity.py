@@ -4,7 +4,7 @@ Verification has three outcomes: good, certainly bad (``RefusedToken``, 401), an
 503): our trouble with keys is never the caller's 401. A header only ever selects among known keys; ``jwk``, ``jku``,
 ``x5u`` and ``x5c`` are not looked at. What an issuer is not trusted with is simply not there in the principal.
 
-Why a bearer is refused, and what it asks for in vain, is one log line for operators; the caller is told neither.
+Why a bearer is refused, or what its issuer is not trusted with, is one log line for operators and nothing to callers.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ class Verifier:
         self.check_signature(bearer, config, issued_at)
         principal = self._principal(claims, config, issued_at)
         if missing := self.untrusted_requests(claims, config):
-            told = {"issuer": config.name, "user": principal.user, "asked": missing, "trust": sorted(config.trust)}
-            _log.warning("issuer is not trusted with what its token asks for", extra=told)
+            fields = {"issuer": config.name, "user": principal.user, "asked": missing, "trust": sorted(config.trust)}
+            _log.warning("issuer is not trusted with what its token asks for", extra=fields)
         if keys is not None and len(bearer.text) <= LONGEST_REMEMBERED:
             good_from, good_until = _good_between(claims, config)
             self._good.put(_digest(bearer.text), _Good(principal, good_from, good_until, keys), good_until - now)
@@ -225,8 +225,8 @@ class Verifier:
         return self._admin_scope in _scopes(find(claims, config.scope_claim))
 
     def untrusted_requests(self, claims: Mapping[str, Any], config: IssuerConfig) -> list[str]:
-        """What these claims ask for in vain, since the issuer is not trusted with it: ``admin``, ``rooms``. The caller
-        is told 403 or 404, which does not speak of the issuer.
+        """What these claims ask for although the issuer is not trusted with it: ``admin``, ``rooms``. The caller gets
+        403 or 404, neither of which mentions the issuer.
         """
         asked = {"admin": self._asks_for_admin(claims, config), "rooms": bool(_rooms(claims.get("rooms")))}
         return [name for name, wanted in asked.items() if wanted and name not in config.trust]

@@ -2,8 +2,8 @@
 
 Rules for editors (DESIGN 4):
 * the value of a reason is a label of metrics and never changes;
-* ``expected`` and ``found`` tell of issuers, audiences, algorithms, types, key ids and distances in time; of any other
-  claim they tell its name and its JSON type, never its value;
+* ``expected`` and ``found`` show issuers, audiences, algorithms, types, key ids and distances in time; of any other
+  claim they show the name and the JSON type, never the value;
 * anybody can write a token, so whatever comes from one goes through ``shown``;
 * no word follows "bearer" in what is logged: the guard of the log takes the two for a credential.
 """
@@ -54,9 +54,9 @@ class RefusedToken(InvalidToken):
         self.found = found
 
     def facts(self) -> dict[str, str]:
-        """What a log line tells of it."""
-        told = {"reason": self.reason.value, "expected": self.expected, "found": self.found}
-        return {name: text for name, text in told.items() if text}
+        """The fields of its log line; what has nothing to say is left out."""
+        fields = {"reason": self.reason.value, "expected": self.expected, "found": self.found}
+        return {name: text for name, text in fields.items() if text}
 
 
 def shown(value: object) -> str:

@@ -98,7 +98,7 @@ class Settings:
         return cls(**values, issuers=issuers)
 
     def warnings(self) -> tuple[Fault, ...]:
-        """What works, and was hardly meant."""
+        """What the service starts with although it was hardly meant."""
         if any("admin" in issuer.trust for issuer in self.issuers):
             return ()
         fault = "no issuer is trusted with admin, so nobody is an administrator and /v1/admin is closed to all"
