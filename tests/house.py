@@ -34,6 +34,7 @@ FLOORS = (
             "service.logwriter",
             "service.redis_url",
             "service.readers",
+            "service.refusal",
             "service.secret",
             "service.settings",
             "service.telemetry",

@@ -186,8 +186,8 @@ class Metrics:
         waits = "Time spent waiting for another caller's renewal of the same token."
         self._lease_wait = histogram("vts_lease_wait_seconds", waits, _UPSTREAM_BUCKETS)
         self._store_errors = counter("vts_store_errors", "Failed calls to Redis, by kind.", "kind")
-        checked = "Bearer tokens checked, by issuer and outcome."
-        self._verifications = counter("vts_verifications", checked, "issuer", "outcome")
+        checked = "Bearer tokens checked, by issuer and outcome, and the reason where one is refused."
+        self._verifications = counter("vts_verifications", checked, "issuer", "outcome", "reason")
         states = "Circuit breakers: 0 closed, 1 half open, 2 open. The worst worker counts."
         self._breakers = gauge("vts_breaker_state", states, "name")
         answered = "Requests answered, by route, method and status."
@@ -226,8 +226,8 @@ class Metrics:
     def store_error(self, kind: str) -> None:
         self._store_errors.labels(kind).inc()
 
-    def verification(self, issuer: str, outcome: str) -> None:
-        self._verified(issuer, outcome).inc()
+    def verification(self, issuer: str, outcome: str, reason: str = "") -> None:
+        self._verified(issuer, outcome, reason).inc()
 
     def breaker(self, name: str, state: str) -> None:
         self._breakers.labels(name).set(_BREAKER_LEVELS[state])
