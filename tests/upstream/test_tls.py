@@ -79,7 +79,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_request(
 
         assert upstream.requests == []
     assert isinstance(error, UpstreamUnavailable)
-    assert client.attempts == 2
+    assert client.reports.calls == [(name, "certificate")] * 2
 
 
 def test_the_environment_does_not_vouch(
@@ -99,9 +99,11 @@ def test_a_certificate_of_another_address_gets_no_request(tmp_path: Path, rig: M
     """It must be made out to whom we call."""
     context, trusted = make_certificate(tmp_path, "127.0.0.9")
     with peer(answers(), tls=context) as upstream:
-        trusting(rig(upstream.url), trusted).failure("retrieve_room")
+        client = trusting(rig(upstream.url), trusted)
+        client.failure("retrieve_room")
 
         assert upstream.requests == []
+    assert client.reports.calls == [("retrieve_room", "certificate")] * 2
 
 
 @pytest.mark.parametrize("behaviour", [hangs, drips(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 2000)], ids=["hang", "drip"])
