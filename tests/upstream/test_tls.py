@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from service.errors import DeadlineExceeded, UpstreamUnavailable
+from service.http_client import Transport
 from tests.upstream.conftest import MakeRig
-from tests.upstream.peer import answers, drips, hangs, peer
+from tests.upstream.peer import answers, drips, hangs, peer, sends, wire
 from tests.upstream.rig import Rig
 
 pytestmark = pytest.mark.cooperative
@@ -65,6 +66,19 @@ def test_calls_share_a_connection_over_tls(tls: tuple[ssl.SSLContext, str], rig:
             assert client.generate().status == 201
 
         assert (upstream.accepts, len(upstream.requests)) == (1, 3)
+
+
+def test_the_authorities_are_read_once(tls: tuple[ssl.SSLContext, str]) -> None:
+    """Not for each connection, which takes tens of milliseconds in which nobody else runs."""
+    context, trusted = tls
+    with peer(sends(wire()), tls=context) as upstream:
+        sender = Transport(1, ca_bundle=trusted)
+        Path(trusted).unlink()
+        for _ in range(2):
+            assert sender.send("GET", upstream.url, headers={}, seconds=5.0).status == 201
+        sender.close()
+
+        assert upstream.accepts == 2
 
 
 @pytest.mark.parametrize("name", ["retrieve_room", "create_room"])
