@@ -48,7 +48,7 @@ def make_certificate(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
 
 
 def trusting(client: Rig, trusted: str) -> Rig:
-    client.telnyx._transport._adapter.tls.load_verify_locations(trusted)
+    client.telnyx._transport = Transport(8, ca_bundle=trusted)
     return client
 
 
