@@ -100,8 +100,8 @@ class Transport:
     HTTP proxy for https alone: what is plain HTTP does not leave this machine.
     """
 
-    def __init__(self, pool_size: int, *, ca_bundle: str = DEFAULT_CA_BUNDLE_PATH, proxy: str | None = None) -> None:
-        self._adapter = _Adapter(pool_size, ca_bundle)
+    def __init__(self, pool_size: int, *, ca_bundle: str | None = None, proxy: str | None = None) -> None:
+        self._adapter = _Adapter(pool_size, ca_bundle or DEFAULT_CA_BUNDLE_PATH)
         self._proxies = {"https": proxy} if proxy else None
 
     def close(self) -> None:

@@ -23,11 +23,12 @@ from service.clock import Clock, Deadline, time_limit
 from service.config.settings import Settings, SettingsError, masked
 from service.crypto import GuestSigner
 from service.errors import KeysUnavailable, ServiceError, StoreUnavailable, UpstreamError, UpstreamRejectedCredentials
+from service.identity import key_sources
 from service.identity.issuers import IssuerConfig
 from service.identity.jws import parse
 from service.identity.key_sources import KeySource
 from service.identity.refusal import RefusedToken, shown
-from service.identity.verifier import Verifier, key_sources
+from service.identity.verifier import Verifier
 from service.observability.telemetry import Metrics
 from service.rooms.guests import guest_issuer
 from service.storage import redis_url

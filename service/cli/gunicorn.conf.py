@@ -77,7 +77,9 @@ _request_limit: ContextVar[gevent.Timeout] = ContextVar("request_limit")
 
 
 def when_ready(_server: object) -> None:
-    """What the workers share stays shared: the collector would write to each object that it looks at."""
+    """Once for all workers. What they share stays shared: the collector would write to each object that it looks at."""
+    for warning in _settings.warnings():
+        logging.getLogger("service.settings").warning(warning.message, extra={"variable": warning.variable})
     gc.collect()
     gc.freeze()
 
