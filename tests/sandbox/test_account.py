@@ -55,6 +55,24 @@ def test_a_room_beyond_the_limits_is_refused(desk: Desk, body: dict[str, Any]) -
     assert desk.data("GET", "/rooms") == [room]
 
 
+@pytest.mark.parametrize("given", [{}, {"webhook_event_url": "", "webhook_event_failover_url": None}])
+def test_a_webhook_url_that_is_not_set_is_an_empty_text(desk: Desk, given: dict[str, Any]) -> None:
+    """As the captured failover URL; the document knows no null for the other one."""
+    room = desk.room(**given)
+
+    assert (room["webhook_event_url"], room["webhook_event_failover_url"]) == ("", "")
+
+
+def test_a_webhook_url_can_be_unset(desk: Desk) -> None:
+    """Null and the empty text are the same in a change."""
+    room = desk.room(webhook_event_url="http://a.test", webhook_event_failover_url="http://b.test")
+    changes = {"webhook_event_url": "", "webhook_event_failover_url": None}
+
+    changed = desk.data("PATCH", f"/rooms/{room['id']}", changes)
+
+    assert (changed["webhook_event_url"], changed["webhook_event_failover_url"]) == ("", "")
+
+
 def test_unknown_members_are_ignored(desk: Desk) -> None:
     """An official app misspells one and nobody notices."""
     assert desk.room(max_participant=3)["max_participants"] == 10

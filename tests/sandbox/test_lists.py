@@ -66,6 +66,18 @@ def test_flags_are_taken_in_any_case(desk: Desk, text: str) -> None:
     assert [session["id"] for session in answer["sessions"]] == [alice["session_id"]]
 
 
+@pytest.mark.parametrize("path", ["/rooms", "/rooms/{id}"])
+def test_nested_sessions_name_their_participants(desk: Desk, path: str) -> None:
+    """A session inside of a room has the list of its participants, as in the document's example."""
+    room = desk.room()
+    alice = desk.join(room)
+
+    found = desk.data("GET", path.format(id=room["id"]), include_sessions=True)
+
+    [session] = (found[0] if isinstance(found, list) else found)["sessions"]
+    assert [(one["id"], one["context"]) for one in session["participants"]] == [(alice["id"], "Alice")]
+
+
 @pytest.mark.parametrize("query", [{}, {"include_sessions": "false"}])
 def test_what_is_not_asked_for_is_not_there(desk: Desk, query: dict[str, str]) -> None:
     """Without the flag there is no such key, as captured."""

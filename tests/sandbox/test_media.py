@@ -176,6 +176,59 @@ def test_any_object_can_be_placed_with_an_id_of_ones_own(desk: Desk, kind: str) 
     assert (found, desk.ids(path)) == ([placed["id"]], [])
 
 
+LONG_AGO = "2021-04-25T00:00:00.000000Z"
+
+
+def test_a_placed_composition_takes_its_time(desk: Desk) -> None:
+    """It goes on from where it was placed, however old it is said to be."""
+    desk.switch(composition_secs=600)
+    path = f"/room_compositions/{desk.place('compositions', status='enqueued', created_at=LONG_AGO)['id']}"
+    seen = []
+    for secs in (1, 298, 2, 298, 2):
+        desk.advance(secs)
+        seen.append(desk.data("GET", path)["status"])
+
+    assert seen == ["enqueued", "enqueued", "processing", "processing", "completed"]
+
+
+def test_a_composition_placed_in_processing_has_half_of_it_before_it(desk: Desk) -> None:
+    """The time that it waited in the queue is over."""
+    desk.switch(composition_secs=600)
+    path = f"/room_compositions/{desk.place('compositions', status='processing', created_at=LONG_AGO)['id']}"
+    seen = []
+    for secs in (299, 2):
+        desk.advance(secs)
+        seen.append(desk.data("GET", path)["status"])
+
+    assert seen == ["processing", "completed"]
+
+
+def test_a_placed_recording_takes_its_time(desk: Desk) -> None:
+    """A recording that ended long ago completes some time after it was placed, and is kept for as long from then."""
+    desk.switch(recording_secs=600, recording_retention_secs=600)
+    times = {"started_at": LONG_AGO, "ended_at": LONG_AGO}
+    path = f"/room_recordings/{desk.place('recordings', status='processing', **times)['id']}"
+    seen = []
+    for secs in (590, 20, 590, 20):
+        desk.advance(secs)
+        answer = desk.ask("GET", path)
+        seen.append(answer.json()["data"]["status"] if answer.ok else "gone")
+
+    assert seen == ["processing", "completed", "completed", "gone"]
+
+
+def test_a_placed_recording_that_completed_long_ago_is_kept(desk: Desk) -> None:
+    """The time for which recordings are kept begins when it is placed."""
+    desk.switch(recording_retention_secs=600)
+    desk.place("recordings", status="completed", completed_at=LONG_AGO, ended_at=LONG_AGO)
+    found = []
+    for secs in (590, 20):
+        desk.advance(secs)
+        found.append(len(desk.ids("/room_recordings")))
+
+    assert found == [1, 0]
+
+
 def test_a_placed_session_runs_in_its_room(desk: Desk) -> None:
     """An active one is the room's running session, and somebody placed in it can be kicked."""
     room = desk.room()

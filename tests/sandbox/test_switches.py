@@ -85,6 +85,34 @@ def test_row_4_refresh_at_another_room(desk: Desk, value: str, status: int) -> N
         assert own["id"] in str(claims(answer.json()["data"]["token"])["grants"])
 
 
+@pytest.mark.parametrize(("value", "status"), [("refuse", 403), ("ignore", 201)])
+@pytest.mark.parametrize("ident", ["undefined", "1", BLANK_ID])
+def test_row_4_refresh_at_no_room(desk: Desk, value: str, status: int, ident: str) -> None:
+    """The official web sample refreshes at ``undefined``: the path's id counts, or nothing of it does."""
+    desk.switch(refresh_other_room=value)
+    room = desk.room()
+    answer = refresh(desk, {"id": ident}, desk.token(room)["refresh_token"])
+
+    assert answer.status_code == status
+    if answer.ok:
+        assert room["id"] in str(claims(answer.json()["data"]["token"])["grants"])
+
+
+@pytest.mark.parametrize(("value", "status"), [("refuse", 403), ("accept", 201)])
+@pytest.mark.parametrize("kind", ["forged", "token", "expired"])
+def test_row_3_a_refresh_token_of_another_signer(desk: Desk, value: str, status: int, kind: str) -> None:
+    """It is refused, or any text is good for the room of the path, such as the document's own example."""
+    desk.switch(refresh_unknown=value)
+    room = desk.room()
+    pair = desk.token(room)
+    desk.advance(3601)
+    answer = refresh(desk, room, {"forged": "a.b.c", "token": pair["token"], "expired": pair["refresh_token"]}[kind])
+
+    assert answer.status_code == status
+    if answer.ok:
+        assert desk.enter(answer.json()["data"]["token"]).json()["room_id"] == room["id"]
+
+
 @pytest.mark.parametrize(("value", "life"), [("allow", 600), ("cap", 60)])
 def test_row_5_a_token_longer_than_its_refresh_token(desk: Desk, value: str, life: int) -> None:
     """It ends with it, or does not care."""

@@ -40,6 +40,14 @@ def test_row_13_shape_of_errors(desk: Desk, value: str, shape: Any) -> None:
     assert detail(desk.ask("GET", f"/rooms/{BLANK_ID}")) == shape
 
 
+def test_row_14_a_name_that_is_taken_may_be_given_again(desk: Desk) -> None:
+    """Where the switch says so, two rooms have one name."""
+    desk.switch(duplicate_name="allow")
+    ids = [desk.room(unique_name="one")["id"] for _ in range(2)]
+
+    assert sorted(desk.ids("/rooms", filter__unique_name="one")) == sorted(ids)
+
+
 @pytest.mark.parametrize(("value", "shape"), [("array", "list"), ("map", "dict")])
 def test_row_14_a_name_that_is_taken(desk: Desk, value: str, shape: str) -> None:
     """422 in the common shape, or in the one that an official app decodes."""
@@ -129,6 +137,17 @@ def test_row_20_what_is_not_included(desk: Desk, value: str, keys: set[str]) -> 
     members = [*desk.data("GET", "/rooms")[0], *desk.data("GET", f"/room_sessions/{alice['session_id']}")]
 
     assert {"sessions", "participants"} & set(members) == keys
+
+
+@pytest.mark.parametrize(("value", "found"), [("listed", ["Alice"]), ("empty", []), ("absent", None)])
+def test_row_20_participants_of_nested_sessions(desk: Desk, value: str, found: list[str] | None) -> None:
+    """A session inside of a room names its participants, or has an empty list, or no such key."""
+    desk.switch(nested_participants=value)
+    desk.join(desk.room())
+    [session] = desk.data("GET", "/rooms", include_sessions=True)[0]["sessions"]
+
+    names = [one["context"] for one in session["participants"]] if "participants" in session else None
+    assert names == found
 
 
 @pytest.mark.parametrize(("value", "status"), [("refuse", 422), ("delete", 201)])
@@ -244,6 +263,37 @@ def test_row_29_a_composition_that_fails(desk: Desk, value: str, status: str) ->
     desk.advance(9999)
 
     assert desk.data("GET", f"/room_compositions/{made['id']}")["status"] == status
+
+
+@pytest.mark.parametrize(("value", "status"), [("required", 422), ("optional", 202)])
+@pytest.mark.parametrize("body", [{}, {"session_id": None}, {"session_id": BLANK_ID}])
+def test_a_composition_without_a_session(desk: Desk, value: str, status: int, body: Json) -> None:
+    """The document allows to leave the session out; by default it must be named and exist."""
+    desk.switch(composition_session=value)
+
+    assert desk.ask("POST", "/room_compositions", body).status_code == status
+
+
+def test_a_composition_without_a_session_completes(desk: Desk) -> None:
+    """It goes its way like any other, and names no session and no room."""
+    desk.switch(composition_session="optional")
+    made = desk.data("POST", "/room_compositions", {})
+    desk.advance(10)
+    found = desk.data("GET", f"/room_compositions/{made['id']}")
+
+    assert (found["status"], found["duration_secs"]) == ("completed", 0)
+    assert {"session_id", "room_id"} & set(found) == set()
+
+
+@pytest.mark.parametrize(("value", "status"), [("required", 422), ("optional", 202)])
+@pytest.mark.parametrize("layout", [None, {"main": {"video_sources": [BLANK_ID]}}])
+def test_a_composition_without_recordings(desk: Desk, value: str, status: int, layout: Json | None) -> None:
+    """Of a session without a completed video, and of recordings that are not the session's."""
+    desk.switch(composition_recordings=value)
+    session = desk.place("sessions")
+    body = {"session_id": session["id"], "video_layout": layout}
+
+    assert desk.ask("POST", "/room_compositions", body).status_code == status
 
 
 @pytest.mark.parametrize(("value", "sent"), [("sent", True), ("absent", False)])
