@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.processes import until
-from tests.sandbox.desk import BLANK_ID, Desk, Json, receiving
+from tests.sandbox.desk import BLANK_ID, PATIENCE_SECS, Desk, Json, receiving
 
 
 def detail(answer: requests.Response) -> Any:
@@ -150,12 +150,14 @@ def test_row_20_participants_of_nested_sessions(desk: Desk, value: str, found: l
     assert names == found
 
 
-@pytest.mark.parametrize(("value", "status"), [("refuse", 422), ("delete", 201)])
-def test_row_21_bulk_delete_of_everything(desk: Desk, value: str, status: int) -> None:
+@pytest.mark.parametrize(("value", "status", "left"), [("refuse", 422, 1), ("delete", 201, 0)])
+def test_row_21_bulk_delete_of_everything(desk: Desk, value: str, status: int, left: int) -> None:
     """Without a filter nothing is deleted, or all."""
     desk.switch(bulk_delete_unfiltered=value)
+    desk.place("recordings")
 
     assert desk.ask("DELETE", "/room_recordings").status_code == status
+    assert len(desk.ids("/room_recordings")) == left
 
 
 @pytest.mark.parametrize(("value", "left"), [("ignore", 0), ("obey", 2)])
@@ -250,7 +252,7 @@ def test_row_28_attempts_of_webhooks(desk: Desk, changes: Json, attempts: int) -
     with receiving() as receiver:
         receiver.answers += [404] * 9
         desk.control("POST", "webhooks", event_type="x", url=receiver.url)
-        until(lambda: desk.control("GET", "webhooks")["data"][0]["state"] == "failed", what="giving up")
+        until(lambda: desk.control("GET", "webhooks")["data"][0]["state"] == "failed", PATIENCE_SECS, "giving up")
 
         assert len(receiver.arrived) == attempts
 
@@ -307,8 +309,8 @@ def test_row_30_request_id(desk: Desk, value: str, sent: bool) -> None:  # noqa:
 @pytest.mark.parametrize(("secs", "kept"), [(0, True), (100, False)])
 def test_row_31_retention(desk: Desk, secs: int, kept: bool) -> None:  # noqa: FBT001
     """Recordings stay, or are gone some time after they completed."""
-    desk.switch(recording_retention_secs=secs)
     desk.recorded()
+    desk.switch(recording_retention_secs=secs)
     desk.advance(101)
 
     assert bool(desk.ids("/room_recordings")) is kept
