@@ -6,32 +6,19 @@ import argparse
 import os
 import signal
 import sys
-import uuid
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-
-from service.sandbox.account import Account
 from service.sandbox.api import create_app
-from service.sandbox.clock import MovableClock
-from service.sandbox.faults import Faults
-from service.sandbox.idp import IdentityProvider
-from service.sandbox.ratelimit import RateLimit
-from service.sandbox.record import RequestLog
 from service.sandbox.sandbox import Sandbox
 from service.sandbox.server import create_server, start_ticking
-from service.sandbox.signalling import Signalling
-from service.sandbox.switches import Switches
-from service.sandbox.tokens import TokenSigner
-from service.sandbox.webhooks import WebhookSender
-from service.sandbox.world import World
 
 
 def main() -> None:
     """Parse the command line and serve until a signal ends the process at once."""
     arguments = _parser().parse_args()
-    sandbox = _create_sandbox(arguments)
+    sandbox = Sandbox(arguments.keys, arguments.state)
+    if arguments.latency:
+        sandbox.faults.add({"operation": "*_*", "fault": "latency", "secs": arguments.latency})
     try:
         sandbox.signalling.start(arguments.host, arguments.signalling_port)
         server = create_server(create_app(sandbox, arguments.allow_origin), arguments.host, arguments.port)
@@ -61,42 +48,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keys", type=Path, help="a folder that keeps signing keys over restarts")
     parser.add_argument("--state", type=Path, help="a file that keeps rooms over restarts")
     return parser
-
-
-def _create_sandbox(arguments: argparse.Namespace) -> Sandbox:
-    clock, switches, faults = MovableClock(), Switches(), Faults()
-    if arguments.keys is not None:
-        arguments.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if arguments.latency:
-        faults.add({"operation": "*_*", "fault": "latency", "secs": arguments.latency})
-    webhooks = WebhookSender(_load_key(arguments.keys, "webhook-key.pem"), clock, switches)
-    signer = TokenSigner(_load_key(arguments.keys, "token-key.pem"), str(uuid.uuid4()))
-    world = World(Account(clock, switches, webhooks.publish), signer, arguments.state)
-    return Sandbox(
-        world=world,
-        clock=clock,
-        switches=switches,
-        faults=faults,
-        requests=RequestLog(),
-        idp=IdentityProvider("", clock, arguments.keys),
-        webhooks=webhooks,
-        ratelimit=RateLimit(clock, switches),
-        signalling=Signalling(world),
-    )
-
-
-def _load_key(folder: Path | None, name: str) -> Ed25519PrivateKey:
-    """The key that ``folder`` keeps under this name, or a new one."""
-    file = folder / name if folder else None
-    if file is not None and file.exists():
-        key = load_pem_private_key(file.read_bytes(), None)
-        if isinstance(key, Ed25519PrivateKey):
-            return key
-    key = Ed25519PrivateKey.generate()
-    if file is not None:
-        file.touch(mode=0o600)
-        file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return key
 
 
 if __name__ == "__main__":

@@ -46,9 +46,9 @@ class ClientTokens:
             return self.mint(room_id, ttl, refresh_ttl)
 
     def refresh(self, path_id: str, body: Mapping[str, Any]) -> Resource:
-        """A new client token and no new refresh token; the old one stays valid (UPSTREAM 5.3).
+        """A new client token and no new refresh token; the old one stays valid (docs/telnyx.md 5.3).
 
-        ``path_id`` is any text: the official web sample sends ``undefined`` (UPSTREAM 8).
+        ``path_id`` is any text: the official web sample sends ``undefined`` (docs/telnyx.md 8).
         """
         with self._account.lock:
             now = self._account.clock.now()
@@ -72,7 +72,7 @@ class ClientTokens:
         now, token_id, refresh_id = self._account.clock.now(), new_id(), new_id()
         self._latest[refresh_id] = token_id
         return {
-            # The live API's own spelling (UPSTREAM 5.1).
+            # The live API's own spelling (docs/telnyx.md 5.1).
             "recort_type": "client_token",
             "refresh_token": self._signer.make("refresh", room_id, now, refresh_ttl, refresh_id),
             "refresh_token_expires_at": seconds(now + refresh_ttl),

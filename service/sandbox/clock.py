@@ -23,12 +23,12 @@ class MovableClock:
 
 
 def micros(moment: float) -> str:
-    """ISO 8601 UTC with microseconds, as resources have it (UPSTREAM 3.5)."""
+    """ISO 8601 UTC with microseconds, as resources have it (docs/telnyx.md 3.5)."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def seconds(moment: float) -> str:
-    """Whole seconds, as token expiries have it (UPSTREAM 3.5)."""
+    """Whole seconds, as token expiries have it (docs/telnyx.md 3.5)."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,4 +1,4 @@
-"""The rules of compositions: what can be composed, and the way from enqueued to completed (UPSTREAM 3.3)."""
+"""The rules of compositions: what can be composed, and the way from enqueued to completed (docs/telnyx.md 3.3)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _resolution(value: Any, field: str) -> str:
 
 
 def _audio_sources(value: Any, field: str) -> Any:
-    """Not documented, and without it there is no sound: all of it or none (UPSTREAM 3.3)."""
+    """Not documented, and without it there is no sound: all of it or none (docs/telnyx.md 3.3)."""
     return fields.one_of(value, field, [_EVERYTHING, "*", None])
 
 
@@ -95,7 +95,7 @@ class Compositions:
         self._user_id = user_id
 
     def create(self, body: Mapping[str, Any]) -> Resource:
-        """By default it needs a session that exists and has a completed video recording (UPSTREAM 6)."""
+        """By default it needs a session that exists and has a completed video recording (docs/telnyx.md 6)."""
         with self._account.lock:
             session = self._session(body.get("session_id"))
             videos = self._videos(session)

@@ -1,4 +1,4 @@
-"""One delivery of one event: its URLs, its attempts, its bytes and its signature (UPSTREAM 7.2, 7.3)."""
+"""One delivery of one event: its URLs, its attempts, its bytes and its signature (docs/telnyx.md 7.2, 7.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Download URLs of recordings and compositions: signed, and valid for an hour as the real ones (UPSTREAM 6)."""
+"""Download URLs of recordings and compositions: signed, and valid for an hour as the real ones (docs/telnyx.md 6)."""
 
 from __future__ import annotations
 

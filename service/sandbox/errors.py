@@ -1,4 +1,4 @@
-"""Errors as the Telnyx API words them (UPSTREAM 4.2): status, string code, title, detail, pointer; in six shapes.
+"""Errors as the Telnyx API words them (docs/telnyx.md 4.2): status, string code, title, detail, pointer; in six shapes.
 
 Each detail is a sentence for the person who made the request. It contains no values of this program.
 """
@@ -27,7 +27,7 @@ class ApiError(Exception):
         self.shape: str | None = None
 
     def body(self, shape: str) -> Any:
-        """The body in one of ``SHAPES``; ``document`` is the shape that each operation declares (UPSTREAM 4.1)."""
+        """The body in one of ``SHAPES``; ``document`` is the shape that each operation declares (docs/telnyx.md 4.1)."""
         shape = self.shape or shape
         if shape == "text":
             return "upstream connect error"
@@ -94,7 +94,7 @@ def not_one_of(field: str, values: Iterable[object]) -> ApiError:
 
 
 def duplicate_name(shape: str | None) -> ApiError:
-    """``shape`` is ``map`` where this one error has the shape that an official app decodes (UPSTREAM 4.1)."""
+    """``shape`` is ``map`` where this one error has the shape that an official app decodes (docs/telnyx.md 4.1)."""
     error = ApiError(422, "10012", "Duplicate resource", "unique_name has already been taken", "/unique_name")
     error.map_key, error.shape = "unique_name_not_unique_for_user_id", shape
     return error
@@ -113,5 +113,5 @@ def too_many_requests() -> ApiError:
 
 
 def session_over() -> ApiError:
-    """The live API's answer to an action on a session that has ended (UPSTREAM 6)."""
+    """The live API's answer to an action on a session that has ended (docs/telnyx.md 6)."""
     return ApiError(422, "10027", "Unprocessable entity", "No private_ip for room")

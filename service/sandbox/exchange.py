@@ -108,7 +108,7 @@ def _check_key(sandbox: Sandbox, operation: str | None) -> None:
 
 
 def _is_open(sandbox: Sandbox, operation: str | None) -> bool:
-    """The document declares five operations open; for four of them nothing else supports that (UPSTREAM 1)."""
+    """The document declares five operations open; for four of them nothing else supports that (docs/telnyx.md 1)."""
     if operation in _SESSION_ACTIONS:
         return bool(sandbox.switches["session_actions_key"] == "optional")
     return operation == _KEYLESS

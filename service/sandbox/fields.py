@@ -22,7 +22,7 @@ def read_members(body: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict
 
 
 def integer(value: Any, field: str, minimum: int | None = None, maximum: int | None = None) -> int:
-    """A whole number; the live API appears to accept numbers as text too (UPSTREAM 3.1)."""
+    """A whole number; the live API appears to accept numbers as text too (docs/telnyx.md 3.1)."""
     try:
         if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
             raise ValueError
@@ -62,7 +62,7 @@ def mapping(value: Any, field: str) -> dict[str, Any]:
 
 
 def url(value: Any, field: str) -> str:
-    """A URL with a scheme; null means the same as the empty text: not set (UPSTREAM 3.1)."""
+    """A URL with a scheme; null means the same as the empty text: not set (docs/telnyx.md 3.1)."""
     found = text(value, field) or ""
     try:
         parts = urlsplit(found)

@@ -35,10 +35,13 @@ Key = tuple[str, str, Any]
 
 
 class IdentityProvider:
-    """Keys by algorithm, the newest last; the newest of an algorithm signs, all are published."""
+    """Keys by algorithm, the newest last; the newest of an algorithm signs, all are published.
 
-    def __init__(self, issuer: str, clock: MovableClock, folder: Path | None) -> None:
-        self.issuer = issuer
+    ``issuer`` is its URL, which is known once the sandbox listens.
+    """
+
+    def __init__(self, clock: MovableClock, folder: Path | None) -> None:
+        self.issuer = ""
         self._clock = clock
         self._file = folder / "idp-keys.json" if folder else None
         self._lock = threading.Lock()

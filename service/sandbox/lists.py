@@ -1,4 +1,4 @@
-"""Filters, order and pages of lists, by the names that the document gives them (UPSTREAM 2)."""
+"""Filters, order and pages of lists, by the names that the document gives them (docs/telnyx.md 2)."""
 
 from __future__ import annotations
 

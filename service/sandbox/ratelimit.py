@@ -1,4 +1,4 @@
-"""Rate limiting with the documented headers (UPSTREAM 4.4).
+"""Rate limiting with the documented headers (docs/telnyx.md 4.4).
 
 No figure for rooms is published, so there is no limit until a test sets one. A window begins with its first request and
 follows the sandbox's clock.

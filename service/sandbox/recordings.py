@@ -1,4 +1,4 @@
-"""The rules of recordings: two for each participant of a room that records, audio and video (UPSTREAM 6)."""
+"""The rules of recordings: two for each participant of a room that records, audio and video (docs/telnyx.md 6)."""
 
 from __future__ import annotations
 

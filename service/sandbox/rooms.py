@@ -12,7 +12,7 @@ from service.sandbox.account import Account
 from service.sandbox.resources import Resource, blank
 from service.sandbox.sessions import Sessions
 
-# The members that a request can set; the API ignores others, as it seems (UPSTREAM 8, 9).
+# The members that a request can set; the API ignores others, as it seems (docs/telnyx.md 8, 9).
 _MEMBERS: Final[Mapping[str, fields.Reader]] = {
     "enable_recording": fields.boolean,
     "max_participants": lambda value, name: fields.integer(value, name, 2, 50),
@@ -64,7 +64,7 @@ class Rooms:
             return room
 
     def delete(self, room_id: object) -> None:
-        """Everybody in it is removed (UPSTREAM 6)."""
+        """Everybody in it is removed (docs/telnyx.md 6)."""
         with self._account.lock:
             room = self._account.find("rooms", room_id)
             self._sessions.close(room["active_session_id"], "room_deleted", "Room deleted")

@@ -105,7 +105,7 @@ class Sessions:
             return _OK
 
     def tick(self) -> None:
-        """Drop the participants whose client token is not valid any more (UPSTREAM 5.3)."""
+        """Drop the participants whose client token is not valid any more (docs/telnyx.md 5.3)."""
         with self._account.lock:
             for participant in self._account.where("participants", left_at=None):
                 held = self._account.presence(participant["id"]).grant

@@ -1,4 +1,4 @@
-"""One client's conversation with the media server, frame by frame (UPSTREAM 5.4). It has no socket and no clock.
+"""One client's conversation with the media server, frame by frame (docs/telnyx.md 5.4). It has no socket and no clock.
 
 The frames are those of Janus: a session, handles on its plugins, requests to them that are acknowledged and then
 answered by an event. Telnyx adds a ``client_token`` to each, which is checked each time. Joining the audio bridge makes

@@ -1,4 +1,4 @@
-"""What the documentation leaves open, as switches with the safest answer as default (UPSTREAM 10).
+"""What the documentation leaves open, as switches with the safest answer as default (docs/telnyx.md 10).
 
 Where the sandbox refuses something that the published document allows, a switch here allows it too.
 """

@@ -1,4 +1,4 @@
-"""Client tokens of the real shape (UPSTREAM 5.2): Ed25519-signed JWTs with their claims in alphabetical order."""
+"""Client tokens of the real shape (docs/telnyx.md 5.2): Ed25519-signed JWTs with their claims in alphabetical order."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def _add_recordings(app: Flask, world: World) -> None:
 
     @app.delete("/v2/room_recordings")
     def delete_room_recordings() -> tuple[Json, int]:
-        """All that pass the filters; paging is declared for it, and ignored (UPSTREAM 10, row 21)."""
+        """All that pass the filters; paging is declared for it, and ignored (docs/telnyx.md 10, row 21)."""
         if not lists.has_filter(request.args) and switches["bulk_delete_unfiltered"] == "refuse":
             raise errors.bad_filter("filter", "At least one filter is required.")
         with account.lock:

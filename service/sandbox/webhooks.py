@@ -1,4 +1,4 @@
-"""Signed webhooks (UPSTREAM 7): each event is sent until its URL answers 2xx, then to the failover URL, then given up.
+"""Signed webhooks (docs/telnyx.md 7): each event is sent until its URL answers 2xx, then to the failover URL, then given up.
 
 One thread finds the deliveries that are due by the sandbox's clock. Each URL has one sender, so that a slow receiver
 delays nobody else, and first attempts arrive in order. The signature's timestamp is the machine's time, however far a
@@ -205,7 +205,7 @@ class WebhookSender:
         return answer.status_code, None
 
     def _may_retry(self, delivery: Delivery, status: int | None) -> bool:
-        """One reading of the documents is that a 4xx goes to the failover URL at once (UPSTREAM 7.4)."""
+        """One reading of the documents is that a 4xx goes to the failover URL at once (docs/telnyx.md 7.4)."""
         if delivery.attempts_of_url >= max(1, int(self._switches["webhook_attempts"])):
             return False
         final = status is not None and 400 <= status < 500 and status not in _RETRIED_4XX
