@@ -48,7 +48,7 @@ class ClientTokens:
     def refresh(self, path_id: str, body: Mapping[str, Any]) -> Resource:
         """A new client token and no new refresh token; the old one stays valid (docs/telnyx.md 5.3).
 
-        ``path_id`` is any text: the official web sample sends ``undefined`` (docs/telnyx.md 8).
+        ``path_id`` is any text: the official web sample sends ``undefined`` (docs/telnyx.md 8, no. 8).
         """
         with self._account.lock:
             now = self._account.clock.now()

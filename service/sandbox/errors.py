@@ -27,7 +27,7 @@ class ApiError(Exception):
         self.shape: str | None = None
 
     def body(self, shape: str) -> Any:
-        """The body in one of ``SHAPES``; ``document`` is the shape that each operation declares (docs/telnyx.md 4.1)."""
+        """The body in one of ``SHAPES``; ``document`` is the one that each operation declares (docs/telnyx.md 4.1)."""
         shape = self.shape or shape
         if shape == "text":
             return "upstream connect error"

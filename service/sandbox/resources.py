@@ -1,4 +1,4 @@
-"""The five kinds of objects that the API shows, with every member that an object of the kind can have (docs/telnyx.md 3).
+"""The five kinds of objects that the API shows, with every member that each can have (docs/telnyx.md 3).
 
 The tables of an account keep all members, ``None`` where nothing is set. ``shown`` decides which of them an answer has.
 """

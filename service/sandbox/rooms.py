@@ -12,7 +12,7 @@ from service.sandbox.account import Account
 from service.sandbox.resources import Resource, blank
 from service.sandbox.sessions import Sessions
 
-# The members that a request can set; the API ignores others, as it seems (docs/telnyx.md 8, 9).
+# The members that a request can set; the API ignores others, as it seems (docs/telnyx.md 8, no. 9).
 _MEMBERS: Final[Mapping[str, fields.Reader]] = {
     "enable_recording": fields.boolean,
     "max_participants": lambda value, name: fields.integer(value, name, 2, 50),

@@ -1,4 +1,4 @@
-"""A stand-in for Telnyx's signalling: the WebSocket that the client SDKs talk to (docs/telnyx.md 5.4), on a port of its own.
+"""A stand-in for Telnyx's signalling: the WebSocket that client SDKs talk to, on its own port (docs/telnyx.md 5.4).
 
 The official web SDK has one host built in, ``video.telnyx.com``, and speaks TLS only. So this server shows a
 certificate of its own making for that name, and ``describe`` has the options that lead a Chromium to it. The

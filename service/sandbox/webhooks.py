@@ -1,4 +1,4 @@
-"""Signed webhooks (docs/telnyx.md 7): each event is sent until its URL answers 2xx, then to the failover URL, then given up.
+"""Signed webhooks (docs/telnyx.md 7). Each event is sent until its URL answers 2xx, then to the failover URL.
 
 One thread finds the deliveries that are due by the sandbox's clock. Each URL has one sender, so that a slow receiver
 delays nobody else, and first attempts arrive in order. The signature's timestamp is the machine's time, however far a
