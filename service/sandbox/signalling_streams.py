@@ -1,13 +1,12 @@
-"""What those in a meeting are told of each other: who is in, which streams they publish, and who is muted.
+"""What the participants of a meeting are told of each other: who is in, who publishes which stream, and who is muted.
 
-Who is in is the world's to say, however they came in: over signalling, or by a control call. Here are only the streams
-that were published over signalling, and the numbers by which the plugins know participants.
+The account knows who is in, however they joined: over signalling or by a control call. This module keeps only the
+streams that were published over signalling, and the numbers by which the Janus plugins know participants.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import itertools
 import json
 import threading
@@ -16,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.sandbox.account import Account, Record
+from service.sandbox.account import Account
+from service.sandbox.resources import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,16 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A meeting at one moment: participants and streams by number, and whose streams are muted."""
+class Meeting:
+    """A meeting at one moment: participants and streams by number, and the ids of the muted participants."""
 
-    people: Mapping[int, Record]
+    participants: Mapping[int, Resource]
     streams: Mapping[int, Stream]
     muted: frozenset[str]
 
 
-class Hall:
-    """All meetings of an account, as seen over signalling."""
+class StreamRegistry:
+    """The streams of all meetings of an account."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -45,12 +45,12 @@ class Hall:
         self._numbers = itertools.count(1)
         self._streams: dict[int, Stream] = {}
 
-    def number(self) -> int:
+    def new_number(self) -> int:
         """One that no session, handle or stream has yet."""
         return next(self._numbers)
 
     def publish(self, participant_id: str, display: str) -> int:
-        number = self.number()
+        number = self.new_number()
         self.change(number, Stream(participant_id, display))
         return number
 
@@ -62,31 +62,31 @@ class Hall:
         with self._lock:
             self._streams.pop(number, None)
 
-    def view(self, session_id: str) -> View:
+    def meeting(self, session_id: str) -> Meeting:
         """A session now."""
         with self._account.lock, self._lock:
-            people = {person_number(one["id"]): dict(one) for one in self._account.present(session_id)}
-            inside = {one["id"] for one in people.values()}
-            streams = {number: one for number, one in self._streams.items() if one.participant_id in inside}
-            muted = frozenset(who for who in inside if self._account.presence(who).muted)
-            return View(people, streams, muted)
+            participants = {participant_number(one["id"]): dict(one) for one in self._account.present(session_id)}
+            present = {one["id"] for one in participants.values()}
+            streams = {number: one for number, one in self._streams.items() if one.participant_id in present}
+            muted = frozenset(ident for ident in present if self._account.presence(ident).muted)
+            return Meeting(participants, streams, muted)
 
 
-def person_number(participant_id: str) -> int:
+def participant_number(participant_id: str) -> int:
     """The number of a participant, which a browser can hold exactly (53 bits)."""
     return uuid.UUID(participant_id).int >> 75
 
 
-def display_of(person: Record) -> str:
+def display_of(participant: Resource) -> str:
     """What a participant's client shows of it to the others."""
-    shown = {"participantId": person["id"], "external": person["context"], "canReceiveMessages": False}
+    shown = {"participantId": participant["id"], "external": participant["context"], "canReceiveMessages": False}
     return base64.b64encode(json.dumps(shown).encode()).decode()
 
 
-def shown_in(display: object) -> Mapping[str, Any]:
-    """What is in a ``display``; nothing where it is none."""
+def read_display(display: object) -> Mapping[str, Any]:
+    """What a ``display`` says; nothing if it is none."""
     try:
         value = json.loads(base64.b64decode(str(display), validate=True))
-    except (ValueError, binascii.Error, RecursionError):
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
