@@ -13,7 +13,7 @@ from pathlib import Path
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
-from service.commands import backup, check, dev, mint, serve
+from service.cli import backup, check, dev, mint, serve
 
 _DAY_SECS = 86_400
 

@@ -18,72 +18,67 @@ from typing import Any, Final
 from flask import Flask
 from prometheus_client import CollectorRegistry
 
-from service import keys
-from service.attendant import Attendant
 from service.clock import Clock
-from service.directory import Directory
-from service.flights import Flights
-from service.gateway.finder import Finder
-from service.gateway.relay import Relay
-from service.gateway.rooms import RoomDesk
-from service.gateway.tokens import TokenDesk
-from service.guests import Guests, guest_issuer
-from service.housekeeping import Housekeeping
-from service.identity import Verifier
-from service.inbox import Inbox
-from service.keys import KeySource
-from service.logout import LogoutVerifier
-from service.meeting import Meeting
-from service.moderation import Moderation
-from service.presence import Presence, flag_impostors
-from service.provisioning import Provisioning
-from service.renewal import Issued, Renewal, Vault
-from service.revocations import Revocations
-from service.roster import OnJoined, OnLeft, Roster
-from service.routes import (
+from service.config.settings import Settings
+from service.crypto import GuestSigner, Sealer, TicketSigner
+from service.gateway.proxy import Relay
+from service.gateway.resolver import Finder
+from service.gateway.room_handlers import RoomDesk
+from service.gateway.token_handlers import TokenDesk
+from service.identity import key_sources
+from service.identity.backchannel_logout import LogoutVerifier
+from service.identity.key_sources import KeySource
+from service.identity.revocations import Revocations
+from service.identity.verifier import Verifier
+from service.meetings.event_worker import Attendant
+from service.meetings.moderation import Meeting
+from service.meetings.participants import Presence, flag_impostors
+from service.meetings.reconciler import OnJoined, OnLeft, Roster
+from service.meetings.tickets import Tickets
+from service.meetings.webhook_receiver import Inbox
+from service.observability.telemetry import Metrics
+from service.rooms.authorization import Moderation
+from service.rooms.directory import Directory
+from service.rooms.guests import Guests, guest_issuer
+from service.rooms.housekeeping import Housekeeping
+from service.rooms.provisioning import Provisioning
+from service.storage import directory_store, event_store, invite_store, revocation_store, room_store, roster_store
+from service.storage.cooldown_store import Cooldowns
+from service.storage.directory_store import DirectoryStore
+from service.storage.event_store import EventStore
+from service.storage.fallback import Memory
+from service.storage.invite_store import InviteStore
+from service.storage.meeting_store import MeetingStore
+from service.storage.redis_client import Connection, Script
+from service.storage.revocation_store import RevocationStore
+from service.storage.room_store import RoomStore
+from service.storage.roster_store import RosterStore
+from service.telnyx import Telnyx
+from service.tokens.broker import Broker
+from service.tokens.renewal import Issued, Renewal, Vault
+from service.tokens.single_flight import Flights
+from service.web import (
     admin,
+    auth,
     console,
     cors,
     docs,
-    exchange,
-    gate,
     gateway,
-    hooks,
     invites,
     join,
     logout,
-    meeting,
+    meetings,
     ops,
     problems,
+    request_lifecycle,
     user_ids,
+    webhooks,
 )
-from service.routes.fast_path import FastPath
-from service.routes.incoming import READ_BYTES
-from service.routes.pages import Seats
-from service.routes.schema import Contract
-from service.routes.services import EXTENSION, Console, Services
-from service.sealing import GuestSigner, Sealer, TicketSigner
-from service.settings import Settings
-from service.store import directory as directory_store
-from service.store import events as event_store
-from service.store import invites as invite_store
-from service.store import revocations as revocation_store
-from service.store import rooms as room_store
-from service.store import roster as roster_store
-from service.store.connection import Connection, Script
-from service.store.cooldowns import Cooldowns
-from service.store.directory import DirectoryStore
-from service.store.events import EventStore
-from service.store.invites import InviteStore
-from service.store.meetings import MeetingStore
-from service.store.outage import Memory
-from service.store.revocations import RevocationStore
-from service.store.rooms import RoomStore
-from service.store.roster import RosterStore
-from service.telemetry import Metrics
-from service.telnyx import Telnyx
-from service.tickets import Tickets
-from service.tokens import Broker
+from service.web.openapi import Contract
+from service.web.request_body import READ_BYTES
+from service.web.services import EXTENSION, Console, Services
+from service.web.static_files import Seats
+from service.web.token_endpoint import FastPath
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
 # Of a worker's threads so many of four may wait for upstream; the rest is kept for hits (DESIGN 7).
@@ -179,14 +174,14 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
         metrics=metrics,
         pool_size=most_connections,
     )
-    key_sources = keys.build(settings.issuers, clock)
+    sources = key_sources.build(settings.issuers, clock)
     connection.start()
     directory_rows = DirectoryStore(connection, scripts.__getitem__, rooms)
     revocations = RevocationStore(connection, scripts.__getitem__)
     invite_rows = InviteStore(connection, scripts.__getitem__)
     event_rows, roster_rows = EventStore(connection, scripts.__getitem__), RosterStore(connection, scripts.__getitem__)
     rows = (rooms, directory_rows, revocations, invite_rows, event_rows, roster_rows)
-    return _Gateways(clock, jitter, metrics, connection, *rows, telnyx, key_sources)
+    return _Gateways(clock, jitter, metrics, connection, *rows, telnyx, sources)
 
 
 def open_directory(settings: Settings) -> Directory:
@@ -198,7 +193,7 @@ def open_directory(settings: Settings) -> Directory:
 def _verifier(settings: Settings, gateways: _Gateways, guest_signer: GuestSigner) -> Verifier:
     # Guests are no issuer that readiness speaks of: keys of our own are always there.
     guests = guest_issuer(guest_signer.public_keys_pem())
-    sources = {**gateways.key_sources, **keys.build([guests], gateways.clock)}
+    sources = {**gateways.key_sources, **key_sources.build([guests], gateways.clock)}
     issuers = (*settings.issuers, guests)
     return Verifier(issuers, sources, gateways.clock, settings.admin_scope, gateways.metrics.verification)
 
@@ -305,12 +300,12 @@ def face(services: Services) -> Flask:
     app.url_map.merge_slashes = False
     app.url_map.redirect_defaults = False
     app.extensions[EXTENSION] = services
-    exchange.install(app)
+    request_lifecycle.install(app)
     cors.install(app, services.allowed_origins)
-    gate.install(app)
+    auth.install(app)
     problems.install(app, services.jitter)
     user_ids.install(app)
-    for area in (ops, join, hooks, logout, meeting, invites, admin, gateway):
+    for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
     seats = Seats()

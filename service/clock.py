@@ -1,16 +1,24 @@
-"""Time as a parameter: wall time for what others wrote down, monotonic time for durations.
+"""Time as a parameter: wall time for what others wrote down, monotonic time for durations, and the one way to bound it.
 
-Rule for editors: a duration is never computed from two wall-clock readings, and nothing else in the house reads the
-operating system's clock.
+Rules for editors:
+* a duration is never computed from two wall-clock readings, and nothing else in the house reads the operating system's
+  clock;
+* whatever waits for somebody else (Redis, Telnyx, an identity provider, a caller's body) does so under ``time_limit``.
+  The time limits of the libraries start anew with every byte, so a peer that drips would hold a caller for as long as
+  it likes.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
+
+import gevent
 
 from service.errors import DeadlineExceeded
 
@@ -56,6 +64,25 @@ class Deadline:
         if left <= 0.0:
             raise DeadlineExceeded
         return min(seconds, left)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Cut the block off after ``seconds``, wherever it waits at that moment; raises ``TimeoutError``.
+
+    What interrupts the block is a ``BaseException`` of gevent's, so that no library takes it for a failure of its own
+    and goes on; redis-py and urllib3 close a connection that any exception leaves in the middle of an answer
+    (``tests/cuts`` proves it). The process must be patched by ``gevent.monkey``, or nothing can be interrupted.
+    """
+    timeout = gevent.Timeout.start_new(seconds)
+    try:
+        yield
+    except gevent.Timeout as cut:
+        if cut is not timeout:
+            raise
+        raise TimeoutError from None
+    finally:
+        timeout.close()
 
 
 def rfc3339(seconds: float) -> str:

@@ -20,7 +20,7 @@ import jwt
 import redis
 import requests
 
-from service.commands import children, valkey
+from service.cli import children, valkey
 
 ROOT = Path(__file__).resolve().parents[1]
 API_KEY = "KEY-made-for-tests-" + secrets.token_hex(8)

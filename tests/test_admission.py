@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.admission import Admission, admit, grants
 from service.clock import rfc3339
 from service.errors import Banned, Closed, InvalidRequest, NotOpenYet, Refused, RoomNotFound
-from service.identity import Principal
-from service.rooms import Ban, Member, Role, Room, Window, check_alias, template_for
+from service.identity.verifier import Principal
+from service.rooms.access import Admission, admit, grants
+from service.rooms.models import Ban, Member, Role, Room, Window, check_alias, template_for
 
 NOW = 1_790_000_000.0
 PAST, SOON, LATER = rfc3339(NOW - 60), rfc3339(NOW + 60), rfc3339(NOW + 3600)

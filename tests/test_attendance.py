@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.attendance import MOST_REMEMBERED, REMEMBERED_MICROS, Attendance, Entry, Place
 from service.errors import RoomFull
-from service.events import ENDED, JOINED, LEFT, STARTED, Event, in_order
-from service.rooms import Room
-from service.roster import Live, check_place
-from service.store.keyspace import digest
+from service.meetings.attendance import MOST_REMEMBERED, REMEMBERED_MICROS, Attendance, Entry, Place
+from service.meetings.reconciler import Live, check_place
+from service.meetings.webhook_events import ENDED, JOINED, LEFT, STARTED, Event, in_order
+from service.rooms.models import Room
+from service.storage.redis_keys import digest
 
 ROOM = UUID(int=9)
 ANNA, BERT, CARL = (UUID(int=number) for number in (11, 12, 13))

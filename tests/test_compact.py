@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.compact import packed, unpacked
+from service.tokens.packing import packed, unpacked
 
 ALPHABET = "ABCxyz019-_.=+/ é"
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from service.context import MOST_BYTES, context_text
-from service.sealing import TicketSigner
+from service.crypto import TicketSigner
 from service.secret import SecretBytes
+from service.tokens.context import MOST_BYTES, context_text
 
 
 def ticket(user: str) -> str:

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import events
+from service.config.settings import Settings, SettingsError
 from service.errors import BadSignature, MalformedRequest
-from service.events import KINDS, LONGEST_CONTEXT, Event, in_order, read, verify
-from service.settings import Settings, SettingsError
+from service.meetings import webhook_events
+from service.meetings.webhook_events import KINDS, LONGEST_CONTEXT, Event, in_order, read, verify
 from tests.processes import environment
 
 NOW = 1_795_358_000
@@ -292,17 +292,17 @@ def test_a_context_that_holds_no_ticket_of_ours_is_empty(context: object) -> Non
 def test_events_are_put_in_the_order_in_which_they_happened() -> None:
     """Each once; of one microsecond the end comes last."""
     room, session, person = uuid4(), uuid4(), uuid4()
-    joined = Event("2", events.JOINED, 5, room, session, person)
-    left = Event("1", events.LEFT, 5, room, session, person)
-    started = Event("3", events.STARTED, 4, room, session)
+    joined = Event("2", webhook_events.JOINED, 5, room, session, person)
+    left = Event("1", webhook_events.LEFT, 5, room, session, person)
+    started = Event("3", webhook_events.STARTED, 4, room, session)
 
     assert in_order([left, joined, started, left]) == [started, joined, left]
 
 
 def test_the_kinds_are_a_closed_set() -> None:
     """What is reported of an event that is not known names nothing of it."""
-    assert events.label(None) == events.OTHER
-    assert events.label(Event("1", events.LEFT, 5, UUID(int=1), UUID(int=2))) == events.LEFT
+    assert webhook_events.label(None) == webhook_events.OTHER
+    assert webhook_events.label(Event("1", webhook_events.LEFT, 5, UUID(int=1), UUID(int=2))) == webhook_events.LEFT
 
 
 def keys_of(text: str) -> tuple[bytes, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from service.clock import Clock
 from service.errors import Overloaded, UpstreamUnavailable
-from service.flights import Flights
+from service.tokens.single_flight import Flights
 from tests.processes import until
 
 

@@ -11,16 +11,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import keys
-from service.admission import admit
 from service.clock import rfc3339
+from service.crypto import GUEST_AUDIENCE, GUEST_ISSUER, GuestSigner, TicketSigner
 from service.errors import Banned, Closed, InvalidRequest, InvalidToken, NotOpenYet, RecordUnreadable, RoomNotFound
-from service.guests import guest_issuer
-from service.identity import Invited, Principal, Verifier
-from service.invites import LONGEST_SECS, Code, Invite, new_code, read_code
-from service.issuers import IssuerFaults, read_issuer
-from service.rooms import Ban, Member, Role, Room, is_alias
-from service.sealing import GUEST_AUDIENCE, GUEST_ISSUER, GuestSigner, TicketSigner
+from service.identity.issuers import IssuerFaults, read_issuer
+from service.identity.verifier import Invited, Principal, Verifier, key_sources
+from service.rooms.access import admit
+from service.rooms.guests import guest_issuer
+from service.rooms.invites import LONGEST_SECS, Code, Invite, new_code, read_code
+from service.rooms.models import Ban, Member, Role, Room, is_alias
 from service.secret import SecretBytes
 from tests.identity.forge import AUDIENCE, ISSUER, NOW, SECRET, MovableClock, ask, b64, token
 
@@ -36,7 +35,7 @@ def verifier() -> Verifier:
         {"issuer": ISSUER, "audience": AUDIENCE, "hs256_secret": SECRET, "trust": "admin,rooms,claims"}
     )
     table, clock = (people, guest_issuer(GuestSigner([OURS]).public_keys_pem())), MovableClock()
-    return Verifier(table, keys.build(table, clock), clock, "rooms:admin", lambda _name, _code: None)
+    return Verifier(table, key_sources.build(table, clock), clock, "rooms:admin", lambda _name, _code: None)
 
 
 def bearer(secret: SecretBytes = OURS, *, now: float = NOW, seconds: float = 600, **changes: Any) -> str:
@@ -114,7 +113,7 @@ def test_what_only_looks_like_a_guests_bearer_is_refused(text: str) -> None:
 @pytest.mark.parametrize("typ", ["JWT", "at+jwt", "logout+jwt", "room-ticket+jwt"])
 def test_another_type_under_the_same_key_is_no_bearer(typ: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text of another purpose could not be presented even if one key had signed it."""
-    monkeypatch.setattr("service.sealing.GUEST_TYPE", typ)
+    monkeypatch.setattr("service.crypto.GUEST_TYPE", typ)
 
     with pytest.raises(InvalidToken):
         ask(verifier(), bearer())

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from service import settings, telemetry
-from service.routes.gate import Gate, GatedBlueprint
-from service.routes.incoming import operation_id
+from service.config import settings
+from service.observability import telemetry
+from service.web.auth import Gate, GatedBlueprint
+from service.web.request_body import operation_id
 from tests import house
 from tests.http.doubles import document, make_face
 
@@ -33,11 +34,11 @@ RULES = (
 VIOLATIONS = {
     "a gateway imports a rule": (
         house.wrong_direction,
-        {"service.store": "from service import tokens", "service.tokens": ""},
+        {"service.storage": "from service import tokens", "service.tokens.broker": ""},
     ),
     "a rule imports routes": (
         house.wrong_direction,
-        {"service.tokens": "import service.routes.join", "service.routes.join": ""},
+        {"service.tokens.broker": "import service.routes.join", "service.web.join": ""},
     ),
     "the service imports the sandbox": (
         house.wrong_direction,
@@ -49,7 +50,7 @@ VIOLATIONS = {
     ),
     "a relative import climbs": (
         house.wrong_direction,
-        {"service.store.rooms": "from ..tokens import Broker", "service.tokens": ""},
+        {"service.storage.room_store": "from ..tokens import Broker", "service.tokens.broker": ""},
     ),
     "a module without a floor": (
         house.wrong_direction,
@@ -57,29 +58,32 @@ VIOLATIONS = {
     ),
     "two modules in a ring": (
         house.cycles,
-        {"service.rooms": "import service.tokens", "service.tokens": "from service.rooms import admit"},
+        {"service.rooms.models": "import service.tokens", "service.tokens.broker": "from service.rooms import admit"},
     ),
-    "redis outside of the store": (house.strangers, {"service.tokens": "import redis.asyncio"}),
-    "requests outside of its owners": (house.strangers, {"service.identity": "from requests import get"}),
-    "jwt in routes": (house.strangers, {"service.routes.join": "import jwt"}),
-    "flask in a rule": (house.strangers, {"service.rooms": "def f():\n    from flask import g"}),
+    "redis outside of the store": (house.strangers, {"service.tokens.broker": "import redis.asyncio"}),
+    "requests outside of its owners": (house.strangers, {"service.identity.verifier": "from requests import get"}),
+    "jwt in routes": (house.strangers, {"service.web.join": "import jwt"}),
+    "flask in a rule": (house.strangers, {"service.rooms.models": "def f():\n    from flask import g"}),
     "an import inside a function": (
         house.hidden_imports,
-        {"service.app": "def f():\n    if True:\n        from service import settings", "service.settings": ""},
+        {"service.app": "def f():\n    if True:\n        from service import settings", "service.config.settings": ""},
     ),
-    "a client made at import time": (house.built_at_import, {"service.store": "client = Redis('localhost')"}),
+    "a client made at import time": (house.built_at_import, {"service.storage": "client = Redis('localhost')"}),
     "an effect at import time": (house.built_at_import, {"service.app": "if True:\n    register()"}),
-    "a default made in a class body": (house.built_at_import, {"service.keys": "class A:\n    b = Session()"}),
+    "a default made in a class body": (
+        house.built_at_import,
+        {"service.identity.key_sources": "class A:\n    b = Session()"},
+    ),
     "a lookup of the app in a rule": (
         house.app_lookups,
-        {"service.tokens": "from flask import current_app\nx = lambda: current_app.extensions"},
+        {"service.tokens.broker": "from flask import current_app\nx = lambda: current_app.extensions"},
     ),
     "a blueprint without a gate": (
         house.ungated_blueprints,
-        {"service.routes.x": "x = flask.Blueprint('x', __name__)"},
+        {"service.web.x": "x = flask.Blueprint('x', __name__)"},
     ),
-    "a module too long": (house.oversized, {"service.rooms": "\n" * 351}),
-    "a function too long": (house.oversized, {"service.rooms": "def f():\n" + "    pass\n" * 60}),
+    "a module too long": (house.oversized, {"service.rooms.models": "\n" * 351}),
+    "a function too long": (house.oversized, {"service.rooms.models": "def f():\n" + "    pass\n" * 60}),
 }
 
 
@@ -101,9 +105,9 @@ def test_what_is_allowed_is_not_complained_about() -> None:
     """A tree with one import in each allowed direction passes every rule."""
     tree = {
         "service.errors": "class A(Exception): ...",
-        "service.store": "import redis\nfrom service.errors import A\nPATTERN = re.compile('x')",
-        "service.tokens": "from service.store import Store\ndef f():\n    import json\n    return Store()",
-        "service.routes.join": "from flask import current_app\nfrom service.tokens import f",
+        "service.storage": "import redis\nfrom service.errors import A\nPATTERN = re.compile('x')",
+        "service.tokens.broker": "from service.store import Store\ndef f():\n    import json\n    return Store()",
+        "service.web.join": "from flask import current_app\nfrom service.tokens import f",
         "service.app": "from service.routes import join\nif __name__ == '__main__':\n    main()",
         "service.sandbox.api": "import flask\nfrom service.sandbox import world",
         "service.sandbox.world": "",

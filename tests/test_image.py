@@ -22,9 +22,9 @@ import requests
 import yaml
 from redis.exceptions import NoPermissionError
 
-from service.commands import children
-from service.commands.valkey import _command as valkey_command
-from service.settings import FIELDS, Settings
+from service.cli import children
+from service.cli.valkey import _command as valkey_command
+from service.config.settings import FIELDS, Settings
 from tests.processes import ROOT, Valkey, environment, free_port, until
 
 _APP = "/app"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.lifecycle import (
+from service.tokens.policy import (
     Allowance,
     ClientToken,
     Decision,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.sealing import TICKET_AUDIENCE, TICKET_TYPE, Sealer, TicketSigner, length_prefixed
+from service.crypto import TICKET_AUDIENCE, TICKET_TYPE, Sealer, TicketSigner, length_prefixed
 from service.secret import SecretBytes
 
 OLD, NEW = SecretBytes(os.urandom(32)), SecretBytes(os.urandom(32))

@@ -4,7 +4,7 @@
 failing upstream alone.
 """
 
-from service.telnyx.answers import Answer
 from service.telnyx.client import Telnyx
+from service.telnyx.responses import Answer
 
 __all__ = ["Answer", "Telnyx"]

@@ -18,7 +18,6 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from service import tracing
 from service.clock import Clock, Deadline
 from service.errors import (
     DeadlineExceeded,
@@ -30,18 +29,19 @@ from service.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from service.http_client import Reply, Transport, TransportError
+from service.observability import tracing
 from service.secret import Secret
-from service.telnyx.answers import (
+from service.telnyx.breaker import Breaker
+from service.telnyx.load import InFlight, RetryBudget
+from service.telnyx.operations import OPERATIONS, Kind, Operation
+from service.telnyx.responses import (
     Answer,
     error_of,
     nothing_to_end,
     read,
     upstream_code,
 )
-from service.telnyx.breaker import Breaker
-from service.telnyx.load import InFlight, RetryBudget
-from service.telnyx.operations import OPERATIONS, Kind, Operation
-from service.transport import Reply, Transport, TransportError
 
 ATTEMPT_SECS: Final = 3.0
 # Less than this is no time for an attempt.

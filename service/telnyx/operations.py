@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from service.transport import MOST_BYTES
+from service.http_client import MOST_BYTES
 
 Kind = Literal["tokens", "management"]
 

@@ -15,10 +15,10 @@ import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from service.attendance import Attendance
-from service.roster import Live
-from service.store import keyspace
-from service.store.keyspace import RoomKeys
+from service.meetings.attendance import Attendance
+from service.meetings.reconciler import Live
+from service.storage import redis_keys
+from service.storage.redis_keys import RoomKeys
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, free_port, fresh, make_room
 
 EVERYBODY = [{"authenticated": True, "role": "participant"}]
@@ -89,15 +89,15 @@ class Hooked:
         return -1 if live is None else live.count
 
     def pending(self) -> int:
-        return self.valkey.client.llen(keyspace.EVENTS)
+        return self.valkey.client.llen(redis_keys.EVENTS)
 
     def look(self, alias: str) -> None:
         """Let the room be due for comparing."""
-        self.valkey.client.zadd(keyspace.ROOMS_DUE, {alias: 0})
+        self.valkey.client.zadd(redis_keys.ROOMS_DUE, {alias: 0})
 
     def due_in(self, alias: str) -> float | None:
         """Seconds until the room is compared."""
-        moment = self.valkey.client.zscore(keyspace.ROOMS_DUE, alias)
+        moment = self.valkey.client.zscore(redis_keys.ROOMS_DUE, alias)
         return None if moment is None else moment - time.time()
 
     def lines(self, message: str, alias: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.store.keyspace import RoomKeys, digest
+from service.storage.redis_keys import RoomKeys, digest
 from tests.acceptance.guests import (
     EVERYBODY,
     Guest,

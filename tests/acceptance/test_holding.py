@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from service.store.keyspace import RoomKeys
+from service.storage.redis_keys import RoomKeys
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room
 
 EVERYBODY = [{"authenticated": True, "role": "participant"}]

@@ -15,11 +15,11 @@ import requests
 from prometheus_client import CollectorRegistry
 
 from service.clock import parse_rfc3339
+from service.observability.telemetry import Metrics
 from service.secret import Secret
-from service.store.connection import Connection, Script
-from service.store.invites import SCRIPTS, InviteStore
-from service.store.keyspace import RoomKeys
-from service.telemetry import Metrics
+from service.storage.invite_store import SCRIPTS, InviteStore
+from service.storage.redis_client import Connection, Script
+from service.storage.redis_keys import RoomKeys
 from tests.acceptance.guests import EVERYBODY, Guest, guest_of, hosted, invite, moment, redeem, refused, revoke
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room, running, until
 

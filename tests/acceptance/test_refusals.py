@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.store.keyspace import RoomKeys, digest
+from service.storage.redis_keys import RoomKeys, digest
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room, running
 
 MEMBERS_ONLY = [{"members": True}]

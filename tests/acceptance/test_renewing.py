@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.store.keyspace import Owner, RoomKeys
+from service.storage.redis_keys import Owner, RoomKeys
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, fresh, make_room, until
 
 # The least that Telnyx grants: with it the advisory window begins after about 5 s.

@@ -13,18 +13,18 @@ from prometheus_client import CollectorRegistry
 
 from service.app import open_directory
 from service.clock import Clock
-from service.housekeeping import Housekeeping
-from service.revocations import Revocations
+from service.config.settings import Settings
+from service.identity.revocations import Revocations
+from service.observability.telemetry import Metrics
+from service.rooms.housekeeping import Housekeeping
 from service.secret import Secret
-from service.settings import Settings
-from service.store import keyspace, revocations
-from service.store.connection import Connection, Script
-from service.store.directory import DirectoryStore
-from service.store.keyspace import RoomKeys
-from service.store.outage import Memory
-from service.store.revocations import KEEP_SECS, RevocationStore
-from service.store.rooms import RoomStore
-from service.telemetry import Metrics
+from service.storage import redis_keys, revocation_store
+from service.storage.directory_store import DirectoryStore
+from service.storage.fallback import Memory
+from service.storage.redis_client import Connection, Script
+from service.storage.redis_keys import RoomKeys
+from service.storage.revocation_store import KEEP_SECS, RevocationStore
+from service.storage.room_store import RoomStore
 from tests.acceptance.test_logout import EVERYBODY, logout_token, send
 from tests.processes import (
     Caller,
@@ -52,7 +52,7 @@ def own() -> Iterator[Valkey]:
 
 @pytest.fixture
 def connection(own: Valkey) -> Iterator[Connection]:
-    scripts = [Script(name) for name in revocations.SCRIPTS]
+    scripts = [Script(name) for name in revocation_store.SCRIPTS]
     made = Connection(Secret(own.url), Metrics(CollectorRegistry()), 2, scripts)
     made.start()
     yield made
@@ -109,8 +109,8 @@ def test_a_user_who_signs_out_daily_leaves_no_trail(store: RevocationStore, own:
         store.end_session("alice", f"session {day}", NOW + day * 86_400)
 
     # 31 days and the leeway, the field of bearers without a session besides.
-    assert own.client.hlen(keyspace.revoked("alice")) == 33
-    assert own.client.zcard(keyspace.REVOCATIONS) == 1
+    assert own.client.hlen(redis_keys.revoked("alice")) == 33
+    assert own.client.zcard(redis_keys.REVOCATIONS) == 1
 
 
 def test_a_backlog_is_worked_off(store: RevocationStore, own: Valkey) -> None:
@@ -134,7 +134,7 @@ def test_housekeeping_takes_them_away(connection: Connection, own: Valkey, sandb
     keeper = Housekeeping(directory, Revocations(store, clock), lease, every_secs=1)
     keeper.start()
     try:
-        until(lambda: not own.client.exists(keyspace.revoked("alice")), what="housekeeping")
+        until(lambda: not own.client.exists(redis_keys.revoked("alice")), what="housekeeping")
     finally:
         keeper.stop()
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from service.attendance import Attendance, Entry
-from service.roster import LOOK_EVERY_SECS
-from service.store import keyspace
-from service.store.keyspace import RoomKeys, digest
+from service.meetings.attendance import Attendance, Entry
+from service.meetings.reconciler import LOOK_EVERY_SECS
+from service.storage import redis_keys
+from service.storage.redis_keys import RoomKeys, digest
 from tests.acceptance.hooked import Hooked
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room, running, until
 
@@ -177,7 +177,7 @@ def test_a_room_that_a_token_was_given_for_is_compared_a_minute_later(hooked: Ho
     moment = hooked.due_in(room)
     assert moment is not None
     assert LOOK_EVERY_SECS - 10 < moment <= LOOK_EVERY_SECS
-    hooked.valkey.client.zrem(keyspace.ROOMS_DUE, room)
+    hooked.valkey.client.zrem(redis_keys.ROOMS_DUE, room)
     assert anna.token(room).json()["source"] == "cache"
 
     assert hooked.due_in(room) is None
@@ -201,7 +201,7 @@ def test_what_happens_puts_off_no_comparison(hooked: Hooked, room: str) -> None:
     """A busy room has its turn too."""
     anna = hooked.join(room, "anna")
     until(lambda: hooked.count(room) == 1, what="the joining")
-    hooked.valkey.client.zadd(keyspace.ROOMS_DUE, {room: time.time() + 30})
+    hooked.valkey.client.zadd(redis_keys.ROOMS_DUE, {room: time.time() + 30})
     hooked.leave(anna)
     assert Caller(hooked.service.url, "bert").token(room).ok
     until(lambda: hooked.count(room) == 0 and hooked.pending() == 0, what="the leaving")
@@ -299,7 +299,7 @@ def test_without_webhooks_who_is_in_is_found_by_asking(
     for user in ("anna", "bert"):
         given = Caller(service.url, user).token(alias).json()
         sandbox.control("POST", "participants", token=given["token"], context=given["context"])
-    valkey.client.zadd(keyspace.ROOMS_DUE, {alias: 0})
+    valkey.client.zadd(redis_keys.ROOMS_DUE, {alias: 0})
     until(lambda: valkey.client.get(RoomKeys(alias).live) is not None, what="the comparison")
 
     assert Caller(service.url, "carl").token(alias).json()["code"] == "room_full"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from service.store import keyspace
-from service.store.keyspace import RoomKeys
+from service.storage import redis_keys
+from service.storage.redis_keys import RoomKeys
 from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room
 
 HITS = 100
@@ -42,7 +42,7 @@ def test_a_hit_is_one_script_and_one_read(service: ServiceProcess, valkey: Valke
         def listen() -> None:
             for entry in log.listen():
                 # Not what the service does for itself.
-                mine = any(key in entry["command"] for key in (RoomKeys(alias).base, keyspace.revoked("alice")))
+                mine = any(key in entry["command"] for key in (RoomKeys(alias).base, redis_keys.revoked("alice")))
                 if entry["client_type"] != "lua" and mine:
                     commands.append(entry["command"].split()[0].upper())
                 if entry["command"].startswith("ECHO"):

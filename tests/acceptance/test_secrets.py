@@ -12,11 +12,11 @@ from uuid import UUID
 import pytest
 import requests
 
-from service.renewal import Vault
-from service.sealing import Sealer
+from service.crypto import Sealer
 from service.secret import SecretBytes
-from service.store.keyspace import Owner, RoomKeys
-from service.store.views import Sealed
+from service.storage.records import Sealed
+from service.storage.redis_keys import Owner, RoomKeys
+from service.tokens.renewal import Vault
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, running
 
 SHORT = {"token_ttl_secs": 10}

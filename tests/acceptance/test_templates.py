@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from service import app
+from service.config.settings import Settings
 from service.errors import ServiceError
-from service.settings import Settings
-from service.store.keyspace import RoomKeys
+from service.storage.redis_keys import RoomKeys
 from tests.processes import API_KEY, Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room
 
 EVERYBODY = [{"authenticated": True, "role": "participant"}]

@@ -12,11 +12,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from service.attendance import Attendance, Entry
-from service.events import Event
-from service.roster import Live
-from service.store import keyspace
-from service.store.keyspace import RoomKeys
+from service.meetings.attendance import Attendance, Entry
+from service.meetings.reconciler import Live
+from service.meetings.webhook_events import Event
+from service.storage import redis_keys
+from service.storage.redis_keys import RoomKeys
 from tests.acceptance.hooked import PATH, Hooked, event, kill
 from tests.processes import Caller, admin, free_port, running, until
 
@@ -42,11 +42,11 @@ def joined(hooked: Hooked, alias: str, **more: Any) -> dict[str, Any]:
 def test_what_was_acknowledged_before_a_crash_takes_effect_after_it(hooked: Hooked) -> None:
     """Recorded, but not yet done: another replica finds it, though whoever should have done it is dead."""
     alias = hooked.room()
-    hooked.valkey.client.set(keyspace.EVENT_LEASE, "somebody", px=60_000)
+    hooked.valkey.client.set(redis_keys.EVENT_LEASE, "somebody", px=60_000)
     assert hooked.post(joined(hooked, alias)).json()["result"] == "recorded"
     kill(hooked.service)
     assert (hooked.pending(), hooked.count(alias)) == (1, -1)
-    hooked.valkey.client.delete(keyspace.EVENT_LEASE)
+    hooked.valkey.client.delete(redis_keys.EVENT_LEASE)
     hooked.service = hooked.started(hooked.service.port)
 
     until(lambda: hooked.count(alias) == 1, TAKEOVER_SECS, "the effect")
@@ -61,19 +61,19 @@ def scripts_run(hooked: Hooked) -> int:
 def test_one_works_at_a_time(hooked: Hooked) -> None:
     """While it is another's turn, events are recorded and left to that one."""
     alias = hooked.room()
-    hooked.valkey.client.set(keyspace.EVENT_LEASE, "somebody", px=60_000)
+    hooked.valkey.client.set(redis_keys.EVENT_LEASE, "somebody", px=60_000)
     before = scripts_run(hooked)
     assert hooked.post(joined(hooked, alias)).ok
     until(lambda: scripts_run(hooked) >= before + 3, what="two looks for work")
 
     assert (hooked.pending(), hooked.count(alias)) == (1, -1)
-    assert hooked.valkey.client.get(keyspace.EVENT_LEASE) == b"somebody"
+    assert hooked.valkey.client.get(redis_keys.EVENT_LEASE) == b"somebody"
 
 
 def test_another_replica_takes_over(hooked: Hooked) -> None:
     """One works at a time; when it dies its turn ends by itself."""
     alias = hooked.room()
-    until(lambda: hooked.valkey.client.exists(keyspace.EVENT_LEASE), what="a holder")
+    until(lambda: hooked.valkey.client.exists(redis_keys.EVENT_LEASE), what="a holder")
     other = hooked.started(free_port())
     first, hooked.service = hooked.service, other
     try:
@@ -94,7 +94,7 @@ def test_a_crash_before_the_end_of_an_effect_repeats_it_without_effect(hooked: H
     before = hooked.valkey.client.get(RoomKeys(alias).roster)
     (place,) = hooked.known(alias).entries
     again = Event(data["id"], "participant.joined", hooked.known(alias).entries[place].at, *_ids(data), place[1], "{}")
-    hooked.valkey.client.rpush(keyspace.EVENTS, again.to_bytes())
+    hooked.valkey.client.rpush(redis_keys.EVENTS, again.to_bytes())
     until(lambda: hooked.counted("participant.joined", "applied") == 2, what="the repetition")
 
     assert hooked.valkey.client.get(RoomKeys(alias).roster) == before
@@ -117,7 +117,7 @@ def test_without_redis_no_event_is_acknowledged(hooked: Hooked) -> None:
 
     assert results in {"recorded", "repeated"}
     until(lambda: hooked.count(alias) == 1, what="the effect")
-    assert hooked.valkey.client.zcard(keyspace.EVENT_IDS) == 1
+    assert hooked.valkey.client.zcard(redis_keys.EVENT_IDS) == 1
 
 
 def test_without_room_in_redis_no_event_is_acknowledged(hooked: Hooked) -> None:
@@ -149,12 +149,12 @@ def test_ids_are_remembered_for_a_day(hooked: Hooked) -> None:
     """And forgotten after that, by the way; the keys themselves never end."""
     now = time.time()
     ages = {"old": now - 25 * 3600 - 60, "day": now - 24 * 3600 - 60}
-    hooked.valkey.client.zadd(keyspace.EVENT_IDS, ages)
+    hooked.valkey.client.zadd(redis_keys.EVENT_IDS, ages)
     assert hooked.post(event("session.started", str(uuid4()))).ok
-    kept = hooked.valkey.client.zrange(keyspace.EVENT_IDS, 0, -1)
+    kept = hooked.valkey.client.zrange(redis_keys.EVENT_IDS, 0, -1)
 
     assert (len(kept), b"day" in kept, b"old" in kept) == (2, True, False)
-    assert hooked.valkey.client.ttl(keyspace.EVENT_IDS) == -1
+    assert hooked.valkey.client.ttl(redis_keys.EVENT_IDS) == -1
 
 
 def storm(rooms: list[str]) -> list[dict[str, Any]]:
@@ -207,7 +207,7 @@ def test_each_acknowledged_event_counts_once_through_crashes(hooked: Hooked) -> 
         control("POST", "webhooks", url=hooked.service.url + PATH, **given)
     control("PUT", "webhooks/mode", duplicate=0.0)
     sent = control("POST", "webhooks/release", order="shuffled")["released"]
-    recorded = lambda: hooked.valkey.client.zcard(keyspace.EVENT_IDS)  # noqa: E731
+    recorded = lambda: hooked.valkey.client.zcard(redis_keys.EVENT_IDS)  # noqa: E731
 
     for share, crash in ((0.25, crash_service), (0.5, restart_server), (0.75, crash_service)):
         until(lambda share=share: recorded() >= share * EVENTS, STORM_SECS, f"{share} of the events")

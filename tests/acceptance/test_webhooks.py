@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from service.store import keyspace
-from service.store.keyspace import RoomKeys, digest
+from service.storage import redis_keys
+from service.storage.redis_keys import RoomKeys, digest
 from tests.acceptance.hooked import PATH, Hooked, event
 from tests.processes import Caller, ServiceProcess, admin, make_room, running, until
 
@@ -58,11 +58,11 @@ def test_an_event_of_another_kind_is_ignored(hooked: Hooked) -> None:
 @pytest.mark.parametrize("header", ["telnyx-timestamp", "telnyx-signature-ed25519"])
 def test_an_unsigned_event_is_refused(hooked: Hooked, header: str) -> None:
     """403 with a code, and nothing is kept of it."""
-    before = hooked.valkey.client.zcard(keyspace.EVENT_IDS)
+    before = hooked.valkey.client.zcard(redis_keys.EVENT_IDS)
     answer = hooked.post(event("session.started", str(uuid4())), **{header: ""})
 
     assert (answer.status_code, answer.json()["code"]) == (403, "bad_signature")
-    assert hooked.valkey.client.zcard(keyspace.EVENT_IDS) == before
+    assert hooked.valkey.client.zcard(redis_keys.EVENT_IDS) == before
 
 
 def test_an_event_signed_at_another_time_is_refused(hooked: Hooked) -> None:
@@ -139,7 +139,7 @@ def test_an_event_of_a_room_that_is_not_ours_is_finished(hooked: Hooked) -> None
 def test_an_event_of_what_a_room_was_before_is_not_its_own(hooked: Hooked) -> None:
     """A room may have got another id upstream since."""
     alias, formerly = hooked.room(), uuid4()
-    hooked.valkey.client.hset(keyspace.ROOM_IDS, formerly.hex, alias)
+    hooked.valkey.client.hset(redis_keys.ROOM_IDS, formerly.hex, alias)
     before = hooked.counted("participant.joined", "unknown_room")
     assert hooked.post(event("participant.joined", str(formerly), participant_id=str(uuid4()), context="{}")).ok
 
@@ -150,7 +150,7 @@ def test_an_event_of_what_a_room_was_before_is_not_its_own(hooked: Hooked) -> No
 def test_an_event_that_cannot_be_read_back_stops_nobody(hooked: Hooked) -> None:
     """What another release may have left in the store is told and put aside."""
     alias = hooked.room()
-    hooked.valkey.client.lpush(keyspace.EVENTS, b"not an event")
+    hooked.valkey.client.lpush(redis_keys.EVENTS, b"not an event")
     hooked.join(alias, "anna")
 
     until(lambda: hooked.count(alias) == 1, what="the event behind it")

@@ -26,8 +26,8 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from service.commands import children
-from service.commands.valkey import Valkey
+from service.cli import children
+from service.cli.valkey import Valkey
 from tests.bench.load import Cores, ask_file, pinned
 from tests.bench.tokens import LIFE_SECONDS, Place
 from tests.processes import (

@@ -16,7 +16,7 @@ from uuid import UUID
 import redis
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from service.store.keyspace import RoomKeys
+from service.storage.redis_keys import RoomKeys
 from tests.bench.apps import equal
 
 LIFE_SECONDS: Final = 3600

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from service.routes import console
-from service.routes.services import EXTENSION, Console
+from service.web import console
+from service.web.services import EXTENSION, Console
 from tests.http.doubles import make_face
 from tests.processes import ROOT
 

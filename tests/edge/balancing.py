@@ -21,7 +21,7 @@ from typing import Self
 
 import requests
 
-from service.commands import children
+from service.cli import children
 from tests.processes import ROOT, free_port, mint, until
 
 CHECK_SECS = 0.1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.commands.framing import MOST_BODY, MOST_HEAD, Arrival
+from service.cli.framing import MOST_BODY, MOST_HEAD, Arrival
 
 LINE = b"POST /v1/rooms/standup/token HTTP/1.1\r\nHost: x\r\n"
 WHOLE = {

@@ -12,8 +12,8 @@ from functools import cache
 
 import pytest
 
-from service.commands.connection import Socket
-from service.store.line import AT_ONCE
+from service.cli.connection import Socket
+from service.storage.line import AT_ONCE
 from tests.edge.wire import request
 from tests.faults.proxy import Proxy
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, mint

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from service.commands import children
-from service.settings import FIELDS, Settings
+from service.cli import children
+from service.config.settings import FIELDS, Settings
 from tests.processes import ROOT
 
 OBJECTS: dict[str, dict[str, Any]] = {

@@ -17,8 +17,8 @@ import jwt
 import pytest
 import requests
 
-from service.commands import children
-from service.logwriter import MOST_LINES, LineWriter
+from service.cli import children
+from service.observability.log_writer import MOST_LINES, LineWriter
 from tests.edge.balancing import Replica
 from tests.edge.wire import Crowd, request
 from tests.processes import ROOT, Caller, Sandbox, Valkey, environment, free_port, fresh, make_room, mint, until

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import requests
 
-from service.store.keyspace import Owner, RoomKeys
+from service.storage.redis_keys import Owner, RoomKeys
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, until
 
 TOKEN_SECS: Final = 600

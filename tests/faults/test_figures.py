@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.lifecycle import ClientToken, refresh_after
+from service.tokens.policy import ClientToken, refresh_after
 from tests.acceptance.test_herds import call
 from tests.edge.balancing import Replica
 from tests.faults.conftest import Tell

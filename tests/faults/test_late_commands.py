@@ -10,12 +10,12 @@ from typing import Any
 import redis
 
 from service.clock import Clock
-from service.store import rooms as room_store
-from service.store.connection import Script
-from service.store.keyspace import Owner, RoomKeys
-from service.store.outage import Memory
-from service.store.rooms import LATE_MS, RoomStore
-from service.store.views import Keep, Permission, Sealed
+from service.storage import room_store
+from service.storage.fallback import Memory
+from service.storage.records import Keep, Permission, Sealed
+from service.storage.redis_client import Script
+from service.storage.redis_keys import Owner, RoomKeys
+from service.storage.room_store import LATE_MS, RoomStore
 from tests.processes import Valkey, fresh
 
 LIFE_SECS = 40.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 import redis
 
-from service.store.keyspace import Owner
+from service.storage.redis_keys import Owner
 from tests.faults.conftest import Tell
 from tests.faults.proxy import Proxy
 from tests.faults.stage import Answer, Rig, Stage, timed

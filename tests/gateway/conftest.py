@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.store import keyspace
+from service.storage import redis_keys
 from tests.gateway.world import World, build
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
 
@@ -14,7 +14,7 @@ from tests.processes import Sandbox, ServiceProcess, Valkey, environment, runnin
 @pytest.fixture
 def world(service: ServiceProcess, sandbox: Sandbox, valkey: Valkey) -> Iterator[World]:
     # Rooms of other tests whose turn it is to be compared with upstream's list would be seen in its record.
-    valkey.client.delete(keyspace.ROOMS_DUE)
+    valkey.client.delete(redis_keys.ROOMS_DUE)
     yield build(service, sandbox)
     sandbox.clear_faults()
 

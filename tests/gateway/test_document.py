@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.gateway.table import TABLE
+from service.gateway.operations import TABLE
 from tests.agreement.asked import CAPTURED_MEMBERS, members_of, query_of
 from tests.gateway.world import Ask, World, ask_for, error
 from tests.http.doubles import document

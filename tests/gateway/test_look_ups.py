@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from service.clock import Clock
-from service.directory import MOST_LOOKED_AT
-from service.expiring import Expiring
-from service.store.keyspace import ROOM_INDEX
+from service.rooms.directory import MOST_LOOKED_AT
+from service.storage.redis_keys import ROOM_INDEX
+from service.ttl_cache import Expiring
 from tests.gateway.world import LOOK_UPS, World, ask_for, error
 from tests.processes import Valkey
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 import telnyx
 
-from service.gateway.table import TABLE
+from service.gateway.operations import TABLE
 from tests.agreement.forms import Call
 from tests.agreement.sdk import asked_by_official, official
 from tests.gateway.test_roles import expected

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service.gateway.table import TABLE
+from service.gateway.operations import TABLE
 from tests.gateway.test_roles import expected
 from tests.gateway.world import Place, World, ask_for
 

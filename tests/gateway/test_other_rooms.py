@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.gateway.table import TABLE
+from service.gateway.operations import TABLE
 from tests.gateway.world import LOOK_UPS, Ask, World, ask_for, error, unknown_place
 
 IN_PATH = [row.name for row in TABLE.values() if row.by == "path" and row.role == "moderator"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.gateway.table import TABLE
+from service.gateway.operations import TABLE
 from tests.gateway.world import LOOK_UPS, ROLES, World, ask_for
 
 BY_PATH_OF_ROOM = {"retrieve_room", "list_room_sessions_of_room"}

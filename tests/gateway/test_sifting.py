@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from service.errors import UpstreamInvalidResponse
-from service.gateway.sifting import Scope, listed, one
-from service.gateway.table import TABLE, Kind
+from service.gateway.filtering import Scope, listed, one
+from service.gateway.operations import TABLE, Kind
 from service.telnyx import Answer
 from tests.gateway.world import World, ask_for
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.clock import parse_rfc3339
-from service.gateway.tokens import HANDLE_SECS
+from service.gateway.token_handlers import HANDLE_SECS
 from tests.gateway.world import Ask, World, ask_for, error
 from tests.processes import Caller, ServiceProcess, Valkey, environment, running, until
 

@@ -20,26 +20,26 @@ from prometheus_client import CollectorRegistry
 
 from service.app import face
 from service.clock import Clock, Deadline
-from service.directory import Directory, Entry, Page
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound, ServiceError
-from service.gateway.relay import Relay
-from service.grant import Grant, Rate
-from service.guests import Guests
-from service.identity import Principal, Verifier
-from service.inbox import Inbox
-from service.keys import KeySource, KeyState
-from service.logout import LogoutVerifier
-from service.meeting import Meeting
-from service.moderation import Moderation
-from service.revocations import Revocations
-from service.rooms import Member, Role, Room, is_alias
-from service.routes.schema import Contract
-from service.routes.services import Console, Services
+from service.gateway.proxy import Relay
+from service.identity.backchannel_logout import LogoutVerifier
+from service.identity.key_sources import KeySource, KeyState
+from service.identity.revocations import Revocations
+from service.identity.verifier import Principal, Verifier
+from service.meetings.moderation import Meeting
+from service.meetings.webhook_receiver import Inbox
+from service.observability.telemetry import Metrics, logging_config
+from service.rooms.authorization import Moderation
+from service.rooms.directory import Directory, Entry, Page
+from service.rooms.guests import Guests
+from service.rooms.models import Member, Role, Room, is_alias
 from service.secret import Secret
-from service.store.connection import Connection
-from service.telemetry import Metrics, logging_config
+from service.storage.redis_client import Connection
 from service.telnyx import Telnyx
-from service.tokens import Broker
+from service.tokens.broker import Broker
+from service.tokens.models import Grant, Rate
+from service.web.openapi import Contract
+from service.web.services import Console, Services
 
 OPENAPI = Path(__file__).resolve().parents[2] / "openapi.yaml"
 ORIGIN = "https://app.example.com"

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.errors import Banned, NotOpenYet, OwnTrouble, RateLimited, StoreUnavailable
-from service.routes.fast_path import FastPath
+from service.web.token_endpoint import FastPath
 from tests.http.doubles import ORIGIN, Doorman, Face, make_face
 
 PATH = "/v1/rooms/standup/token"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidRequest, MalformedRequest
-from service.routes.incoming import strict_json
+from service.web.request_body import strict_json
 from tests.http.doubles import Face, contract
 
 TOKEN_PATH = "/v1/rooms/standup/token"

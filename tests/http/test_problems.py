@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service import errors
-from service.routes import problems
+from service.web import problems
 from tests.http.doubles import NOW, Face
 
 PATH = "/v1/rooms/standup/token"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service import jwks_fetch, keys
+from service.identity import jwks_fetch, key_sources
 from tests.identity.idp import IdentityProvider, Trust, provider
 
 
@@ -21,7 +21,7 @@ def idp() -> Iterator[IdentityProvider]:
 def trusting(idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Trust]]:
     """Makes issuers whose keys come from the provider, and ends them all."""
     # A caller who waits for a fetch sees its end, however busy the machine is.
-    monkeypatch.setattr(keys, "WAIT_SECS", 20.0)
+    monkeypatch.setattr(key_sources, "WAIT_SECS", 20.0)
     made: list[Trust] = []
 
     def make(**members: Any) -> Trust:
@@ -38,10 +38,10 @@ def trusting(idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fetch may take 0.3 s instead of 3 s, and the next one follows at once after a failure."""
     monkeypatch.setattr(jwks_fetch, "TOTAL_SECS", 0.3)
-    monkeypatch.setattr(keys, "BACKOFF_SECS", (0.02, 0.05))
+    monkeypatch.setattr(key_sources, "BACKOFF_SECS", (0.02, 0.05))
 
 
 @pytest.fixture
 def _on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first fetch only bearers cause another."""
-    monkeypatch.setattr(keys, "BACKOFF_SECS", (10_000.0, 10_000.0))
+    monkeypatch.setattr(key_sources, "BACKOFF_SECS", (10_000.0, 10_000.0))

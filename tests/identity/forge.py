@@ -18,11 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import settings
 
-from service import keys
 from service.clock import Clock
-from service.identity import Principal, Verifier
-from service.issuers import IssuerConfig, read_issuer
-from service.keys import KeySource
+from service.identity.issuers import IssuerConfig, read_issuer
+from service.identity.key_sources import KeySource
+from service.identity.verifier import Principal, Verifier, key_sources
 
 NOW = 1_795_358_000.0
 ISSUER = "https://login.example.com/"
@@ -135,7 +134,7 @@ def verifier(
 ) -> Verifier:
     """One with fixed keys only, at ``NOW``."""
     table, moment = issuers or (issuer(),), clock or MovableClock()
-    return verifier_of(table, keys.build(table, moment), moment, outcomes)
+    return verifier_of(table, key_sources.build(table, moment), moment, outcomes)
 
 
 def verifier_of(

@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from service.errors import ServiceError
-from service.identity import Principal, Verifier
-from service.issuers import IssuerConfig
-from service.keys import FetchedKeys
+from service.identity.issuers import IssuerConfig
+from service.identity.key_sources import FetchedKeys
+from service.identity.verifier import Principal, Verifier
 from tests.identity.forge import MovableClock, ask, claims, issuer, jwk, private_key, token, verifier_of
 from tests.processes import until
 

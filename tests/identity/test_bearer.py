@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.bearer import MOST_BYTES, bearer_text, parse
 from service.errors import InvalidToken, MalformedRequest, MissingCredentials
+from service.identity.jws import MOST_BYTES, bearer_text, parse
 from tests.identity.forge import UNHURRIED, b64, claims, token
 
 GOOD = token()

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.claims import find, read_required, satisfies
 from service.errors import InvalidToken
-from service.issuers import IssuerFaults
+from service.identity.claims import find, read_required, satisfies
+from service.identity.issuers import IssuerFaults
 from tests.identity.forge import UNHURRIED, ask, claims, issuer, token, verifier
 
 NESTED = {

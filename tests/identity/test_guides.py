@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from service.clock import Clock
+from service.config.settings import Settings
 from service.errors import InvalidToken
-from service.issuers import IssuerFaults, read_issuer
-from service.settings import Settings
+from service.identity.issuers import IssuerFaults, read_issuer
 from tests.commands.cli import run
 from tests.identity import guides
 from tests.identity.forge import ask, b64, jwk, pem, private_key, signature, verifier

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from service.issuers import IssuerFaults, read_table
-from service.settings import Settings, SettingsError
+from service.config.settings import Settings, SettingsError
+from service.identity.issuers import IssuerFaults, read_table
 from tests.identity.test_settings import environment
 
 

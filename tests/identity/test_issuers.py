@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.issuers import ASYMMETRIC, IssuerConfig, IssuerFaults, read_issuer
+from service.identity.issuers import ASYMMETRIC, IssuerConfig, IssuerFaults, read_issuer
 from service.secret import Secret
 from tests.identity.forge import AUDIENCE, ISSUER, SECRET, UNHURRIED, jwk, pem, private_key
 

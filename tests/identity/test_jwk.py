@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from service.issuers import ASYMMETRIC
-from service.jwk import MOST_KEYS, UnusableSet, read_key, read_set
+from service.identity.issuers import ASYMMETRIC
+from service.identity.jwk import MOST_KEYS, UnusableSet, read_key, read_set
 from tests.identity.forge import UNHURRIED, b64, jwk, private_key
 
 GOOD = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "PS256")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from service import jwks_fetch, keys
 from service.errors import KeysUnavailable
+from service.identity import jwks_fetch, key_sources
 from tests.identity.forge import NOW, jwk
 from tests.identity.idp import (
     Answer,
@@ -38,18 +38,18 @@ def test_keys_are_fetched_before_anybody_asks(idp: IdentityProvider, trusting: C
 def test_the_state_says_what_is_there(trusting: Callable[..., Trust]) -> None:
     """For readiness and operators."""
     trust = trusting()
-    assert trust.source.state() == keys.KeyState(loaded=False, fetched_at=None, keys=0, last_error=None)
+    assert trust.source.state() == key_sources.KeyState(loaded=False, fetched_at=None, keys=0, last_error=None)
 
     trust.loaded()
 
-    assert trust.source.state() == keys.KeyState(loaded=True, fetched_at=NOW, keys=1, last_error=None)
+    assert trust.source.state() == key_sources.KeyState(loaded=True, fetched_at=NOW, keys=1, last_error=None)
 
 
 def test_a_start_does_not_wait_for_the_provider(
     idp: IdentityProvider, trusting: Callable[..., Trust], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the first fetch hangs nobody can tell: our trouble, not the caller's."""
-    monkeypatch.setattr(keys, "WAIT_SECS", 0.05)
+    monkeypatch.setattr(key_sources, "WAIT_SECS", 0.05)
     idp.answer(hang)
     trust = trusting().start()
     until(lambda: idp.fetches() == 1)
@@ -131,8 +131,8 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_fetching(
 ) -> None:
     """A thread that ended would leave the issuer without keys until the process does."""
     failing = [RuntimeError("unthought of")]
-    fetch = keys.fetch_json
-    monkeypatch.setattr(keys, "fetch_json", lambda *asked: _raise(failing.pop()) if failing else fetch(*asked))
+    fetch = key_sources.fetch_json
+    monkeypatch.setattr(key_sources, "fetch_json", lambda *asked: _raise(failing.pop()) if failing else fetch(*asked))
 
     assert trusting().loaded().ask().user == "alice"
     assert failing == []

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidLogoutToken, InvalidToken, KeysUnavailable
-from service.issuers import IssuerConfig
-from service.keys import FetchedKeys
-from service.logout import Logout, LogoutVerifier
+from service.identity.backchannel_logout import Logout, LogoutVerifier
+from service.identity.issuers import IssuerConfig
+from service.identity.key_sources import FetchedKeys
 from tests.identity.forge import (
     ISSUER,
     NOW,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service import identity
 from service.clock import Clock
 from service.errors import InvalidToken, KeysUnavailable
-from service.jwk import VerificationKey
-from service.keys import FixedKeys
+from service.identity import verifier as identity
+from service.identity.jwk import VerificationKey
+from service.identity.key_sources import FixedKeys
 from tests.identity.forge import (
     NOW,
     SECRET,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.config.settings import FIELDS, Settings, SettingsError
 from service.secret import Secret, SecretBytes
-from service.settings import FIELDS, Settings, SettingsError
 from tests.identity.forge import SECRET, UNHURRIED
 
 RAW = os.urandom(32)

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidToken, MalformedRequest, MissingCredentials
-from service.identity import Verifier
-from service.issuers import ASYMMETRIC
+from service.identity.issuers import ASYMMETRIC
+from service.identity.verifier import Verifier
 from tests.identity.forge import ISSUER, UNHURRIED, ask, b64, claims, issuer, jwk, pem, private_key, token, verifier
 
 ALGORITHMS = ("HS256", *ASYMMETRIC)

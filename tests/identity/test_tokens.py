@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt import PyJWK
 
+from service.crypto import TicketSigner
 from service.errors import InvalidToken, MalformedRequest, MissingCredentials, SessionRevoked
-from service.identity import check_revoked
-from service.sealing import TicketSigner
+from service.identity.verifier import check_revoked
 from service.secret import SecretBytes
 from tests.identity.forge import AUDIENCE, ISSUER, NOW, UNHURRIED, ask, claims, issuer, token, verifier
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidToken
-from service.identity import Principal, Verifier
+from service.identity.verifier import Principal, Verifier
 from tests.identity.forge import ISSUER, UNHURRIED, ask, claims, issuer, token, verifier
 
 GENEROUS = {"scope": "openid rooms:admin", "groups": ["eng"], "rooms": {"standup": "moderator"}, "department": "x"}

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service import jwks_fetch, keys
 from service.errors import KeysUnavailable
+from service.identity import jwks_fetch, key_sources
 from tests.identity.forge import ask
 from tests.identity.idp import IdentityProvider, Trust, hang
 from tests.processes import until
@@ -31,7 +31,7 @@ def trust(idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tr
 
 def test_few_wait_for_a_fetch(idp: IdentityProvider, trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of sixteen with an unknown key four wait; the others are told at once to come again."""
-    monkeypatch.setattr(keys, "WAIT_SECS", 50.0)
+    monkeypatch.setattr(key_sources, "WAIT_SECS", 50.0)
     bearer, refused = trust.bearer("unknown"), []
 
     def call() -> None:
@@ -73,7 +73,7 @@ def test_holders_of_known_keys_never_wait(idp: IdentityProvider, trust: Trust) -
     for thread in threads:
         thread.join(10)
 
-    assert taken[990] < keys.WAIT_SECS / 4
+    assert taken[990] < key_sources.WAIT_SECS / 4
     assert pressing > CALLERS
     assert idp.fetches() == 2
 
@@ -88,7 +88,7 @@ def test_a_known_key_is_good_while_others_wait(
     idp: IdentityProvider, trust: Trust, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller with an unknown key still waits when the other has long been answered."""
-    monkeypatch.setattr(keys, "WAIT_SECS", 50.0)
+    monkeypatch.setattr(key_sources, "WAIT_SECS", 50.0)
     waiting = threading.Thread(target=_refused, args=(trust, trust.bearer("unknown")))
     waiting.start()
     until(lambda: idp.fetches() == 2, what="the fetch that hangs")

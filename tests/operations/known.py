@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from service import telemetry
 from service.errors import ServiceError
+from service.observability import telemetry
 
 
 def _all(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:

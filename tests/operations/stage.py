@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from service.store.keyspace import Owner, RoomKeys
+from service.storage.redis_keys import Owner, RoomKeys
 from tests.acceptance.hooked import Hooked
 from tests.processes import Caller, admin, fresh, until
 

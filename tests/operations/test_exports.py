@@ -11,7 +11,7 @@ from typing import Final, get_args
 import pytest
 import requests
 
-from service.renewal import Source
+from service.tokens.renewal import Source
 from tests.operations import promql
 from tests.operations.known import SOURCES, VALUES
 from tests.operations.promql import Exported

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 import yaml
 
-from service import telemetry
+from service.observability import telemetry
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # Of https://www.apache.org/licenses/LICENSE-2.0.txt, whose text may not be changed.

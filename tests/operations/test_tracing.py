@@ -15,7 +15,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from service import tracing
+from service.observability import tracing
 from tests.http.doubles import ORIGIN, make_face
 from tests.processes import Caller, Sandbox, ServiceProcess, fresh, make_room, mint, until
 

@@ -14,7 +14,7 @@ import redis
 import requests
 from redis.exceptions import RedisClusterException
 
-from service.store.keyspace import RoomKeys
+from service.storage.redis_keys import RoomKeys
 from tests.acceptance.test_outages import load, open_room
 from tests.processes import Caller, Sandbox, ServiceProcess, admin, environment, fresh, make_room, until
 from tests.topologies.servers import Server

@@ -17,7 +17,7 @@ from typing import Any
 import redis
 from redis.cluster import RedisCluster
 
-from service.commands import children, valkey
+from service.cli import children, valkey
 from tests.processes import until
 
 MASTER = "rooms"

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from service.config.redis_url import parse
 from service.errors import StoreUnavailable
-from service.redis_url import parse
 from service.secret import Secret
-from service.store.connection import Connection
-from service.store.node import TIMEOUT_SECS, open_client
+from service.storage.node import TIMEOUT_SECS, open_client
+from service.storage.redis_client import Connection
 from tests.processes import Caller, ServiceProcess, fresh, make_room, running, until
 from tests.topologies.servers import MASTER, ClusterTopology, Server
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from service.store.keyspace import RoomKeys
+from service.storage.redis_keys import RoomKeys
 from tests.acceptance.test_outages import load, open_room
 from tests.commands.cli import run
 from tests.commands.test_backup import FILE

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from service.redis_url import RedisUrl, parse
-from service.settings import masked
+from service.config.redis_url import RedisUrl, parse
+from service.config.settings import masked
 
 PASSWORD = "canary-password"  # no real one
 GOOD = {

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import UpstreamInvalidResponse, UpstreamRejected
-from service.telnyx.answers import read
+from service.http_client import Reply
 from service.telnyx.operations import OPERATIONS
-from service.transport import Reply
+from service.telnyx.responses import read
 from tests.processes import Sandbox
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import answers, peer, sends, wire

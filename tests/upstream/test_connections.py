@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from service import transport
+from service import http_client
 from service.errors import UpstreamError
-from service.transport import Transport, TransportError
+from service.http_client import Transport, TransportError
 from tests.processes import until
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Behaviour, answers, echoes, hangs, hangs_up, held, peer, sends, wire
@@ -122,7 +122,7 @@ def _ask(sender: Transport, url: str, seconds: float = 5.0) -> bytes:
 
 def test_the_end_of_an_attempt_spares_a_connection_that_it_gave_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once an answer was read whole, its connection may be another call's; a time that ends then cuts nobody."""
-    read: Callable[..., bytes] = transport._content
+    read: Callable[..., bytes] = http_client._content
     rested = threading.Event()
 
     def read_and_dawdle(response: object, most_bytes: int) -> bytes:
@@ -131,7 +131,7 @@ def test_the_end_of_an_attempt_spares_a_connection_that_it_gave_back(monkeypatch
         rested.wait(0.4)
         return content
 
-    monkeypatch.setattr(transport, "_content", read_and_dawdle)
+    monkeypatch.setattr(http_client, "_content", read_and_dawdle)
     with peer(answers(200)) as upstream:
         sender = Transport(1)
         _ask(sender, upstream.url, seconds=0.2)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from service.errors import OwnTrouble, UpstreamRejected
-from service.telemetry import RedactingFormatter
-from service.telnyx.answers import upstream_code
+from service.observability.telemetry import RedactingFormatter
+from service.telnyx.responses import upstream_code
 from tests.processes import Sandbox
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Behaviour, answers, drips, hangs_up, peer, sends

@@ -13,11 +13,11 @@ from prometheus_client import CollectorRegistry
 
 from service.clock import Clock
 from service.errors import UpstreamThrottled
+from service.observability.telemetry import Metrics
 from service.secret import Secret
-from service.store.connection import Connection
-from service.store.cooldowns import Cooldowns as StoredCooldowns
-from service.telemetry import Metrics
-from service.telnyx.answers import cooldown_secs
+from service.storage.cooldown_store import Cooldowns as StoredCooldowns
+from service.storage.redis_client import Connection
+from service.telnyx.responses import cooldown_secs
 from tests.processes import Sandbox, Valkey
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import answers, peer

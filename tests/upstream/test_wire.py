@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import OwnTrouble, UpstreamError, UpstreamInvalidResponse, UpstreamUnavailable
-from service.transport import MOST_BYTES
+from service.http_client import MOST_BYTES
 from tests.processes import Sandbox
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Behaviour, answers, floods, peer, sends, wire

@@ -21,9 +21,9 @@ from uuid import uuid4
 
 import requests
 
-from service.attendance import Attendance
-from service.store import keyspace
-from service.store.keyspace import RoomKeys
+from service.meetings.attendance import Attendance
+from service.storage import redis_keys
+from service.storage.redis_keys import RoomKeys
 from tests.faults.history.facts import Answer, Event, Fault, Grant, Ground, History, Room, Write
 from tests.faults.history.schedule import WRITES, Schedule, Step
 from tests.faults.history.world import World
@@ -281,7 +281,7 @@ class Storm:
                 except AssertionError:
                     missing.append(f"replica {number}, {alias}: {caller.token(alias).text}")
             caller.session.close()
-        until(lambda: self._world.valkey.client.llen(keyspace.EVENTS) == 0, 30, "the events' effects")
+        until(lambda: self._world.valkey.client.llen(redis_keys.EVENTS) == 0, 30, "the events' effects")
         return missing
 
     def _history(self, answers: list[Answer], closed: float) -> History:

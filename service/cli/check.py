@@ -1,0 +1,160 @@
+"""``check``: whether this environment would work, before it has to: settings, Redis, keys, clock, API keys.
+
+Asks every dependency once, with calls that only read, and shows each answer as it comes. A fault names the variable to
+change and what to do; secrets stay masked.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+
+from service.cli import serve
+from service.clock import Clock, Deadline
+from service.config.settings import Settings, SettingsError, masked
+from service.errors import StoreUnavailable, UpstreamError, UpstreamRejectedCredentials
+from service.identity import key_sources
+from service.identity.issuers import IssuerConfig
+from service.observability.telemetry import Metrics
+from service.storage.cooldown_store import Cooldowns
+from service.storage.redis_client import SAFE_POLICY, Connection
+from service.telnyx import Telnyx
+
+LEAST_REDIS: Final = (6, 0)
+MOST_CLOCK_SECS: Final = 5.0
+_KEYS_SECS: Final = 8.0
+_CALL_SECS: Final = 8.0
+_ADVICE: Final = {
+    "AuthenticationError": "the server refuses the password: check the user and password in the URL",
+    "TimeoutError": "no answer within 250 ms: check host, port, TLS (rediss://) and the way there",
+    "ConnectionError": "cannot connect: check host and port, and that the server runs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was seen of one variable."""
+
+    good: bool
+    variable: str
+    message: str
+
+
+def run() -> int:
+    """Print every finding; answers the exit code."""
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingsError as error:
+        serve.tell_faults(error)
+        return serve.CONFIGURATION_EXIT
+    print("ok     settings: complete", flush=True)
+    good = True
+    for finding in _findings(settings, Metrics(CollectorRegistry())):
+        print(f"{'ok    ' if finding.good else 'FAULT '} {finding.variable}: {finding.message}", flush=True)
+        good = good and finding.good
+    return 0 if good else serve.CONFIGURATION_EXIT
+
+
+def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
+    connection = Connection(settings.redis_url, metrics, 2, [])
+    yield from _redis(connection, masked(settings.redis_url.reveal()))
+    clock = Clock()
+    for issuer in settings.issuers:
+        yield _keys_of(issuer, clock)
+    for index, key in enumerate(settings.telnyx_api_keys, 1):
+        name = f"key {index} of {len(settings.telnyx_api_keys)}"
+        client = Telnyx(
+            settings.telnyx_api_url,
+            [key],
+            clock=clock,
+            random=random.Random(),
+            cooldowns=Cooldowns(connection, clock),
+            metrics=metrics,
+            pool_size=1,
+        )
+        yield from _telnyx(client, name, settings.telnyx_api_url, clock)
+    connection.stop()
+
+
+def _redis(connection: Connection, url: str) -> Iterator[Finding]:
+    connection.start()
+    if not connection.up:
+        reason = connection.reason
+        yield Finding(good=False, variable="REDIS_URL", message=f"{url}: {_ADVICE.get(reason, reason)}")
+        return
+    try:
+        servers = connection.servers()
+    except StoreUnavailable:
+        yield Finding(good=False, variable="REDIS_URL", message=f"{url}: answers PING but not INFO")
+        return
+    for server in servers:
+        version = str(server.get("redis_version", "0"))
+        if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_REDIS:
+            message = f"{url}: {_server_name(server)} is too old, 6.0 or later is needed"
+            yield Finding(good=False, variable="REDIS_URL", message=message)
+            return
+    names = ", ".join(sorted({_server_name(server) for server in servers}))
+    policy = connection.policy
+    told = (
+        f"maxmemory-policy {policy}" if policy else f"its maxmemory-policy cannot be read: make sure of {SAFE_POLICY}"
+    )
+    masters = f"{len(servers)} masters, " if len(servers) > 1 else ""
+    yield Finding(good=True, variable="REDIS_URL", message=f"{url}: {masters}{names}, {told}")
+
+
+def _server_name(server: Mapping[str, Any]) -> str:
+    version = server.get("valkey_version", server.get("redis_version", "0"))
+    return f"{server.get('server_name', 'redis')} {version}"
+
+
+def _keys_of(issuer: IssuerConfig, clock: Clock) -> Finding:
+    source = key_sources.build([issuer], clock)[issuer.name]
+    source.start()
+    _wait(lambda: source.state().loaded or source.state().last_error is not None, _KEYS_SECS)
+    state = source.state()
+    source.stop()
+    variable = "AUTH_JWKS_URL" if issuer.jwks_url else "AUTH_DISCOVERY_URL" if issuer.discovery_url else "AUTH_ISSUER"
+    if state.loaded:
+        return Finding(good=True, variable=variable, message=f"issuer {issuer.name}: {state.keys} key(s)")
+    where = issuer.jwks_url or issuer.discovery_url or ""
+    why = state.last_error or "no answer"
+    return Finding(good=False, variable=variable, message=f"issuer {issuer.name}: no keys from {masked(where)} ({why})")
+
+
+def _telnyx(client: Telnyx, name: str, url: str, clock: Clock) -> Iterator[Finding]:
+    try:
+        answer = client.call("list_rooms", query={"page[size]": "1"}, deadline=Deadline.after(clock, _CALL_SECS))
+    except UpstreamRejectedCredentials as refusal:
+        message = f"{name} is refused by {url} (status {refusal.upstream_status}): make a new key in the Telnyx portal"
+        yield Finding(good=False, variable="TELNYX_API_KEYS", message=message)
+        return
+    except UpstreamError as trouble:
+        status = f", status {trouble.upstream_status}" if trouble.upstream_status else ""
+        message = f"{url} gives no usable answer ({trouble.code}{status}): check the URL and the way there"
+        yield Finding(good=False, variable="TELNYX_API_URL", message=message)
+        return
+    yield Finding(good=True, variable="TELNYX_API_KEYS", message=f"{name} is accepted by {url}")
+    yield _clock(answer.date, clock)
+
+
+def _clock(upstream: float | None, clock: Clock) -> Finding:
+    if upstream is None:
+        return Finding(good=True, variable="clock", message="upstream sent no Date to compare with")
+    # Date has whole seconds: half of one is the best guess.
+    off = clock.wall() - upstream - 0.5
+    if abs(off) <= MOST_CLOCK_SECS:
+        return Finding(good=True, variable="clock", message=f"within {MOST_CLOCK_SECS:.0f} s of upstream's")
+    return Finding(good=False, variable="clock", message=f"{off:+.0f} s from upstream's: set this machine's time (NTP)")
+
+
+def _wait(done: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:
+        time.sleep(0.02)

@@ -1,0 +1,256 @@
+"""The one way through: who asks is judged, the request goes on, the answer is held against what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import UUID
+
+from service.clock import Deadline
+from service.errors import InsufficientScope, InvalidRequest, RequestRefused, RoomNotFound, UpstreamRejected
+from service.gateway import filtering
+from service.gateway.filtering import Scope
+from service.gateway.operations import SHOWN_BY, TABLE, Row
+from service.gateway.resolver import Finder, Found
+from service.gateway.room_handlers import RoomDesk
+from service.gateway.token_handlers import TokenDesk
+from service.identity.revocations import Revocations
+from service.identity.verifier import Principal
+from service.meetings.moderation import Meeting, Whom
+from service.rooms.authorization import Moderator
+from service.telnyx import Answer, Telnyx
+from service.tokens.models import Grant
+
+EVERYBODY: Final = "all"
+EVERYTHING: Final = "*"
+_OK: Final = {"data": {"result": "ok"}}
+_WEBHOOKS: Final = ("webhook_event_url", "webhook_event_failover_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: an operation by its name in ``TABLE``, the id in its path, and what was validated."""
+
+    name: str
+    principal: Principal
+    target: UUID | None
+    query: Mapping[str, str]
+    body: Mapping[str, Any]
+    deadline: Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A good answer: what to send, the token that goes out in it if one does, and whose room it was about."""
+
+    status: int
+    body: dict[str, Any] | None
+    grant: Grant | None = None
+    alias: str | None = None
+
+
+class Relay:
+    """The 25 operations. Raises what ``service.errors`` has, never Telnyx's own words."""
+
+    def __init__(
+        self,
+        telnyx: Telnyx,
+        finder: Finder,
+        rooms: RoomDesk,
+        tokens: TokenDesk,
+        meeting: Meeting,
+        revocations: Revocations,
+    ) -> None:
+        self._telnyx = telnyx
+        self._finder = finder
+        self._rooms = rooms
+        self._tokens = tokens
+        self._meeting = meeting
+        self._revocations = revocations
+
+    def answer(self, call: Call) -> Outcome:
+        """The answer to a call of anybody with a good bearer."""
+        row = TABLE[call.name]
+        if row.role == "participant":
+            return self._token(row, call)
+        # Before any look-up; tokens have it from the broker, in the round trip that reads the rest.
+        self._revocations.check(call.principal)
+        if row.role == "admin":
+            _require_admin(call)
+        try:
+            return self._managed(row, call)
+        except UpstreamRejected as refusal:
+            # The caller's own request was refused, not one of ours: what it named is gone, or does not fit.
+            if refusal.upstream_status == HTTPStatus.NOT_FOUND:
+                raise RoomNotFound from None
+            raise RequestRefused from None
+
+    def _token(self, row: Row, call: Call) -> Outcome:
+        room_id = _target(call)
+        if row.name == "refresh_client_token":
+            handed = self._tokens.refresh(call.principal, room_id, call.body, call.deadline)
+        else:
+            handed = self._tokens.generate(call.principal, room_id, call.deadline)
+        return Outcome(row.status, {"data": handed.data}, handed.grant, handed.grant.room.alias)
+
+    def _managed(self, row: Row, call: Call) -> Outcome:
+        if row.by == "nothing":
+            made = self._rooms.create(call.body, call.deadline)
+            alias = self._rooms.alias(str(made.data.get("unique_name")))
+            return Outcome(row.status, filtering.one(made, row.kind), alias=alias)
+        if row.by == "path":
+            return self._in_path(row, call)
+        if row.by == "name":
+            scope, call = self._by_name(call)
+        elif row.by == "filters":
+            scope = self._by_filters(call)
+        else:
+            return self._composed(row, call)
+        if row.items is None:
+            return self._deleted(row, call)
+        return Outcome(row.status, filtering.listed(self._ask(call), row.items, scope))
+
+    def _in_path(self, row: Row, call: Call) -> Outcome:
+        target = _target(call)
+        if row.kind == "room":
+            return self._of_room(row, call, self._finder.room(call.principal, target))
+        if row.kind == "session" and row.name != SHOWN_BY["session"]:
+            return self._of_session(row, call, self._finder.session(call.principal, target, call.deadline))
+        showing = call.query if row.name == SHOWN_BY[row.kind] else None
+        found = self._finder.find(call.principal, row.kind, target, call.deadline, showing)
+        alias = found.moderator.room.alias
+        if showing is not None:
+            return Outcome(row.status, filtering.one(found.answer, row.kind), alias=alias)
+        self._ask(call)
+        return Outcome(row.status, None, alias=alias)
+
+    def _of_room(self, row: Row, call: Call, moderator: Moderator) -> Outcome:
+        room = moderator.room
+        if row.name == "delete_room":
+            self._rooms.delete(room, call.deadline)
+            return Outcome(row.status, None, alias=room.alias)
+        if row.name == "update_room":
+            body = filtering.one(self._rooms.update(room, call.body, call.deadline), row.kind)
+        elif row.items is None:
+            body = filtering.one(self._ask(call), row.kind)
+        else:
+            body = filtering.listed(self._ask(call), row.items, Scope(room.room_id))
+        return Outcome(row.status, body, alias=room.alias)
+
+    def _of_session(self, row: Row, call: Call, moderator: Moderator) -> Outcome:
+        session, alias = _target(call), moderator.room.alias
+        if row.items is not None:
+            scope = Scope(moderator.room.room_id, session)
+            return Outcome(row.status, filtering.listed(self._ask(call), row.items, scope), alias=alias)
+        chosen = self._people(session, call) if call.body else frozenset()
+        if row.name == "kick_participants":
+            self._kick(moderator, chosen, call)
+        else:
+            self._ask(call)
+        return Outcome(row.status, _OK, alias=alias)
+
+    def _people(self, session: UUID, call: Call) -> frozenset[UUID]:
+        """Whom an action means. Everybody that the body names, as meant or as not, must be of this session."""
+        asked = call.body["participants"]
+        everybody = asked == EVERYBODY
+        named = _ids(() if everybody else asked) | _ids(call.body.get("exclude", ()))
+        # Only a removal has to know who everybody is.
+        whole = everybody and call.name == "kick_participants"
+        if not named and not whole:
+            return frozenset()
+        operation, enough = "list_session_participants", None if whole else named
+        people = self._finder.ids(operation, session, {}, session, call.deadline, enough=enough)
+        if not named <= people:
+            raise RoomNotFound
+        return frozenset(people) if everybody else _ids(asked)
+
+    def _kick(self, moderator: Moderator, chosen: frozenset[UUID], call: Call) -> None:
+        """As the house removes people: a ban first. They are named one by one: another session's stay."""
+        excepted = frozenset(str(ident) for ident in _ids(call.body.get("exclude", ())))
+        whom = Whom(frozenset(), chosen, everybody=False, excepted=excepted)
+        trouble = self._meeting.kick(moderator, whom, None, call.deadline).trouble
+        if trouble is not None:
+            raise trouble
+
+    def _composed(self, row: Row, call: Call) -> Outcome:
+        if not call.principal.admin and any(call.body.get(member) for member in _WEBHOOKS):
+            raise InsufficientScope
+        session = UUID(call.body["session_id"])
+        moderator = self._finder.session(call.principal, session, call.deadline)
+        regions = (call.body.get("video_layout") or {}).values()
+        named = [source for region in regions for source in region.get("video_sources") or ()]
+        sources = _ids(source for source in named if source != EVERYTHING)
+        if sources:
+            query = {"filter[session_id]": str(session)}
+            recordings = self._finder.ids("list_room_recordings", None, query, session, call.deadline, enough=sources)
+            if not sources <= recordings:
+                raise RoomNotFound
+        return Outcome(row.status, filtering.one(self._ask(call), row.kind), alias=moderator.room.alias)
+
+    def _by_name(self, call: Call) -> tuple[Scope, Call]:
+        """Administrators list all rooms; everybody else has to name one."""
+        parameter = "filter[unique_name]"
+        name = call.query.get(parameter)
+        if name is None or call.principal.admin:
+            _require_admin(call)
+        alias = None if name is None else self._rooms.alias(name)
+        if alias is None and not call.principal.admin:
+            raise RoomNotFound
+        if alias is None:
+            return Scope(), call
+        query = {**call.query, parameter: self._rooms.name(alias)}
+        # To an administrator, who may be about to make it, a room that is not there is an empty list.
+        scope = Scope() if call.principal.admin else Scope(self._finder.named(call.principal, alias).room.room_id)
+        return scope, replace(call, query=query)
+
+    def _by_filters(self, call: Call) -> Scope:
+        """The room that the ids in the filters belong to; all of them must belong to one."""
+        asked = {
+            name: UUID(call.query[f"filter[{name}]"])
+            for name in ("room_id", "session_id", "participant_id")
+            if f"filter[{name}]" in call.query
+        }
+        moderators: list[Moderator] = []
+        if "room_id" in asked:
+            moderators.append(self._finder.room(call.principal, asked["room_id"]))
+        if "session_id" in asked:
+            moderators.append(self._finder.session(call.principal, asked["session_id"], call.deadline))
+        if "participant_id" in asked:
+            moderators.append(self._participant(call, asked["participant_id"]).moderator)
+        if not moderators:
+            _require_admin(call)
+            return Scope()
+        rooms = {moderator.room.room_id for moderator in moderators}
+        if len(rooms) > 1:
+            raise RoomNotFound
+        return Scope(rooms.pop(), asked.get("session_id"), asked.get("participant_id"))
+
+    def _participant(self, call: Call, participant: UUID) -> Found:
+        return self._finder.find(call.principal, "participant", participant, call.deadline)
+
+    def _deleted(self, row: Row, call: Call) -> Outcome:
+        """Never without a filter: what Telnyx makes of that is not documented (UPSTREAM 10, row 21)."""
+        if not any(name.startswith("filter[") for name in call.query):
+            raise InvalidRequest(errors=[{"field": "filter", "message": "at least one filter is required"}])
+        return Outcome(row.status, {"data": self._ask(call).data})
+
+    def _ask(self, call: Call) -> Answer:
+        body = call.body if TABLE[call.name].method in {"POST", "PATCH"} and call.body else None
+        return self._telnyx.call(call.name, call.target, query=call.query or None, body=body, deadline=call.deadline)
+
+
+def _target(call: Call) -> UUID:
+    if call.target is None:
+        raise RoomNotFound
+    return call.target
+
+
+def _require_admin(call: Call) -> None:
+    if not call.principal.admin:
+        raise InsufficientScope
+
+
+def _ids(texts: Iterable[str]) -> frozenset[UUID]:
+    return frozenset(UUID(text) for text in texts)

@@ -1,0 +1,163 @@
+"""From an id to the room that it belongs to, for those who moderate that room.
+
+Rules for editors:
+* a room's own id is found here in the house; any other id is looked up at Telnyx, and only for callers who moderate
+  something at all;
+* an id that was looked up is there for its room's moderators and for nobody else: every other refusal is 404;
+* what is remembered spares calls and decides nothing: permission is asked for every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+from service.clock import Clock, Deadline
+from service.errors import Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamRejected
+from service.gateway.operations import SHOWN_BY, Kind
+from service.identity.verifier import Principal
+from service.rooms.authorization import Moderation, Moderator
+from service.rooms.directory import MOST_LOOKED_AT, Directory
+from service.rooms.models import Role
+from service.telnyx import Answer, Telnyx
+from service.telnyx.paging import pages
+from service.ttl_cache import Expiring
+
+REMEMBERED: Final = 4096
+# Which room a session is of, and what our name for an upstream id is, does not change.
+KEPT_SECS: Final = 3600.0
+# For so long somebody who moderated something may have ids looked up.
+TRUSTED_SECS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Something that Telnyx was asked for, its session if it has one, and a moderator of its room."""
+
+    moderator: Moderator
+    session: UUID | None
+    answer: Answer
+
+
+class Finder:
+    """Raises ``RoomNotFound``, ``StoreUnavailable`` and, where ids are looked up, the ``UpstreamError`` family."""
+
+    def __init__(self, telnyx: Telnyx, directory: Directory, moderation: Moderation, clock: Clock) -> None:
+        self._telnyx = telnyx
+        self._directory = directory
+        self._moderation = moderation
+        self._rooms_of_sessions: Expiring[UUID, UUID] = Expiring(clock, most=REMEMBERED)
+        self._aliases: Expiring[UUID, str] = Expiring(clock, most=REMEMBERED)
+        self._moderators: Expiring[tuple[str, str], bool] = Expiring(clock, most=REMEMBERED)
+
+    def alias(self, room_id: UUID) -> str:
+        """Our name for a room; whoever uses it checks that the room of that name still has this id."""
+        alias = self._aliases.value(room_id)
+        if alias is None:
+            alias = self._directory.room_with(room_id).alias
+            self._aliases.put(room_id, alias, KEPT_SECS)
+        return alias
+
+    def room(self, principal: Principal, room_id: UUID) -> Moderator:
+        """The caller as a moderator of the room with this id; raises what ``Moderation.require`` raises."""
+        moderator = self._moderation.require(principal, self.alias(room_id))
+        if moderator.room.room_id != room_id:
+            raise RoomNotFound
+        return moderator
+
+    def named(self, principal: Principal, alias: str) -> Moderator:
+        """The same by the room's alias."""
+        return self._moderation.require(principal, alias)
+
+    def session(self, principal: Principal, session: UUID, deadline: Deadline) -> Moderator:
+        """The caller as a moderator of a session's room."""
+        room_id = self._rooms_of_sessions.value(session)
+        if room_id is None:
+            return self.find(principal, "session", session, deadline).moderator
+        return self._looked_up(principal, room_id)
+
+    def find(
+        self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None = None
+    ) -> Found:
+        """Look up anything but a room; ``query`` goes with the call."""
+        self._check_moderates(principal)
+        answer = self._look(kind, ident, deadline, query)
+        session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
+        room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
+        return Found(self._looked_up(principal, room_id), session, answer)
+
+    def ids(
+        self,
+        operation: str,
+        target: UUID | None,
+        query: Mapping[str, str],
+        session: UUID,
+        deadline: Deadline,
+        *,
+        enough: frozenset[UUID] | None,
+    ) -> set[UUID]:
+        """The ids that a list shows of one session: all of them, or as many pages as it takes to have ``enough``."""
+        found: set[UUID] = set()
+        for page in pages(self._telnyx, operation, target, query, deadline):
+            ids = (uuid_of(item.get("id")) for item in page if uuid_of(item.get("session_id")) == session)
+            found |= {ident for ident in ids if ident is not None}
+            if enough is not None and enough <= found:
+                break
+        return found
+
+    def _room_of(self, session: UUID | None, deadline: Deadline) -> UUID:
+        if session is None:
+            raise RoomNotFound
+        known = self._rooms_of_sessions.value(session)
+        if known is not None:
+            return known
+        room_id = uuid_of(self._look("session", session, deadline, None).data.get("room_id"))
+        if room_id is None:
+            raise RoomNotFound
+        return room_id
+
+    def _look(self, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None) -> Answer:
+        try:
+            answer = self._telnyx.call(SHOWN_BY[kind], ident, query=query, deadline=deadline)
+        except UpstreamRejected as refusal:
+            if refusal.upstream_status == HTTPStatus.NOT_FOUND:
+                raise RoomNotFound from None
+            raise
+        if uuid_of(answer.data.get("id")) != ident:
+            raise UpstreamInvalidResponse
+        room_id = uuid_of(answer.data.get("room_id"))
+        if kind == "session" and room_id is not None:
+            self._rooms_of_sessions.put(ident, room_id, KEPT_SECS)
+        return answer
+
+    def _looked_up(self, principal: Principal, room_id: UUID) -> Moderator:
+        try:
+            return self.room(principal, room_id)
+        except Refused:
+            raise RoomNotFound from None
+
+    def _check_moderates(self, principal: Principal) -> None:
+        """Raises ``RoomNotFound`` for callers who moderate nothing.
+
+        Looks at no more rooms than one page of ``GET /v1/rooms`` does; a caller of whom these say nothing, in a larger
+        directory, passes: the room that is found decides in any case.
+        """
+        if principal.admin or self._moderators.value((principal.issuer, principal.user)):
+            return
+        page = self._directory.entries(principal, "", MOST_LOOKED_AT)
+        moderates = any(entry.open and entry.role is Role.MODERATOR for entry in page.items)
+        if moderates:
+            self._moderators.put((principal.issuer, principal.user), True, TRUSTED_SECS)
+        elif page.cursor is None:
+            raise RoomNotFound
+
+
+def uuid_of(value: object) -> UUID | None:
+    """An id as Telnyx writes it."""
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

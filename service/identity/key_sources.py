@@ -1,0 +1,256 @@
+"""Where verification keys come from: fixed ones, or a set behind a URL that a background thread keeps fresh.
+
+A request reads an immutable snapshot without a lock and never fetches. PyJWT's own client fetches on the request path
+under a lock, so that one unknown ``kid`` and a slow endpoint make holders of good tokens wait (measured: 40 s for 20
+bad tokens), and it has no answer once its set is old; hence this module.
+
+Rules for editors (DESIGN 5):
+* the last good set is used for up to an hour through an outage; after that nobody can tell (``KeysUnavailable``);
+* while there are keys in hand there is at most one fetch per 30 s, counted from the attempt, whether an unknown
+  ``kid`` or a failure is its cause, and few requests wait for it;
+* it is certainly bad only if the set in hand was fetched after the bearer was issued, or after it arrived;
+* a bearer without a ``kid`` that no key has signed is like one with an unknown ``kid``.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from service.clock import Clock
+from service.errors import InvalidToken, KeysUnavailable
+from service.http_client import Transport
+from service.identity.fixed_keys import algorithms_of
+from service.identity.issuers import IssuerConfig, IssuerFault, check_url
+from service.identity.jwk import UnusableSet, VerificationKey, read_set
+from service.identity.jwks_fetch import FetchFailed, fetch_json
+
+REFETCH_SECS: Final = 300.0
+STALE_SECS: Final = 3600.0
+UNKNOWN_KID_EVERY_SECS: Final = 30.0
+WAIT_SECS: Final = 1.0
+MOST_WAITING: Final = 4
+BACKOFF_SECS: Final = (1.0, 30.0)
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What operators see of a source. ``fetched_at`` is in epoch seconds, ``None`` for fixed keys or none yet."""
+
+    loaded: bool
+    fetched_at: float | None
+    keys: int
+    last_error: str | None
+
+
+class KeySource(Protocol):
+    """Keys of one issuer."""
+
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
+        """Keys that a bearer may have been signed with, to be tried in turn. When none is left it raises
+        ``InvalidToken`` if the bearer is certainly bad, else ``KeysUnavailable``.
+        """
+
+    def version(self) -> object | None:
+        """Another object whenever other keys count; ``None`` while nobody vouches for any."""
+
+    def start(self) -> None:
+        """Begin background work, in the process that will verify."""
+
+    def stop(self) -> None:
+        """End it."""
+
+    def state(self) -> KeyState:
+        """For readiness and operators."""
+
+
+def build(issuers: Iterable[IssuerConfig], clock: Clock) -> Mapping[str, KeySource]:
+    """A source for each issuer, by its name."""
+    return {issuer.name: _source(issuer, clock) for issuer in issuers}
+
+
+def _source(issuer: IssuerConfig, clock: Clock) -> KeySource:
+    if issuer.hs256_secrets:
+        return FixedKeys([VerificationKey(None, "HS256", secret.reveal().encode()) for secret in issuer.hs256_secrets])
+    if issuer.public_keys_pem:
+        return FixedKeys([_pem_key(pem, issuer.algorithms) for pem in issuer.public_keys_pem])
+    return FetchedKeys(issuer, clock)
+
+
+def _pem_key(pem: str, allowed: Sequence[str]) -> VerificationKey:
+    algorithm = next(name for name in allowed if name in algorithms_of(pem))
+    return VerificationKey(None, algorithm, load_pem_public_key(pem.encode()))
+
+
+class FixedKeys:
+    """One key, or two while one follows the other; ``kid`` selects nothing among them."""
+
+    def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        self._keys = tuple(keys)
+
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
+        del kid, issued_at
+        yield from (key for key in self._keys if key.algorithm == algorithm)
+        raise InvalidToken
+
+    def version(self) -> object | None:
+        return self._keys
+
+    def start(self) -> None:
+        """Nothing to begin."""
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+    def state(self) -> KeyState:
+        return KeyState(loaded=True, fetched_at=None, keys=len(self._keys), last_error=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    keys: tuple[VerificationKey, ...]
+    fetched_at: float
+    fetched_monotonic: float
+
+
+class FetchedKeys:
+    """The keys of a JWK set behind a URL, or behind the ``jwks_uri`` of an OpenID configuration."""
+
+    def __init__(self, issuer: IssuerConfig, clock: Clock) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._transport = Transport(pool_size=1)
+        self._snapshot: _Snapshot | None = None
+        self._last_error: str | None = None
+        self._attempted = float("-inf")
+        self._attempts = 0
+        self._fetching = False
+        self._changed = threading.Condition()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+    def version(self) -> object | None:
+        snapshot = self._snapshot
+        return None if snapshot is None or self._too_old(snapshot) else snapshot.keys
+
+    def start(self) -> None:
+        """Fetch now and from then on, on a thread of its own."""
+        threading.Thread(target=self._run, name=f"keys-{self._issuer.name}", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._wake.set()
+
+    def state(self) -> KeyState:
+        snapshot = self._snapshot
+        if snapshot is None or self._too_old(snapshot):
+            return KeyState(loaded=False, fetched_at=None, keys=0, last_error=self._last_error)
+        return KeyState(True, snapshot.fetched_at, len(snapshot.keys), self._last_error)
+
+    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
+        arrived = self._clock.monotonic()
+        known = self._known(kid, algorithm)
+        yield from known
+        if known and kid is not None:
+            raise InvalidToken
+        self._ask_for_fetch()
+        yield from (key for key in self._known(kid, algorithm) if key not in known)
+        if self._is_newer_than(issued_at, arrived):
+            raise InvalidToken
+        raise KeysUnavailable
+
+    def _is_newer_than(self, issued_at: float, arrived: float) -> bool:
+        """Whether a bearer's key would be in the set in hand if there were such a key."""
+        snapshot = self._snapshot
+        if snapshot is None or self._too_old(snapshot):
+            return False
+        # Issuers drop the fraction of ``iat``, so a bearer may be up to a second younger than it says.
+        return snapshot.fetched_monotonic > arrived or snapshot.fetched_at >= issued_at + 1.0
+
+    def _known(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey]:
+        snapshot = self._snapshot
+        if snapshot is None or self._too_old(snapshot):
+            return ()
+        return [key for key in snapshot.keys if key.algorithm == algorithm and kid in {None, key.kid}]
+
+    def _too_old(self, snapshot: _Snapshot) -> bool:
+        return self._clock.monotonic() - snapshot.fetched_monotonic > STALE_SECS
+
+    def _ask_for_fetch(self) -> None:
+        """Have the set fetched if it has not been tried lately, and wait a moment for a fetch under way."""
+        with self._changed:
+            due = self._clock.monotonic() - self._attempted >= UNKNOWN_KID_EVERY_SECS
+            if not due and not self._fetching:
+                return
+            seen = self._attempts
+            if due and not self._fetching:
+                # Counted from here, so that a flood of unknown keys wakes the thread once.
+                self._attempted = self._clock.monotonic()
+                self._fetching = True
+                self._wake.set()
+        if self._waiting.acquire(blocking=False):
+            try:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._attempts > seen, WAIT_SECS)
+            finally:
+                self._waiting.release()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopped:
+            failures = 0 if self._fetch_once() else failures + 1
+            self._wake.wait(self._pause(failures))
+            self._wake.clear()
+
+    def _pause(self, failures: int) -> float:
+        """Seconds until the next fetch that nobody asks for. Only who has no keys at all is in a hurry."""
+        jitter = random.uniform(1.0, 1.1)
+        if not failures:
+            return REFETCH_SECS * jitter
+        least, most = BACKOFF_SECS
+        backoff = min(most, least * 2.0 ** min(failures - 1, 8))
+        return jitter * (max(backoff, UNKNOWN_KID_EVERY_SECS) if self.state().loaded else backoff)
+
+    def _fetch_once(self) -> bool:
+        with self._changed:
+            self._attempted = self._clock.monotonic()
+            self._fetching = True
+        snapshot, error = self._try_fetch()
+        with self._changed:
+            self._fetching = False
+            self._attempts += 1
+            self._last_error = error
+            self._snapshot = snapshot or self._snapshot
+            self._changed.notify_all()
+        if error is not None:
+            _log.warning("keys could not be fetched", extra={"issuer": self._issuer.name, "why": error})
+        return snapshot is not None
+
+    def _try_fetch(self) -> tuple[_Snapshot | None, str | None]:
+        began, began_monotonic = self._clock.wall(), self._clock.monotonic()
+        try:
+            document = fetch_json(self._jwks_url(), self._transport)
+            keys = read_set(document, self._issuer.algorithms)
+        except (FetchFailed, UnusableSet, IssuerFault) as why:
+            return None, str(why)
+        except Exception as why:  # noqa: BLE001 - a thread that ends would leave this source as it is for good
+            return None, type(why).__name__
+        return _Snapshot(keys, began, began_monotonic), None
+
+    def _jwks_url(self) -> str:
+        """Where the set is; raises where the configuration is another issuer's (OpenID Connect Discovery 4.3)."""
+        if self._issuer.jwks_url is not None:
+            return self._issuer.jwks_url
+        document = fetch_json(self._issuer.discovery_url or "", self._transport)
+        if not isinstance(document, dict) or document.get("issuer") != self._issuer.issuer:
+            raise FetchFailed("the OpenID configuration is of another issuer")
+        return check_url(str(document.get("jwks_uri", "")), "jwks_uri")

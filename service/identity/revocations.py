@@ -1,0 +1,54 @@
+"""Sign-ins that are over: by an administrator's word, or by that of the identity provider (``logout``)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from service.clock import Clock
+from service.identity.backchannel_logout import Logout
+from service.identity.verifier import Principal, check_revoked
+from service.rooms.directory import latest
+from service.storage.revocation_store import RevocationStore
+
+# Longer than the clocks of two replicas may differ.
+_SLACK_SECS: Final = 60
+
+
+class Revocations:
+    """Raises ``StoreUnavailable`` where Redis does not answer."""
+
+    def __init__(self, store: RevocationStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def check(self, principal: Principal) -> None:
+        """Raises ``SessionRevoked`` for a bearer from before a logout or revocation."""
+        check_revoked(principal, latest(self._store.moments(principal.issuer, principal.user, principal.session_id)))
+
+    def revoke(self, user: str, session: str | None) -> float:
+        """Void all bearers of a user (or one sign-in session) issued up to now; answers the moment, epoch seconds."""
+        before = self._clock.wall()
+        self._store.revoke(user, session, before)
+        return before
+
+    def log_out(self, logout: Logout) -> None:
+        """Void the bearers that this logout is of, once.
+
+        Repeated later it would end a sign-in that came after it: a provider that missed our answer sends it again.
+        """
+        if self._store.is_known_logout(logout.issuer, logout.token_id):
+            return
+        # By the provider's clock, where that is ahead of ours: it stamps the bearers too.
+        before = max(self._clock.wall(), logout.issued_at)
+        if logout.session is None:
+            self._store.revoke(str(logout.user), None, before)
+        elif logout.user is None:
+            self._store.end_session_of_anybody(logout.issuer, logout.session, before)
+        else:
+            self._store.end_session(logout.user, logout.session, before)
+        seconds = int(logout.good_until - self._clock.wall()) + _SLACK_SECS
+        self._store.remember_logout(logout.issuer, logout.token_id, max(1, seconds))
+
+    def trim(self) -> None:
+        """Drop revocations that no bearer is left for."""
+        self._store.trim(self._clock.wall())

@@ -1,0 +1,309 @@
+"""Who is asking: an Authorization header in, a ``Principal`` out. The only module that makes principals.
+
+Verification has three outcomes: good, certainly bad (``InvalidToken``, 401), and *cannot tell* (``KeysUnavailable``,
+503): our trouble with keys is never the caller's 401. A header only ever selects among known keys; ``jwk``, ``jku``,
+``x5u`` and ``x5c`` are not looked at. What an issuer is not trusted with is simply not there in the principal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jwt
+from jwt.algorithms import OKPAlgorithm
+
+from service.clock import Clock
+from service.errors import InvalidToken, ServiceError, SessionRevoked
+from service.identity.claims import find, satisfies
+from service.identity.issuers import IssuerConfig
+from service.identity.jwk import VerificationKey
+from service.identity.jws import UnverifiedBearer, bearer_text, parse
+from service.identity.key_sources import KeySource
+from service.storage.redis_keys import Owner
+from service.ttl_cache import Expiring
+
+LONGEST_ID: Final = 255
+LONGEST_NAME: Final = 200
+# Verified bearers that a process remembers; longer ones have claims that would fill its memory.
+MOST_REMEMBERED: Final = 20_000
+LONGEST_REMEMBERED: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """What a guest's bearer is good for: one room, for as long as the invite stands. Its role there the invite says."""
+
+    room: str
+    invite_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A verified caller. ``user`` is unique over all issuers; ``issued_at`` is the bearer's ``iat``, epoch seconds;
+    ``invited`` is there for guests alone.
+    """
+
+    user: str
+    issuer: str
+    name: str | None
+    admin: bool
+    groups: tuple[str, ...]
+    claims: Mapping[str, object]
+    rooms: Mapping[str, str]
+    issued_at: float
+    session_id: str | None
+    invited: Invited | None = None
+
+    def owner(self, device_id: str | None = None) -> Owner:
+        """Under which tokens and permission of this caller are kept."""
+        invite_id = self.invited.invite_id if self.invited is not None else ""
+        return Owner(self.issuer, self.user, device_id or "", invite_id)
+
+
+def check_revoked(principal: Principal, revoked_before: float | None) -> None:
+    """Raises ``SessionRevoked`` if the bearer was issued at or before the moment up to which bearers are void."""
+    if revoked_before is not None and principal.issued_at <= revoked_before:
+        raise SessionRevoked
+
+
+@dataclass(frozen=True, slots=True)
+class _Good:
+    """A verified caller, between which moments (epoch seconds) and with which version of the keys that holds."""
+
+    principal: Principal
+    good_from: float
+    good_until: float
+    keys: object
+
+
+class Verifier:
+    """Bearers of a fixed table of issuers. One that was verified is not verified again until it or its keys end: by
+    the digest of its text, never by anything in it.
+    """
+
+    def __init__(
+        self,
+        issuers: Sequence[IssuerConfig],
+        key_sources: Mapping[str, KeySource],
+        clock: Clock,
+        admin_scope: str,
+        on_outcome: Callable[[str, str], None],
+    ) -> None:
+        self._issuers = {issuer.issuer: issuer for issuer in issuers}
+        self._prefixes = tuple(f"{issuer.name}:" for issuer in issuers)
+        self._keys = key_sources
+        self._clock = clock
+        self._admin_scope = admin_scope
+        self._on_outcome = on_outcome
+        self._good: Expiring[bytes, _Good] = Expiring(clock, most=MOST_REMEMBERED)
+        self._jws = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
+        # RFC 9864 gives EdDSA with Ed25519 a name of its own, which identity providers have begun to write.
+        self._jws.register_algorithm("Ed25519", OKPAlgorithm())
+
+    def verify(self, authorization: Sequence[str]) -> Principal:
+        """The caller behind the values of all Authorization headers.
+
+        Raises ``MissingCredentials``, ``MalformedRequest``, ``InvalidToken`` or ``KeysUnavailable``.
+        """
+        issuer_name = "unknown"
+        try:
+            text = bearer_text(authorization)
+            known = self._known(text)
+            if known is None:
+                bearer = parse(text)
+                config = self.issuer_of(bearer)
+                issuer_name = config.name
+                known = self._verified(bearer, config)
+        except ServiceError as refusal:
+            self._on_outcome(issuer_name, refusal.code)
+            raise
+        self._on_outcome(known.issuer, "good")
+        return known
+
+    def remembered(self, authorization: Sequence[str]) -> Principal | None:
+        """The caller, if this bearer was verified before and nothing has changed; for anything else ask ``verify``."""
+        try:
+            return self._known(bearer_text(authorization))
+        except ServiceError:
+            return None
+
+    def _known(self, text: str) -> Principal | None:
+        """Whom this bearer was found to be of, if it would be found so again."""
+        found = self._good.value(_digest(text))
+        if found is None or not found.good_from <= self._clock.wall() < found.good_until:
+            return None
+        # Keys that went, or that nobody vouches for any more, take what they verified with them.
+        return found.principal if self._keys[found.principal.issuer].version() is found.keys else None
+
+    def issuer_of(self, bearer: UnverifiedBearer) -> IssuerConfig:
+        """The issuer that the bearer names; raises ``InvalidToken`` if it is not in the table."""
+        config = self._issuers.get(_text(bearer.unverified_claims, "iss"))
+        if config is None:
+            raise InvalidToken
+        return config
+
+    def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig) -> Principal:
+        # Before the keys are used: a set that comes in between makes this one old.
+        claims, keys, now = bearer.unverified_claims, self._keys[config.name].version(), self._clock.wall()
+        _check_purpose(bearer.unverified_header, claims, config)
+        issued_at = _check_times(claims, config, now)
+        check_audience(claims.get(config.audience_claim), config.audiences)
+        if not satisfies(claims, config.required_claims):
+            raise InvalidToken
+        self.check_signature(bearer, config, issued_at)
+        principal = self._principal(claims, config, issued_at)
+        if keys is not None and len(bearer.text) <= LONGEST_REMEMBERED:
+            good_from, good_until = _good_between(claims, config)
+            self._good.put(_digest(bearer.text), _Good(principal, good_from, good_until, keys), good_until - now)
+        return principal
+
+    def check_signature(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> None:
+        """Raises ``InvalidToken`` unless a key of this issuer signed it, ``KeysUnavailable`` where nobody can tell."""
+        header = bearer.unverified_header
+        algorithm = canonical(header["alg"])
+        if algorithm not in config.algorithms:
+            raise InvalidToken
+        candidates = self._keys[config.name].candidates(header.get("kid"), algorithm, issued_at)
+        if not any(self._signed_by(bearer, key, algorithm) for key in candidates):
+            raise InvalidToken
+
+    def _signed_by(self, bearer: UnverifiedBearer, key: VerificationKey, algorithm: str) -> bool:
+        if key.algorithm != algorithm:
+            return False
+        try:
+            self._jws.decode(
+                bearer.text,
+                key=key.material,
+                algorithms=[bearer.unverified_header["alg"]],
+                options={"verify_signature": True, "enforce_minimum_key_length": True},
+                detached_payload=None,
+            )
+        except jwt.PyJWTError:
+            return False
+        return True
+
+    def _principal(self, claims: Mapping[str, Any], config: IssuerConfig, issued_at: float) -> Principal:
+        trusted = config.trust
+        session = claims.get("sid")
+        return Principal(
+            user=self.user_of(claims, config),
+            issuer=config.name,
+            name=_name(find(claims, config.name_claim)),
+            admin="admin" in trusted and self._admin_scope in _scopes(find(claims, config.scope_claim)),
+            groups=_strings(find(claims, config.groups_claim)) if "claims" in trusted else (),
+            claims=dict(claims) if "claims" in trusted else {},
+            rooms=_rooms(claims.get("rooms")) if "rooms" in trusted else {},
+            issued_at=issued_at,
+            session_id=session if isinstance(session, str) and session else None,
+            invited=Invited(_text(claims, "room"), _text(claims, "invite")) if "invite" in trusted else None,
+        )
+
+    def user_of(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
+        """The id of the user whom these claims name, unique over all issuers; raises ``InvalidToken``."""
+        subject = _text(claims, config.user_claim)
+        # As long as JSON writes it, because a context ticket has to hold it (DESIGN 4.4).
+        written = json.dumps(subject, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
+        if not subject.isprintable() or not 1 <= len(written) <= LONGEST_ID:
+            raise InvalidToken
+        if config.user_claim == "email" and claims.get("email_verified") is not True:
+            raise InvalidToken
+        # Nobody may take an id that reads as another issuer's.
+        if config.default and subject.startswith(self._prefixes):
+            raise InvalidToken
+        return subject if config.default else f"{config.name}:{subject}"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def canonical(algorithm: str) -> str:
+    """One name for each algorithm (RFC 9864 renames EdDSA over Ed25519)."""
+    return "EdDSA" if algorithm == "Ed25519" else algorithm
+
+
+def mint(config: IssuerConfig, claims: Mapping[str, Any]) -> str:
+    """A development bearer of a local issuer, signed with its shared secret. Raises ``ValueError`` for another kind."""
+    if not config.hs256_secrets:
+        raise ValueError("only an issuer with AUTH_HS256_SECRET can mint")
+    return jwt.encode(dict(claims), config.hs256_secrets[0].reveal(), algorithm="HS256")
+
+
+def media_type(kind: str | None) -> str | None:
+    """A ``typ`` as it is compared (RFC 7515 section 4.1.9)."""
+    return None if kind is None else kind.lower().removeprefix("application/")
+
+
+def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any], config: IssuerConfig) -> None:
+    """A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4)."""
+    kind = media_type(header.get("typ"))
+    if kind is not None and kind not in config.types:
+        raise InvalidToken
+    # What tells of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
+    if isinstance(claims.get("events"), dict):
+        raise InvalidToken
+
+
+def _good_between(claims: Mapping[str, Any], config: IssuerConfig) -> tuple[float, float]:
+    """From when until before when ``_check_times`` lets a bearer pass, epoch seconds."""
+    begins = max(moment(claims, "iat"), moment(claims, "nbf") if "nbf" in claims else 0.0)
+    return begins - config.leeway_secs, moment(claims, "exp") + config.leeway_secs
+
+
+def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
+    """``exp``, ``iat`` and ``nbf`` (RFC 7519 section 4.1) within the leeway; answers ``iat``."""
+    expires, issued = moment(claims, "exp"), moment(claims, "iat")
+    begins = moment(claims, "nbf") if "nbf" in claims else issued
+    if not expires > now - config.leeway_secs or expires - issued > config.max_lifetime_secs:
+        raise InvalidToken
+    if max(issued, begins) > now + config.leeway_secs or issued >= expires:
+        raise InvalidToken
+    return issued
+
+
+def check_audience(found: object, ours: Sequence[str]) -> None:
+    """Raises ``InvalidToken`` unless one of ``ours`` is there, alone or in a list of texts."""
+    audiences = [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    if not all(isinstance(audience, str) for audience in audiences) or not {*audiences} & {*ours}:
+        raise InvalidToken
+
+
+def moment(claims: Mapping[str, Any], name: str) -> float:
+    """A NumericDate, epoch seconds (RFC 7519 section 2); raises ``InvalidToken`` if it is missing or none."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise InvalidToken
+    return float(value)
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str):
+        raise InvalidToken
+    return value
+
+
+def _name(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    shown = "".join(character for character in value if character.isprintable())[:LONGEST_NAME].strip()
+    return shown or None
+
+
+def _scopes(value: object) -> frozenset[str]:
+    """A text of names with spaces between (RFC 8693 section 4.2), or a list as some issuers write it."""
+    return frozenset(value.split(" ") if isinstance(value, str) else _strings(value))
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _rooms(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {alias: role for alias, role in value.items() if isinstance(role, str)}

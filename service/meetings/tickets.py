@@ -1,0 +1,107 @@
+"""Who a participant is: the check of the ticket in its ``context`` (DESIGN 4.4).
+
+Anything may stand in a ``context``, and everybody in the meeting can read everybody's. So a ticket is judged by the
+moment of joining, is good for one participant, and the first that shows it owns it. Who shows none, or one that is not
+theirs, is an impostor, except where a room lets in phone legs, which cannot show any.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from service.crypto import TicketSigner
+from service.storage.meeting_store import MeetingStore
+
+# For clocks that differ: ours signs the ticket, Telnyx's says when somebody joined.
+LEEWAY_SECS: Final = 60.0
+LONGEST_CONTEXT: Final = 4096
+
+Standing = Literal["proven", "unproven", "impostor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A participant as Telnyx shows it; ``joined_at`` in epoch seconds."""
+
+    participant_id: str
+    context: str | None
+    joined_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Who a participant is. ``user`` and ``role`` are set where ``standing`` is ``proven``; ``name`` is what the
+    context says, to be believed there alone; ``fault`` says what speaks against an impostor.
+    """
+
+    participant_id: str
+    standing: Standing
+    user: str | None
+    role: str | None
+    name: str | None
+    fault: str | None
+
+
+class Tickets:
+    """Raises ``StoreUnavailable``."""
+
+    def __init__(self, signer: TicketSigner, store: MeetingStore) -> None:
+        self._signer = signer
+        self._store = store
+
+    def prove(self, alias: str, seen: Sequence[Seen], *, phone_legs: bool) -> list[Proven]:
+        """Who each participant of a room is, in the order given."""
+        in_order = sorted(seen, key=lambda one: one.joined_at)
+        read = {one.participant_id: self._read(alias, one) for one in in_order}
+        valid = [(claims["jti"], who) for who, (claims, _, _) in read.items() if claims is not None]
+        owners = dict(zip((who for _, who in valid), self._store.own_tickets(alias, valid), strict=True))
+        return [_judged(one, *read[one.participant_id], owners, phone_legs=phone_legs) for one in seen]
+
+    def _read(self, alias: str, one: Seen) -> tuple[Mapping[str, Any] | None, str | None, str | None]:
+        """The claims of a ticket that was good for this room when its bearer joined; the name shown; what is wrong."""
+        shown = _members(one.context)
+        if "ticket" not in shown:
+            # Telnyx's Android SDK takes a number and a name, no text: there our whole text is the name.
+            shown = _members(shown.get("username")) or shown
+        name, ticket = shown.get("username"), shown.get("ticket")
+        name = name if isinstance(name, str) else None
+        if not isinstance(ticket, str):
+            return None, name, "no_ticket"
+        claims = self._signer.read(ticket)
+        if claims is None:
+            return None, name, "forged"
+        if claims["room"] != alias:
+            return None, name, "another_room"
+        if not claims["iat"] - LEEWAY_SECS <= one.joined_at <= claims["exp"] + LEEWAY_SECS:
+            return None, name, "not_at_joining"
+        return claims, name, None
+
+
+def _members(context: object) -> Mapping[str, Any]:
+    if not isinstance(context, str) or len(context) > LONGEST_CONTEXT:
+        return {}
+    try:
+        value = json.loads(context)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _judged(
+    one: Seen,
+    claims: Mapping[str, Any] | None,
+    name: str | None,
+    fault: str | None,
+    owners: Mapping[str, str],
+    *,
+    phone_legs: bool,
+) -> Proven:
+    if claims is None:
+        standing: Standing = "unproven" if phone_legs and fault == "no_ticket" else "impostor"
+        return Proven(one.participant_id, standing, None, None, name, fault)
+    if owners[one.participant_id] != one.participant_id:
+        return Proven(one.participant_id, "impostor", None, None, name, "already_shown")
+    return Proven(one.participant_id, "proven", str(claims["sub"]), str(claims.get("role")), name, None)

@@ -1,0 +1,64 @@
+"""Taking webhooks in: a signature first, then a durable record, then yes (DESIGN 4.6).
+
+Nothing else happens while Telnyx waits: what an event does is done from the record, by ``roster``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+from service.clock import Clock
+from service.errors import BadSignature, MalformedRequest, StoreUnavailable, WebhooksOff
+from service.meetings import webhook_events
+from service.storage.event_store import EventStore
+
+Result = Literal["recorded", "repeated", "ignored"]
+
+
+class WebhookMetrics(Protocol):
+    """What is reported of webhooks: the event's kind, and what became of it."""
+
+    def webhook(self, kind: str, outcome: str) -> None: ...
+
+
+class Inbox:
+    """Webhooks of one Telnyx account."""
+
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        store: EventStore,
+        clock: Clock,
+        metrics: WebhookMetrics,
+        arrived: Callable[[], object],
+    ) -> None:
+        self._keys = keys
+        self._store = store
+        self._clock = clock
+        self._metrics = metrics
+        self._arrived = arrived
+
+    def receive(self, stamp: str | None, signature: str | None, body: bytes) -> Result:
+        """Record an event, once. Only after this Telnyx may be told that it arrived.
+
+        Raises ``WebhooksOff`` without keys, ``BadSignature``, ``MalformedRequest`` for a signed body that is no event,
+        and ``StoreUnavailable`` where it could not be recorded.
+        """
+        if not self._keys:
+            raise WebhooksOff
+        now = self._clock.wall()
+        event = None
+        try:
+            webhook_events.verify(self._keys, stamp, signature, body, now)
+            event = webhook_events.read(body)
+            result: Result = "ignored"
+            if event is not None:
+                result = "recorded" if self._store.record(event.ident, event.to_bytes(), now) else "repeated"
+        except (BadSignature, MalformedRequest, StoreUnavailable) as refusal:
+            self._metrics.webhook(webhook_events.label(event), refusal.code)
+            raise
+        self._metrics.webhook(webhook_events.label(event), result)
+        if result == "recorded":
+            self._arrived()
+        return result

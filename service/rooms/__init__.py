@@ -1,0 +1,1 @@
+"""Rooms, who may enter them and who made them."""

@@ -1,0 +1,344 @@
+"""The directory: which rooms exist here, what they are called at Telnyx, and who is in them as what.
+
+Rules for editors:
+* the directory changes only by administrators, templates and ``apply``, never by an answer of Telnyx (DESIGN 6);
+* upstream goes first, our record second: a call that fails half-way can be repeated as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+from service.clock import Clock, Deadline
+from service.errors import (
+    Banned,
+    Closed,
+    InvalidRequest,
+    MemberNotFound,
+    NotOpenYet,
+    RecordUnreadable,
+    Refused,
+    RoomNotFound,
+    TemplateExhausted,
+)
+from service.identity.verifier import Principal, check_revoked
+from service.rooms.access import Admission, admit, grants
+from service.rooms.adoption import at_telnyx
+from service.rooms.invites import Invite
+from service.rooms.models import Ban, Member, Role, Room, is_alias, template_for
+from service.rooms.provisioning import Provisioning
+from service.storage.directory_store import DirectoryStore
+from service.storage.records import Permission
+
+NEW_ROOMS_AN_HOUR: Final = 5
+# A page of rooms for one user is looked for in at most this many rooms; the cursor goes on from there.
+MOST_LOOKED_AT: Final = 1000
+LOOK_AT_ONCE: Final = 100
+# The time that Telnyx has to delete one idle room.
+SWEEP_SECS: Final = 8.0
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_T]):
+    """Some of a list; ``cursor`` continues it, ``None`` at its end."""
+
+    items: list[_T]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A room as one user sees it: their role there, and whether they may enter now."""
+
+    room: Room
+    role: Role
+    open: bool
+    code: str | None
+    opens_at: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        optional = {"title": self.room.title, "opens_at": self.opens_at, "code": self.code}
+        return {
+            "alias": self.room.alias,
+            "role": self.role.label,
+            "open": self.open,
+            "window": self.room.window.to_json(),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+
+class Directory:
+    """Rooms by alias. Raises ``StoreUnavailable`` and, where Telnyx is asked, the ``UpstreamError`` family."""
+
+    def __init__(self, store: DirectoryStore, provisioning: Provisioning, clock: Clock) -> None:
+        self._store = store
+        self._provisioning = provisioning
+        self._clock = clock
+
+    def entries(self, principal: Principal, cursor: str, limit: int) -> Page[Entry]:
+        """The rooms that ``principal`` may enter, now or later; a page may be short though more follow."""
+        if principal.invited is not None:
+            return self._entries_of_guest(principal, principal.invited.room, cursor)
+        found: list[Entry] = []
+        looked_at = 0
+        while looked_at < MOST_LOOKED_AT:
+            aliases = self._store.aliases(cursor, LOOK_AT_ONCE)
+            for alias, permission in zip(aliases, self._permissions(aliases, principal), strict=True):
+                if len(found) == limit:
+                    return Page(found, cursor)
+                cursor = alias
+                entry = self._entry_if_any(permission, principal)
+                if entry is not None:
+                    found.append(entry)
+            looked_at += len(aliases)
+            if len(aliases) < LOOK_AT_ONCE:
+                return Page(found, None)
+        return Page(found, cursor)
+
+    def _entries_of_guest(self, principal: Principal, alias: str, cursor: str) -> Page[Entry]:
+        (permission,) = self._permissions([alias], principal)
+        entry = self._entry_if_any(permission, principal)
+        return Page([entry] if entry is not None and alias > cursor else [], None)
+
+    def entry(self, principal: Principal, alias: str) -> Entry:
+        """The pre-check of a lobby: whether ``principal`` may enter, and if not yet, why. Raises ``RoomNotFound``."""
+        (permission,) = self._permissions([alias], principal)
+        entry = self._entry_if_any(permission, principal)
+        if entry is None:
+            template = self.template(alias)
+            if permission.record is not None or template is None:
+                raise RoomNotFound
+            candidate = replace(template, alias=alias, template=template.alias)
+            entry = _entry(candidate, principal, None, None, self._clock.wall())
+        if entry is None:
+            raise RoomNotFound
+        return entry
+
+    def admission(self, principal: Principal, alias: str) -> tuple[Room, Admission]:
+        """The room, and as what ``principal`` may be in it now; raises what ``admit`` raises."""
+        (permission,) = self._permissions([alias], principal)
+        room = at_telnyx(permission.record, permission.adopted)
+        member, ban = read_person(permission)
+        return room, admit(room, principal, member, ban, self._clock.wall(), read_invite(permission))
+
+    def meeting_place(self, principal: Principal, alias: str) -> Room:
+        """The room as it is at Telnyx now, for an administrator. Raises ``RoomNotFound``, for a template too."""
+        (permission,) = self._permissions([alias], principal)
+        return at_telnyx(permission.record, permission.adopted)
+
+    def upstream_room(self, alias: str) -> Room:
+        """A room as it is at Telnyx now. Raises ``RoomNotFound``, for a template too, and ``RecordUnreadable``."""
+        return at_telnyx(*self._store.now(alias))
+
+    def room_with(self, room_id: UUID) -> Room:
+        """The room of ours that has this upstream id now. Raises ``RoomNotFound`` and ``RecordUnreadable``."""
+        for alias in self._store.aliases_with(room_id):
+            with contextlib.suppress(RoomNotFound):
+                room = self.upstream_room(alias)
+                if room.room_id == room_id:
+                    return room
+        raise RoomNotFound
+
+    def last_used(self, alias: str) -> float | None:
+        """Epoch seconds of the last new token."""
+        return self._store.last_used(alias)
+
+    def _permissions(self, aliases: list[str], principal: Principal) -> list[Permission]:
+        # Where there is no room to look at, a revocation counts all the same.
+        looked_at = self._store.permissions(aliases or [""], principal.owner(), principal.session_id)
+        check_revoked(principal, revoked_before(looked_at[0]))
+        return looked_at[: len(aliases)]
+
+    def _entry_if_any(self, permission: Permission, principal: Principal) -> Entry | None:
+        if permission.record is None:
+            return None
+        room = Room.parse(permission.record)
+        if room.is_template:
+            return None
+        return _entry(room, principal, *read_person(permission), self._clock.wall(), read_invite(permission))
+
+    def template(self, alias: str) -> Room | None:
+        """The template that ``alias`` fits, if there is one."""
+        name = template_for(alias, self._store.templates())
+        record = self._store.record(name) if name else None
+        return Room.parse(record) if record else None
+
+    def make_from_template(self, principal: Principal, alias: str, deadline: Deadline) -> None:
+        """Create the room of a template on the first admitted join.
+
+        Raises what ``admit`` raises for a principal whom the template's rules refuse, ``TemplateExhausted`` where the
+        template or the caller's hourly share is used up.
+        """
+        template = self.template(alias)
+        if template is None:
+            raise RoomNotFound
+        now = self._clock.wall()
+        room = replace(template, alias=alias, template=template.alias, max_rooms=None, created_at=now, updated_at=now)
+        admit(room, principal, None, None, now)
+        self._reserve(template, principal, alias, now)
+        room_id = self._provisioning.create_or_adopt(room, deadline)
+        self._store.write_new(alias, _stored(replace(room, room_id=room_id)), room_id)
+
+    def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:
+        place = self._store.reserve(template.alias, alias, now, template.max_rooms or 0)
+        if place == "none":
+            raise TemplateExhausted
+        # A place already taken is a second try at the same room, which costs the caller nothing.
+        if place == "new" and self._store.count_creation(principal.user) > NEW_ROOMS_AN_HOUR:
+            self._store.unreserve(template.alias, alias)
+            raise TemplateExhausted
+
+    def list_rooms(self, cursor: str, limit: int) -> Page[Room]:
+        """All records, templates too, by alias."""
+        aliases = self._store.aliases(cursor, limit)
+        records = self._store.records(aliases)
+        rooms = [Room.parse(record) for record in records if record is not None]
+        return Page(rooms, aliases[-1] if len(aliases) == limit else None)
+
+    def room(self, alias: str) -> Room:
+        """Raises ``RoomNotFound``."""
+        record = self._store.record(alias)
+        if record is None:
+            raise RoomNotFound
+        return Room.parse(record)
+
+    def put_room(self, alias: str, spec: Mapping[str, Any], deadline: Deadline) -> tuple[Room, bool]:
+        """Create or replace a room; says whether it was created. Raises ``InvalidRequest``."""
+        now = self._clock.wall()
+        existing = self._existing(alias)
+        room = Room.of(alias, spec, room_id=existing.room_id if existing else None, now=now)
+        if existing is not None:
+            # What a room has from its template, an administrator neither gives nor takes away.
+            kept = existing.idle_delete_after if existing.template else room.idle_delete_after
+            room = replace(room, created_at=existing.created_at, template=existing.template, idle_delete_after=kept)
+        if not room.is_template:
+            known = existing.room_id if existing else None
+            room = replace(room, room_id=self._provisioning.settle(room, known, deadline))
+        self._store.write(alias, _stored(room), room.room_id)
+        if room.is_template:
+            self._store.list_template(alias)
+        return room, existing is None
+
+    def change_room(self, alias: str, changes: Mapping[str, Any], deadline: Deadline) -> Room:
+        """Change settings that Telnyx keeps too; all else of the record stays. Raises ``RoomNotFound``."""
+        room = replace(self.room(alias), **changes, updated_at=self._clock.wall())
+        room = replace(room, room_id=self._provisioning.settle(room, room.room_id, deadline))
+        self._store.write(alias, _stored(room), room.room_id)
+        return room
+
+    def delete_room(self, alias: str, deadline: Deadline, *, keep_upstream: bool) -> None:
+        """Remove a room here and, unless ``keep_upstream``, at Telnyx. Raises ``RoomNotFound``."""
+        room = self.room(alias)
+        if room.room_id is not None and not keep_upstream:
+            self._provisioning.delete(room.room_id, deadline)
+        self._store.erase(alias, room.room_id)
+        if room.template is not None:
+            self._store.unreserve(room.template, alias)
+
+    def members(self, alias: str, cursor: str, limit: int) -> Page[Member]:
+        """Members by user id. Raises ``RoomNotFound``."""
+        self.room(alias)
+        everybody = sorted((Member.parse(raw) for raw in self._store.members(alias)), key=lambda member: member.user)
+        rest = [member for member in everybody if member.user > cursor]
+        return Page(rest[:limit], rest[limit - 1].user if len(rest) > limit else None)
+
+    def member(self, alias: str, user: str) -> Member:
+        """Raises ``RoomNotFound`` or ``MemberNotFound``."""
+        self.room(alias)
+        record = self._store.member(alias, user)
+        if record is None:
+            raise MemberNotFound
+        return Member.parse(record)
+
+    def put_member(self, alias: str, user: str, spec: Mapping[str, Any]) -> tuple[Member, bool]:
+        """Create or replace a member; says whether it is new. Raises ``RoomNotFound`` or ``InvalidRequest``."""
+        if self.room(alias).is_template:
+            raise InvalidRequest("A template has no members", errors=[{"field": "alias", "message": "is a template"}])
+        member = Member.of(user, spec)
+        return member, self._store.write_member(alias, user, _dump(member.to_json()))
+
+    def delete_member(self, alias: str, user: str) -> None:
+        """Raises ``RoomNotFound`` or ``MemberNotFound``."""
+        self.room(alias)
+        if not self._store.erase_member(alias, user):
+            raise MemberNotFound
+
+    def sweep(self) -> list[str]:
+        """Delete the rooms of templates that nobody has used for ``idle_delete_after``; answers their aliases."""
+        swept = []
+        for name in self._store.templates():
+            for alias in self._store.instances(name):
+                record = self._store.record(alias)
+                if record is None:
+                    self._store.unreserve(name, alias)
+                elif self._idle(Room.parse(record)):
+                    self.delete_room(alias, Deadline.after(self._clock, SWEEP_SECS), keep_upstream=False)
+                    swept.append(alias)
+        return swept
+
+    def _idle(self, room: Room) -> bool:
+        if room.idle_delete_after is None:
+            return False
+        last_used = self._store.last_used(room.alias) or room.created_at
+        return self._clock.wall() - last_used > room.idle_delete_after
+
+    def _existing(self, alias: str) -> Room | None:
+        record = self._store.record(alias) if is_alias(alias.removesuffix("-*")) else None
+        return Room.parse(record) if record else None
+
+
+def read_person(permission: Permission) -> tuple[Member | None, Ban | None]:
+    """The member entry and the ban among raw records."""
+    member = Member.parse(permission.member) if permission.member else None
+    return member, Ban.parse(permission.ban) if permission.ban else None
+
+
+def read_invite(permission: Permission) -> Invite | None:
+    """The invite of a guest among raw records."""
+    return Invite.parse(permission.invite) if permission.invite else None
+
+
+def revoked_before(permission: Permission) -> float | None:
+    """The latest moment up to which this principal's bearers are void, epoch seconds."""
+    return latest(permission.revoked)
+
+
+def latest(moments: Iterable[bytes | None]) -> float | None:
+    """The last of the moments that are there. Raises ``RecordUnreadable``."""
+    try:
+        return max((float(moment) for moment in moments if moment is not None), default=None)
+    except ValueError:
+        raise RecordUnreadable from None
+
+
+def _entry(
+    room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float, invite: Invite | None = None
+) -> Entry | None:
+    role = max((grant.role for grant in grants(room, principal, member, invite)), default=None)
+    if role is None:
+        return None
+    try:
+        admission = admit(room, principal, member, ban, now, invite)
+    except (Banned, NotOpenYet, Closed) as refusal:
+        return Entry(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
+    return Entry(room, admission.role, open=True, code=None, opens_at=None)
+
+
+def _opens_at(refusal: Refused) -> str | None:
+    moment = refusal.extra.get("opens_at")
+    return moment if isinstance(moment, str) else None
+
+
+def _stored(room: Room) -> bytes:
+    return _dump(room.to_json())
+
+
+def _dump(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), sort_keys=True).encode()

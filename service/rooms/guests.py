@@ -1,0 +1,135 @@
+"""Guests: moderators invite them, a guest redeems the invite, and so gets a bearer of this service's own issuer.
+
+Rules for editors:
+* an invite authenticates nothing, and a guest's bearer is nothing without its invite: admission reads the invite again
+  on every request, so that a revoked one is obeyed at once, by every replica;
+* the issuer of guests is trusted with no admin scope, no ``rooms`` claim and no claim rules (DESIGN 5);
+* of a code that is wrong, ended, revoked or used up there is one answer, and it leaves no trace in the store.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from service.clock import Clock
+from service.crypto import GUEST_AUDIENCE, GUEST_ISSUER, GUEST_TYPE, GuestSigner
+from service.errors import InsufficientRole, InviteNotFound, RoomNotFound, TooManyInvites
+from service.identity.issuers import GUEST, IssuerConfig
+from service.rooms.authorization import Moderator
+from service.rooms.directory import Page
+from service.rooms.invites import Invite, new_code, read_code
+from service.rooms.models import Role
+from service.secret import Secret
+from service.storage.invite_store import InviteStore
+
+LONGEST_STAY_SECS: Final = 12 * 3600
+MOST_INVITES: Final = 1000
+_SUBJECT_BYTES: Final = 12
+
+
+def guest_issuer(public_keys_pem: Sequence[str]) -> IssuerConfig:
+    """The row of the issuer table that no table holds."""
+    return IssuerConfig(
+        name=GUEST,
+        default=False,
+        issuer=GUEST_ISSUER,
+        audiences=(GUEST_AUDIENCE,),
+        algorithms=("EdDSA",),
+        public_keys_pem=tuple(public_keys_pem),
+        types=(GUEST_TYPE,),
+        max_lifetime_secs=LONGEST_STAY_SECS,
+        trust=frozenset({"invite"}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CountedInvite:
+    """An invite, and how many guests have redeemed it."""
+
+    invite: Invite
+    uses: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.invite.to_json(), "uses": self.uses}
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody who has just redeemed an invite. Times are epoch seconds."""
+
+    user: str
+    name: str | None
+    room: str
+    role: Role
+    invite_id: str
+    bearer: Secret
+    issued_at: float
+    expires_at: float
+
+
+class Guests:
+    """Raises ``StoreUnavailable``: nobody is invited and no code is redeemed without Redis."""
+
+    def __init__(self, store: InviteStore, signer: GuestSigner, clock: Clock) -> None:
+        self._store = store
+        self._signer = signer
+        self._clock = clock
+
+    def invite(self, moderator: Moderator, spec: Mapping[str, Any]) -> tuple[CountedInvite, Secret]:
+        """A new invite and its code, which is told this once.
+
+        Its role may be any, since a moderator's own is the highest there is. Raises ``InsufficientRole`` for guests,
+        whose invites would outlast them, ``InvalidRequest``, ``TooManyInvites`` and ``RoomNotFound``.
+        """
+        if moderator.principal.invited is not None:
+            raise InsufficientRole
+        now, alias = self._clock.wall(), moderator.room.alias
+        text, code = new_code(alias)
+        made = Invite.of(code, spec, created_by=moderator.principal.user, now=now)
+        ended = [one.invite.invite_id for one in self._all(alias) if not one.invite.stands(now)]
+        outcome = self._store.add(alias, made.invite_id, made.to_bytes(), most=MOST_INVITES, ended=ended)
+        if outcome == "full":
+            raise TooManyInvites
+        if outcome == "gone":
+            raise RoomNotFound
+        return CountedInvite(made, 0), text
+
+    def invites(self, moderator: Moderator, cursor: str, limit: int) -> Page[CountedInvite]:
+        """Those that stand, used up or not, by id."""
+        now = self._clock.wall()
+        standing = [one for one in self._all(moderator.room.alias) if one.invite.stands(now)]
+        rest = sorted((one for one in standing if one.invite.invite_id > cursor), key=lambda one: one.invite.invite_id)
+        return Page(rest[:limit], rest[limit - 1].invite.invite_id if len(rest) > limit else None)
+
+    def revoke(self, moderator: Moderator, invite_id: str) -> None:
+        """Its code is void, and so are the bearers that were given for it. Raises ``InviteNotFound``."""
+        if not self._store.erase(moderator.room.alias, invite_id):
+            raise InviteNotFound
+
+    def redeem(self, text: str, display_name: str | None) -> Guest:
+        """Whom a code makes its bearer; counts as one use. Raises ``InviteNotFound``."""
+        code = read_code(text)
+        record = self._store.record(code.alias, code.invite_id) if code is not None else None
+        if code is None or record is None:
+            raise InviteNotFound
+        invite, now = Invite.parse(record), self._clock.wall()
+        if not invite.fits(code) or not invite.stands(now):
+            raise InviteNotFound
+        if not self._store.use(code.alias, code.invite_id, record, invite.max_uses):
+            raise InviteNotFound
+        return self._guest(code.alias, invite, invite.name or display_name, now)
+
+    def _guest(self, alias: str, invite: Invite, name: str | None, now: float) -> Guest:
+        subject, issued_at = secrets.token_urlsafe(_SUBJECT_BYTES), float(int(now))
+        expires_at = min(invite.expires_at, issued_at + LONGEST_STAY_SECS)
+        claims = {"sub": subject, "room": alias, "role": invite.role.label, "invite": invite.invite_id}
+        named = claims if name is None else {**claims, "name": name}
+        bearer = Secret(self._signer.sign(named, now=issued_at, expires_at=expires_at))
+        user = f"{GUEST}:{subject}"
+        return Guest(user, name, alias, invite.role, invite.invite_id, bearer, issued_at, expires_at)
+
+    def _all(self, alias: str) -> list[CountedInvite]:
+        return [CountedInvite(Invite.parse(record), uses) for record, uses in self._store.all(alias)]

@@ -1,0 +1,38 @@
+"""What all replicas know of a 429: while a cool-down stands, nobody makes that kind of call (DESIGN 7)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from service.clock import Clock
+from service.errors import StoreUnavailable
+from service.storage import redis_keys
+from service.storage.redis_client import Connection
+
+Kind = Literal["tokens", "management"]
+
+
+class Cooldowns:
+    """Shared over Redis; known to this process alone while Redis does not answer. Never raises."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._here: dict[Kind, float] = {}
+
+    def left(self, kind: Kind) -> float:
+        """Seconds to stay away, 0 for none."""
+        here = self._here.get(kind, 0.0) - self._clock.monotonic()
+        try:
+            shared = float(self._connection.call(("PTTL", redis_keys.cooldown(kind)))) / 1000
+        except StoreUnavailable:
+            shared = 0.0
+        return max(here, shared, 0.0)
+
+    def start(self, kind: Kind, seconds: float) -> None:
+        """Stay away for ``seconds`` from now."""
+        self._here[kind] = self._clock.monotonic() + seconds
+        try:
+            self._connection.call(("SET", redis_keys.cooldown(kind), 1, "PX", max(1, int(seconds * 1000))))
+        except StoreUnavailable:
+            return

@@ -1,0 +1,36 @@
+"""Who is in a room, as far as is known, and the count that refusals go by (cache: Telnyx can be asked again)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final, cast
+
+from service.errors import RecordUnreadable
+from service.storage.redis_client import Connection, Script
+from service.storage.redis_keys import RoomKeys
+
+ROSTER_SECS: Final = 26 * 3600
+SCRIPTS: Final = ("attend",)
+
+
+class RosterStore:
+    """Every method raises ``StoreUnavailable`` while Redis does not answer, or takes no writes where it writes."""
+
+    def __init__(self, connection: Connection, scripts: Callable[[str], Script]) -> None:
+        self._connection = connection
+        self._attend = scripts("attend")
+
+    def read(self, alias: str) -> bytes | None:
+        """What was written; a value of another kind is none."""
+        try:
+            return cast("bytes | None", self._connection.call(("GET", RoomKeys(alias).roster)))
+        except RecordUnreadable:
+            return None
+
+    def replace(self, alias: str, read: bytes | None, roster: bytes, live: bytes, live_secs: float) -> bool:
+        """Write both, unless the roster is no longer what was ``read``. ``live`` is good for ``live_secs``."""
+        keys = RoomKeys(alias)
+        seen = "-" if read is None else hashlib.sha1(read, usedforsecurity=False).hexdigest()
+        args = (seen, roster, ROSTER_SECS * 1000, live, max(0, int(live_secs * 1000)))
+        return bool(self._connection.call(self._attend.on((keys.roster, keys.live), args)))

@@ -1,0 +1,163 @@
+"""Sorting of upstream's answers, once: what each means for the call, the breakers and the caller (DESIGN 4, 7, 9).
+
+Pure. Telnyx answers errors in four shapes (UPSTREAM 4), or none; only the status decides, the code is for logs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from service.errors import (
+    UpstreamError,
+    UpstreamInvalidResponse,
+    UpstreamRejected,
+    UpstreamRejectedCredentials,
+    UpstreamThrottled,
+    UpstreamUnavailable,
+)
+from service.http_client import Reply
+
+EARLIEST_SECS, LATEST_SECS = 1.0, 60.0
+_EPOCH_FROM: Final = 1e9
+_DEFAULT_COOLDOWN_SECS: Final = 5.0
+_NOTHING_RUNS: Final = "No private_ip for room"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A good answer. ``date`` is upstream's clock (epoch seconds) if it said; ``sent_at`` our monotonic clock just
+    before the request left. ``already_over`` marks a room, session or recording that was gone when it was to go.
+    """
+
+    status: int
+    body: dict[str, Any]
+    date: float | None
+    sent_at: float
+    already_over: bool = False
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The object under ``data``; raises ``UpstreamInvalidResponse`` if there is none."""
+        data = self.body.get("data")
+        if not isinstance(data, dict):
+            raise UpstreamInvalidResponse
+        return data
+
+
+def read(reply: Reply, sent_at: float, *, needs_data: bool) -> Answer:
+    """A 2xx reply as an answer. Raises ``UpstreamInvalidResponse`` for a body that is not what the call needs."""
+    date = _date(reply.headers.get("date"))
+    if not needs_data:
+        return Answer(reply.status, {}, date, sent_at)
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        raise UpstreamInvalidResponse(upstream_status=reply.status) from None
+    if not isinstance(body, dict) or not isinstance(body.get("data"), dict | list):
+        raise UpstreamInvalidResponse(upstream_status=reply.status)
+    return Answer(reply.status, body, date, sent_at)
+
+
+def error_of(reply: Reply, now: float, *, forbidden_is_refusal: bool) -> UpstreamError:
+    """The outcome of a reply that is not 2xx; ``now`` in epoch seconds.
+
+    ``forbidden_is_refusal``: a 403 speaks of the room or the refresh token, not of our key.
+    """
+    status = reply.status
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return UpstreamThrottled(retry_after=cooldown_secs(reply.headers, now), upstream_status=status)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
+        return UpstreamUnavailable(upstream_status=status)
+    if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not forbidden_is_refusal):
+        return UpstreamRejectedCredentials(upstream_status=status)
+    if status >= HTTPStatus.BAD_REQUEST:
+        return UpstreamRejected(upstream_status=status)
+    return UpstreamInvalidResponse(upstream_status=status)
+
+
+def items_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The items of a list. Raises ``UpstreamInvalidResponse``."""
+    data = body.get("data")
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise UpstreamInvalidResponse
+    return data
+
+
+def is_last_page(body: Mapping[str, Any], number: int, size: int) -> bool:
+    """Whether nothing follows page ``number``; where ``meta`` does not say, a page shorter than ``size`` does.
+
+    A page may hold fewer than were asked for though more follow (UPSTREAM 10, row 19).
+    """
+    meta = body.get("meta")
+    total = meta.get("total_pages") if isinstance(meta, Mapping) else None
+    if isinstance(total, int) and not isinstance(total, bool):
+        return number >= total
+    return len(items_of(body)) < size
+
+
+def nothing_to_end(reply: Reply) -> bool:
+    """Whether an action found nothing running: 404, or the live API's own 422 (UPSTREAM 6)."""
+    if reply.status == HTTPStatus.NOT_FOUND:
+        return True
+    return reply.status == HTTPStatus.UNPROCESSABLE_ENTITY and _NOTHING_RUNS.encode() in reply.body
+
+
+def cooldown_secs(headers: Mapping[str, str], now: float) -> float:
+    """How long a 429 asks us to stay away: the longer of ``Retry-After`` and ``x-ratelimit-reset``, 1 to 60 s.
+
+    ``Retry-After`` is seconds or an HTTP date (RFC 9110 section 10.2.3); ``x-ratelimit-reset`` is documented both as
+    seconds and as epoch seconds (UPSTREAM 4.4), told apart by size.
+    """
+    waits = [_retry_after(headers.get("retry-after", ""), now), _reset(headers.get("x-ratelimit-reset", ""), now)]
+    asked = max((wait for wait in waits if wait is not None), default=_DEFAULT_COOLDOWN_SECS)
+    return min(LATEST_SECS, max(EARLIEST_SECS, asked))
+
+
+def upstream_code(body: bytes) -> str | None:
+    """Telnyx's error code for the log: short and printable, whatever shape it came in."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    errors = document.get("errors") if isinstance(document, dict) else None
+    first = errors[0] if isinstance(errors, list) and errors else document
+    if isinstance(errors, dict):
+        first = {"code": next(iter(errors), None)}
+    code = first.get("code") if isinstance(first, dict) else None
+    return str(code)[:40] if isinstance(code, str | int) and str(code).isprintable() else None
+
+
+def _retry_after(text: str, now: float) -> float | None:
+    seconds = _number(text)
+    if seconds is not None:
+        return seconds
+    moment = _date(text)
+    return None if moment is None else moment - now
+
+
+def _reset(text: str, now: float) -> float | None:
+    value = _number(text)
+    return value - now if value is not None and value >= _EPOCH_FROM else value
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None
+
+
+def _date(text: str | None) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+        # Without a zone it is UTC (RFC 9110 section 5.6.7), not the machine's own.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None

@@ -1,0 +1,97 @@
+"""Administration: which rooms exist, who is in them, and who is out of everything (DESIGN 4.3). Gate: admin."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from flask import Response, jsonify
+
+from service.clock import rfc3339
+from service.web import paging
+from service.web.auth import Gate, GatedBlueprint
+from service.web.request_body import body, query
+from service.web.request_lifecycle import deadline
+from service.web.services import services
+from service.web.user_ids import user_id
+
+_ROOMS: Final = "/v1/admin/rooms"
+
+
+def blueprint() -> GatedBlueprint:
+    """The calls of operators and product back ends."""
+    admin = GatedBlueprint("admin", Gate.ADMIN)
+    room, members = _ROOMS + "/<alias>", _ROOMS + "/<alias>/members"
+    member = members + "/<user_id:user>"
+    admin.add_url_rule(_ROOMS, view_func=list_rooms, methods=["GET"])
+    admin.add_url_rule(room, view_func=get_room, methods=["GET"])
+    admin.add_url_rule(room, view_func=put_room, methods=["PUT"])
+    admin.add_url_rule(room, view_func=delete_room, methods=["DELETE"])
+    admin.add_url_rule(members, view_func=list_members, methods=["GET"])
+    admin.add_url_rule(member, view_func=get_member, methods=["GET"])
+    admin.add_url_rule(member, view_func=put_member, methods=["PUT"])
+    admin.add_url_rule(member, view_func=delete_member, methods=["DELETE"])
+    admin.add_url_rule("/v1/admin/revocations", view_func=revoke_user, methods=["POST"])
+    return admin
+
+
+def list_rooms() -> Response:
+    """All rooms and templates, by alias."""
+    cursor, limit = paging.start(query())
+    return jsonify(paging.shown(services().directory.list_rooms(cursor, limit)))
+
+
+def get_room(alias: str) -> Response:
+    """One record; ``RoomNotFound`` where there is none."""
+    return jsonify(services().directory.room(alias).to_json())
+
+
+def put_room(alias: str) -> Response:
+    """Create or replace, here and at Telnyx."""
+    room, created = services().directory.put_room(alias, body(), deadline())
+    return _written(room.to_json(), f"{_ROOMS}/{quote(alias, safe='*')}", created=created)
+
+
+def delete_room(alias: str) -> Response:
+    """Remove here and, unless ``upstream=keep``, at Telnyx."""
+    keep_upstream = query().get("upstream") == "keep"
+    services().directory.delete_room(alias, deadline(), keep_upstream=keep_upstream)
+    return Response(status=204)
+
+
+def list_members(alias: str) -> Response:
+    """The members of a room, by user id."""
+    cursor, limit = paging.start(query())
+    return jsonify(paging.shown(services().directory.members(alias, cursor, limit)))
+
+
+def get_member(alias: str, user: str) -> Response:
+    """One entry; ``MemberNotFound`` where there is none."""
+    return jsonify(services().directory.member(alias, user_id(user)).to_json())
+
+
+def put_member(alias: str, user: str) -> Response:
+    """Create or replace."""
+    member, created = services().directory.put_member(alias, user_id(user), body())
+    return _written(member.to_json(), f"{_ROOMS}/{alias}/members/{quote(user, safe='')}", created=created)
+
+
+def delete_member(alias: str, user: str) -> Response:
+    """Remove; the next request of that user is judged without it."""
+    services().directory.delete_member(alias, user_id(user))
+    return Response(status=204)
+
+
+def revoke_user() -> Response:
+    """Void the bearers that a user holds now, or those of one sign-in session."""
+    user, session = body()["user"], body().get("session_id")
+    before = services().revocations.revoke(user, session)
+    return jsonify({"user": user, "session_id": session, "revoked_before": rfc3339(before)})
+
+
+def _written(record: dict[str, Any], location: str, *, created: bool) -> Response:
+    response = jsonify(record)
+    if created:
+        response.status_code = 201
+        response.headers["Location"] = location
+    return response

@@ -1,0 +1,81 @@
+"""Who may ask: every blueprint names its gate when it is made, and a view without one is refused.
+
+Rules for editors:
+* the gate runs before the request is validated: a stranger learns nothing about schemas;
+* ``Principal`` comes from the verifier and from nowhere else; token in the header only, never in a query or cookie.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import cast
+
+from flask import Blueprint, Flask, current_app, g, request
+
+from service.errors import InsufficientScope
+from service.identity.verifier import Principal
+from service.rooms.authorization import Moderator
+from service.web.request_body import check_request
+from service.web.services import services
+
+
+class Gate(Enum):
+    """``OPEN`` asks for nothing, ``USER`` for a valid bearer, ``MODERATOR`` for one that may run the meeting of the
+    room in the path, ``ADMIN`` for one with the admin scope.
+    """
+
+    OPEN = "open"
+    USER = "user"
+    MODERATOR = "moderator"
+    ADMIN = "admin"
+
+
+class GatedBlueprint(Blueprint):
+    """A blueprint all of whose views stand behind one gate; behind a gate every request is also validated."""
+
+    def __init__(self, name: str, gate: Gate) -> None:
+        super().__init__(name, __name__)
+        self.gate = gate
+        if gate is not Gate.OPEN:
+            self.before_request(_require_user)
+            if gate is Gate.MODERATOR:
+                self.before_request(_require_moderator)
+            if gate is Gate.ADMIN:
+                self.before_request(_require_admin)
+            self.before_request(check_request)
+
+
+def install(app: Flask) -> None:
+    """Refuse views that no ``GatedBlueprint`` holds."""
+    app.before_request(_refuse_ungated)
+
+
+def principal() -> Principal:
+    """The verified caller of a view behind the user or admin gate."""
+    return cast("Principal", g.principal)
+
+
+def moderator() -> Moderator:
+    """The caller of a view behind the moderator gate, and the room in its path."""
+    return cast("Moderator", g.moderator)
+
+
+def _refuse_ungated() -> None:
+    if request.endpoint is not None and not isinstance(
+        current_app.blueprints.get(request.blueprint or ""), GatedBlueprint
+    ):
+        raise RuntimeError("a view without a gate")
+
+
+def _require_user() -> None:
+    g.principal = services().verifier.verify(request.headers.getlist("Authorization"))
+
+
+def _require_moderator() -> None:
+    g.moderator = services().moderation.require(principal(), (request.view_args or {})["alias"])
+
+
+def _require_admin() -> None:
+    if not principal().admin:
+        raise InsufficientScope
+    services().revocations.check(principal())

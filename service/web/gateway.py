@@ -1,0 +1,80 @@
+"""Telnyx's own paths for our callers (DESIGN 4.5). Gate: user; who may do what is a table of its own (``gateway``).
+
+One handler serves all operations. Errors here have Telnyx's own shape: ``problems`` sees to that by the path.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response, jsonify, request
+
+from service.errors import RoomNotFound
+from service.gateway.operations import TABLE
+from service.gateway.proxy import Call, Outcome
+from service.observability.telemetry import audit_log
+from service.web.auth import Gate, GatedBlueprint, principal
+from service.web.request_body import body, query
+from service.web.request_lifecycle import deadline
+from service.web.services import services
+from service.web.token_response import handed_out
+
+# Operation ids are unique in the document, and the house has its own ``list_rooms``.
+_PREFIX: Final = "v2_"
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
+
+
+def blueprint() -> GatedBlueprint:
+    """The 25 calls of ``TABLE``."""
+    gateway = GatedBlueprint("gateway", Gate.USER)
+    for row in TABLE.values():
+        rule = row.path.replace("{", "<").replace("}", ">")
+        gateway.add_url_rule(rule, endpoint=_PREFIX + row.name, view_func=handle, methods=[row.method])
+    return gateway
+
+
+def handle(**path: str) -> Response:
+    """Any of them."""
+    name = (request.endpoint or "").rpartition(".")[2].removeprefix(_PREFIX)
+    target = next((_id(text) for text in path.values()), None)
+    call = Call(name, principal(), target, _texts(query()), body(), deadline())
+    outcome = services().gateway.answer(call)
+    _audit(call, outcome)
+    response = Response(status=outcome.status) if outcome.body is None else jsonify(outcome.body)
+    response.status_code = outcome.status
+    if outcome.grant is not None:
+        response.headers.extend(handed_out(outcome.grant, principal(), services().metrics))
+    return response
+
+
+def _id(text: str) -> UUID:
+    if _UUID.fullmatch(text) is None:
+        raise RoomNotFound
+    return UUID(text)
+
+
+def _texts(asked: Mapping[str, Any]) -> dict[str, str]:
+    """A validated query as Telnyx reads it: flags in lower case, as ids are."""
+    free = {"filter[context]", "filter[unique_name]", "filter[status]", "filter[type]"}
+    return {name: str(value) if name in free else str(value).lower() for name, value in asked.items()}
+
+
+def _audit(call: Call, outcome: Outcome) -> None:
+    """One line for everything that was done; reading is in the access log."""
+    if TABLE[call.name].reads or outcome.grant is not None:
+        return
+    audit_log.log(
+        logging.INFO,
+        "gateway action",
+        extra={
+            "action": call.name,
+            "user": call.principal.user,
+            "room": outcome.alias,
+            "target": None if call.target is None else str(call.target),
+            "filters": dict(call.query),
+        },
+    )

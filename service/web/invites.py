@@ -1,0 +1,85 @@
+"""Invites: moderators make, list and revoke them; a guest redeems one (DESIGN 4.2). Gates: moderator, and open.
+
+Redeeming needs no bearer, since getting one is what it is for; its body is validated all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from flask import Response, jsonify
+
+from service.clock import rfc3339
+from service.observability.telemetry import audit_log
+from service.rooms.guests import Guest
+from service.web import paging
+from service.web.auth import Gate, GatedBlueprint, moderator
+from service.web.request_body import body, check_request, query
+from service.web.services import services
+
+_INVITES: Final = "/v1/rooms/<alias>/invites"
+
+
+def blueprint() -> GatedBlueprint:
+    """The calls of moderators."""
+    inviting = GatedBlueprint("invites", Gate.MODERATOR)
+    inviting.add_url_rule(_INVITES, view_func=list_invites, methods=["GET"])
+    inviting.add_url_rule(_INVITES, view_func=create_invite, methods=["POST"])
+    inviting.add_url_rule(_INVITES + "/<invite_id>", view_func=revoke_invite, methods=["DELETE"])
+    return inviting
+
+
+def open_blueprint() -> GatedBlueprint:
+    """The one call of people who are nobody yet."""
+    redeeming = GatedBlueprint("guests", Gate.OPEN)
+    redeeming.before_request(check_request)
+    redeeming.add_url_rule("/v1/invites/redeem", view_func=redeem_invite, methods=["POST"])
+    return redeeming
+
+
+def list_invites(alias: str) -> Response:  # noqa: ARG001 - the gate has made a room of it
+    """Those that stand, without their codes."""
+    cursor, limit = paging.start(query())
+    return jsonify(paging.shown(services().guests.invites(moderator(), cursor, limit)))
+
+
+def create_invite(alias: str) -> Response:
+    """A new one; its code is in this answer and nowhere else."""
+    made, code = services().guests.invite(moderator(), body())
+    _audit("invite made", user=moderator().principal.user, room=alias, invite=made.invite.invite_id)
+    response = jsonify({**made.to_json(), "code": code.reveal()})
+    response.status_code = 201
+    return response
+
+
+def revoke_invite(alias: str, invite_id: str) -> Response:
+    """The code is void at once, and so are the bearers given for it."""
+    services().guests.revoke(moderator(), invite_id)
+    _audit("invite revoked", user=moderator().principal.user, room=alias, invite=invite_id)
+    return Response(status=204)
+
+
+def redeem_invite() -> Response:
+    """A bearer for a guest."""
+    guest = services().guests.redeem(body()["code"], body().get("display_name"))
+    _audit("invite redeemed", user=guest.user, room=guest.room, invite=guest.invite_id)
+    return jsonify(_shown(guest))
+
+
+def _shown(guest: Guest) -> dict[str, Any]:
+    return {
+        "token": guest.bearer.reveal(),
+        "token_type": "Bearer",
+        "expires_at": rfc3339(guest.expires_at),
+        "expires_in": int(guest.expires_at - guest.issued_at),
+        "room": guest.room,
+        "user_id": guest.user,
+        "name": guest.name,
+        "role": guest.role.label,
+    }
+
+
+def _audit(event: str, **facts: str) -> None:
+    """Who let whom in, and how; never the code and never the bearer."""
+    audit_log.log(logging.INFO, event, extra=facts)

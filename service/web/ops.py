@@ -1,0 +1,74 @@
+"""For load balancers, operators and developers (DESIGN 4.6). Gate: open.
+
+Rules for editors:
+* ``/healthz`` touches nothing; ``/readyz`` reads what this process knows already and asks nobody;
+* readiness fails only while draining or without any verification key: an outage of Redis or Telnyx hits all replicas
+  alike, and failing readiness would turn a degradation into a black-out.
+"""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+
+from service.observability.telemetry import VERSION
+from service.web.auth import Gate, GatedBlueprint
+from service.web.services import services
+
+
+def blueprint() -> GatedBlueprint:
+    """The calls that anybody may make."""
+    ops = GatedBlueprint("ops", Gate.OPEN)
+    for path, view in (
+        ("/healthz", get_health),
+        ("/readyz", get_readiness),
+        ("/version", get_version),
+        ("/openapi.yaml", get_openapi),
+        ("/.well-known/jwks.json", get_ticket_keys),
+    ):
+        ops.add_url_rule(path, view_func=view, methods=["GET"])
+    return ops
+
+
+def get_health() -> Response:
+    """The process is alive; that is all it says."""
+    return jsonify({"status": "ok"})
+
+
+def get_readiness() -> Response:
+    """Whether to send requests here, and the state of what this replica depends on."""
+    asked = services()
+    states = {name: source.state() for name, source in asked.key_sources.items()}
+    status = "ready"
+    if not any(state.loaded for state in states.values()):
+        status = "no_keys"
+    if asked.drain_file is not None and asked.drain_file.exists():
+        status = "draining"
+    response = jsonify(
+        {
+            "status": status,
+            "redis": "up" if asked.store.up else "down",
+            "telnyx": asked.telnyx.breaker_states(),
+            "keys": {name: {"loaded": state.loaded, "keys": state.keys} for name, state in states.items()},
+        }
+    )
+    response.status_code = 200 if status == "ready" else 503
+    return response
+
+
+def get_version() -> Response:
+    """Which release this is."""
+    return jsonify({"name": "video-token-service", "version": VERSION})
+
+
+def get_openapi() -> Response:
+    """The document that requests are validated against."""
+    response = Response(services().openapi, mimetype="application/yaml")
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def get_ticket_keys() -> Response:
+    """The public keys of context tickets (RFC 7517)."""
+    response = jsonify(services().ticket_keys)
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return response

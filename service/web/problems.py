@@ -1,0 +1,166 @@
+"""The only place where an exception becomes an answer: ``application/problem+json`` (RFC 9457), and on Telnyx's own
+paths the shape that its client libraries read (UPSTREAM 4.1). Status and headers are the same in both.
+
+Rules for editors:
+* what a caller reads comes from ``service.errors`` and from nowhere else: no exception text, no upstream body;
+* 429, 503 and 504 always say when to come back, with jitter, so that a thousand clients do not return together;
+* what is not a ``ServiceError`` and not the framework's own refusal is a bug: 500, logged by class and frames.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Mapping
+from typing import Any, Final
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+
+from service.clock import rfc3339
+from service.errors import (
+    BodyTooLarge,
+    InsufficientScope,
+    MalformedRequest,
+    MethodNotAllowed,
+    OwnTrouble,
+    RateLimited,
+    RouteNotFound,
+    ServiceError,
+    Unauthenticated,
+    UnsupportedMediaType,
+)
+from service.observability import telemetry
+from service.web.request_lifecycle import rate_limit
+
+MEDIA_TYPE: Final = "application/problem+json"
+GATEWAY: Final = "/v2/"
+TYPE_PREFIX: Final = "urn:problem-type:video-token-service:"
+REALM: Final = "video-token-service"
+
+_JITTER: Final = 0.2
+_EARLIEST: Final = 1
+_LATEST: Final = 60
+_MUST_SAY_WHEN: Final = frozenset({429, 503, 504})
+_BY_STATUS: Final[dict[int, type[ServiceError]]] = {
+    404: RouteNotFound,
+    405: MethodNotAllowed,
+    413: BodyTooLarge,
+    415: UnsupportedMediaType,
+}
+# Telnyx's own words for a status (UPSTREAM 4.2); programs branch on the status, or on our code in ``meta``.
+_TELNYX_CODES: Final[dict[int, str]] = {
+    400: "10023",
+    401: "10009",
+    403: "10010",
+    404: "10005",
+    405: "10030",
+    409: "10012",
+    413: "10027",
+    415: "10014",
+    422: "10015",
+    429: "10011",
+    503: "10037",
+    504: "10008",
+}
+_UNEXPECTED: Final = "10007"
+_log: Final = logging.getLogger("service.problems")
+
+
+def install(app: Flask, jitter: random.Random) -> None:
+    """Make ``app`` answer every exception with a problem document."""
+
+    def answer(error: Exception) -> Response:
+        known = _as_service_error(error)
+        response = render(known, jitter)
+        if isinstance(error, WrongMethod):
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
+
+    app.register_error_handler(Exception, answer)
+
+
+def retry_after(seconds: float, jitter: random.Random) -> int:
+    """Whole seconds between 1 and 60, up to a fifth earlier or later than asked."""
+    return min(_LATEST, max(_EARLIEST, round(seconds * jitter.uniform(1 - _JITTER, 1 + _JITTER))))
+
+
+def render(error: ServiceError, jitter: random.Random) -> Response:
+    """The problem document of ``error`` with the headers that its status demands."""
+    g.problem_code = error.code
+    document: dict[str, Any] = {
+        "type": TYPE_PREFIX + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "retryable": error.retryable,
+        "request_id": telemetry.request_id.get(),
+    }
+    headers: dict[str, str] = {}
+    when = float(_EARLIEST) if error.retry_after is None and error.status in _MUST_SAY_WHEN else error.retry_after
+    if when is not None:
+        document["retry_after"] = retry_after(when, jitter)
+        headers["Retry-After"] = str(document["retry_after"])
+    if (challenge := _challenge(error)) is not None:
+        headers["WWW-Authenticate"] = challenge
+    document |= {name: error.extra[name] for name in ("errors",) if name in error.extra}
+    if (opens_at := error.extra.get("opens_at")) is not None:
+        document["opens_at"] = rfc3339(opens_at) if isinstance(opens_at, int | float) else opens_at
+    if request.path.startswith(GATEWAY):
+        response = Response(json.dumps(as_telnyx(document)), error.status, headers, mimetype="application/json")
+    else:
+        response = Response(json.dumps(document), error.status, headers, mimetype=MEDIA_TYPE)
+    if isinstance(error, RateLimited):
+        _tell_rate(response, error)
+    return response
+
+
+def as_telnyx(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A problem document in Telnyx's shape: one error for each fault of the request, else one in all."""
+    shared = {"code": _TELNYX_CODES.get(document["status"], _UNEXPECTED), "title": document["title"]}
+    kept = ("code", "retryable", "request_id", "retry_after", "opens_at")
+    meta = {name: document[name] for name in kept if name in document}
+    faults = [
+        {**shared, "detail": fault["message"], "source": _source(fault["field"]), "meta": meta}
+        for fault in document.get("errors", ())
+    ]
+    return {"errors": faults or [{**shared, "detail": document["detail"], "meta": meta}]}
+
+
+def _source(field: str) -> dict[str, str]:
+    """Members of bodies are told by pointer, query parameters by name."""
+    return {"pointer": field or "/"} if field[:1] in {"", "/"} else {"parameter": field}
+
+
+def _tell_rate(response: Response, error: RateLimited) -> None:
+    told = error.extra
+    if "limit" in told:
+        fields = rate_limit(
+            limit=told["limit"], remaining=told.get("remaining", 0), reset_secs=told.get("reset_secs", 1)
+        )
+        response.headers.extend(fields)
+
+
+def _challenge(error: ServiceError) -> str | None:
+    """RFC 6750 section 3: the challenge names an error only where a credential was sent."""
+    if isinstance(error, InsufficientScope):
+        return f'Bearer realm="{REALM}", error="insufficient_scope"'
+    if isinstance(error, Unauthenticated):
+        return f'Bearer realm="{REALM}"' + (f', error="{error.challenge}"' if error.challenge else "")
+    return None
+
+
+def _as_service_error(error: Exception) -> ServiceError:
+    if isinstance(error, OwnTrouble):
+        upstream_status = getattr(error, "upstream_status", None)
+        _log.warning("own trouble", extra={"code": error.code, "upstream_status": upstream_status})
+        return error
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 500:  # noqa: PLR2004 - their fault
+        return _BY_STATUS.get(error.code, MalformedRequest)()
+    _log.error("unexpected exception", exc_info=error)
+    return ServiceError()

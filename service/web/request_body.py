@@ -1,0 +1,151 @@
+"""Reading a request: bytes to JSON without surprises, then held against the document. Runs behind the gate.
+
+Rules for editors:
+* the body is read once, here, under one guard: a web server's complaint about framing is the caller's 400, not our 500;
+* JSON is read strictly (RFC 8259 section 4 leaves repeated names to the reader: we refuse them);
+* views take ``body()`` and ``query()`` and never look at ``flask.request`` for either.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
+from urllib.parse import parse_qs
+
+from flask import g, request
+
+from service.errors import BodyTooLarge, InvalidRequest, MalformedRequest, UnsupportedMediaType
+from service.web.services import services
+
+MOST_BYTES: Final = 64 * 1024
+# The framework cuts off a body without a length at its limit and does not say so: one byte more tells.
+READ_BYTES: Final = MOST_BYTES + 1
+DEEPEST: Final = 16
+JSON: Final = "application/json"
+_FORM: Final = "application/x-www-form-urlencoded"
+_MOST_MEMBERS: Final = 100
+_UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
+_WORD_START: Final = re.compile(r"_([a-z])")
+
+
+def check_request() -> None:
+    """Read and validate the query and the body of the operation that this request is; keep them for the view."""
+    contract, called = services().contract, operation_id(request.endpoint or "")
+    operation = contract.operations[called]
+    g.query = contract.check_query(called, request.args.lists() if request.query_string else ())
+    g.body = {}
+    if operation.body is not None:
+        g.body = contract.check_body(called, _document(required=operation.body_required))
+
+
+def body() -> Mapping[str, Any]:
+    """The validated body; empty where none was sent and none is required."""
+    return cast("Mapping[str, Any]", g.body)
+
+
+def form() -> Mapping[str, list[str]]:
+    """The members of a form, each with all of its values, for calls whose body is not JSON.
+
+    Raises ``UnsupportedMediaType`` for another type of body, ``BodyTooLarge``, and ``MalformedRequest``.
+    """
+    raw = raw_body()
+    if request.mimetype != _FORM:
+        raise UnsupportedMediaType(f"The body must be {_FORM}")
+    try:
+        return parse_qs(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_MEMBERS)
+    except ValueError:
+        raise MalformedRequest("The body is not a valid form") from None
+
+
+def query() -> Mapping[str, Any]:
+    """The validated query parameters that were given."""
+    return cast("Mapping[str, Any]", g.query)
+
+
+def strict_json(raw: bytes) -> object:
+    """The value of a JSON text. Raises ``MalformedRequest`` for anything that two readers could understand differently:
+    repeated names, NaN, numbers out of range, another encoding than UTF-8, more than 16 levels.
+
+    Raises ``InvalidRequest`` for text that cannot be stored or sent on: NUL and lone surrogates.
+    """
+    try:
+        value = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_without_repeats,
+            parse_constant=_no_constant,
+            parse_float=_number,
+        )
+    except (ValueError, RecursionError):
+        raise MalformedRequest("The body is not valid JSON") from None
+    for text in _texts(value, DEEPEST):
+        if _UNSTORABLE.search(text):
+            raise InvalidRequest("A text holds a character that cannot be stored (NUL or half a surrogate pair)")
+    return value
+
+
+def operation_id(endpoint: str) -> str:
+    """What the document calls the view of an endpoint: ``join.issue_token`` is ``issueToken``."""
+    name = endpoint.rpartition(".")[2]
+    return _WORD_START.sub(lambda match: match.group(1).upper(), name)
+
+
+def _document(*, required: bool) -> object:
+    raw = raw_body()
+    if not raw:
+        if required:
+            raise InvalidRequest(errors=[{"field": "", "message": "a body is required"}])
+        return {}
+    if request.mimetype != JSON:
+        raise UnsupportedMediaType("The body must be application/json")
+    return strict_json(raw)
+
+
+def raw_body() -> bytes:
+    """The body as it was sent. Raises ``BodyTooLarge``, and ``MalformedRequest`` where the framing is broken."""
+    announced = request.content_length
+    if not announced and "Transfer-Encoding" not in request.headers:
+        return b""
+    if announced is not None and announced > MOST_BYTES:
+        raise BodyTooLarge
+    try:
+        raw = request.get_data(cache=False)
+    except Exception:  # noqa: BLE001 - each web server has its own exceptions for a body that it cannot read
+        raise MalformedRequest("The body could not be read") from None
+    if len(raw) > MOST_BYTES:
+        raise BodyTooLarge
+    if announced is not None and len(raw) < announced:
+        raise MalformedRequest("The body is shorter than announced")
+    return raw
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("repeated name")
+    return members
+
+
+def _no_constant(_name: str) -> None:
+    raise ValueError("not JSON")
+
+
+def _number(text: str) -> float | int:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("out of range")
+    # 60.0 is an integer to JSON Schema, so views get it as one.
+    return int(value) if value.is_integer() else value
+
+
+def _texts(value: object, levels: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        if levels == 0:
+            raise MalformedRequest("The body is nested too deeply")
+        yield from value if isinstance(value, dict) else ()
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item, levels - 1)

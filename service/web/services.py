@@ -1,0 +1,75 @@
+"""What routes may ask, put together by ``service.app`` and reached by one typed getter."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from flask import current_app
+
+from service.clock import Clock
+from service.gateway.proxy import Relay
+from service.identity.backchannel_logout import LogoutVerifier
+from service.identity.key_sources import KeySource
+from service.identity.revocations import Revocations
+from service.identity.verifier import Verifier
+from service.meetings.moderation import Meeting
+from service.meetings.webhook_receiver import Inbox
+from service.observability.telemetry import Metrics
+from service.rooms.authorization import Moderation
+from service.rooms.directory import Directory
+from service.rooms.guests import Guests
+from service.storage.redis_client import Connection
+from service.telnyx import Telnyx
+from service.tokens.broker import Broker
+from service.web.openapi import Contract
+
+EXTENSION = "services"
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """That the console is on, and what it is told: the origin of the sandbox that it may control, if there is one, and
+    the scope by which it knows whom to show administration (what that allows, the gate says).
+    """
+
+    sandbox: str | None
+    admin_scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The collaborators of the routes. ``drain_file`` exists while this replica is being taken out of service.
+    ``console`` is ``None`` where there is none.
+    """
+
+    clock: Clock
+    jitter: random.Random
+    metrics: Metrics
+    contract: Contract
+    openapi: bytes
+    allowed_origins: frozenset[str]
+    drain_file: Path | None
+    console: Console | None
+    ticket_keys: Mapping[str, Any]
+    key_sources: Mapping[str, KeySource]
+    verifier: Verifier
+    logouts: LogoutVerifier
+    revocations: Revocations
+    store: Connection
+    telnyx: Telnyx
+    directory: Directory
+    broker: Broker
+    guests: Guests
+    moderation: Moderation
+    meeting: Meeting
+    gateway: Relay
+    inbox: Inbox
+
+
+def services() -> Services:
+    """The services of the application that handles this request."""
+    return cast("Services", current_app.extensions[EXTENSION])
