@@ -10,6 +10,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +27,9 @@ _ALONE_SECS: Final = 1
 _AWAY: Final = ("thirty", "express", "equal", _HIT)
 DISTANCES_MS: Final = (0, 1, 3)
 CONNECTIONS: Final = (4, 32, 128)
+_MAX_AWAY_SECS: Final = 2
 _PRICED: Final = ("equal", _HIT, "equal-renewal", "ours-renewal")
-_QUICK: Final = {"rounds": 3, "away_rounds": 1, "seconds": 1, "sampled_seconds": 5, "patience": 0.0, "users": 5000}
+_QUICK: Final = {"rounds": 3, "away_rounds": 0, "seconds": 1, "sampled_seconds": 5, "patience": 0.0, "users": 5000}
 
 
 def main() -> int:
@@ -75,7 +77,7 @@ class Run:
             taken = self._taken(meter, contestants, asked.rounds, asked.seconds)
             alone = self._taken(meter, [one for one in contestants if one.name in _ALONE], asked.rounds, _ALONE_SECS, 1)
             costs = [self._priced(stage, meter, one, taken[one.name]) for one in contestants if one.name in _PRICED]
-            away = self._away(field, meter) if asked.away_rounds else []
+            away = self._away(field, meter) if asked.away_rounds else {}
             apart = stage.cores.apart
         chosen = ("workers", "users", "connections", "rounds", "seconds", "away_rounds", "sampled_seconds")
         return {
@@ -111,7 +113,7 @@ class Run:
     ) -> Callable[[], Sample]:
         def take() -> Sample:
             sample = meter.sample(contestant, seconds, connections)
-            _tell(f"{contestant.name:16}{sample.burst.rate:8.0f}/s")
+            _tell(f"{contestant.name:20}{sample.burst.rate:8.0f}/s")
             return sample
 
         return functools.partial(self._patience.quietly, take)
@@ -121,17 +123,24 @@ class Run:
         work = functools.partial(meter.sample, contestant, self._asked.sampled_seconds)
         return results.price(contestant, usual, prices.sampled(contestant.server.pid, stage.folder, work))
 
-    def _away(self, field: Field, meter: Meter) -> list[dict[str, Any]]:
+    def _away(self, field: Field, meter: Meter) -> dict[str, Any]:
         """With Redis near and some milliseconds away, and with few and many connections."""
+        stage, bursts, seconds = field.stage, {}, min(self._asked.seconds, _MAX_AWAY_SECS)
         names = [name for name in _AWAY if name in self._asked.only and name not in self._left_out]
-        bursts = {}
         for distance in DISTANCES_MS:
             for contestant in self._opened(field.away(distance), names):
                 meter.warm(contestant, max(CONNECTIONS))
+                told = replace(contestant, name=f"{contestant.name}, {distance} ms")
                 for connections in CONNECTIONS:
                     key = (distance, connections, contestant.name)
-                    bursts[key] = self._quietly(meter, contestant, self._asked.seconds, connections)
-        return results.away(interleaved(bursts, self._asked.away_rounds))
+                    bursts[key] = self._quietly(meter, told, seconds, connections)
+        delays = [delay.pid for delay in stage.delays.values()]
+        used = sum(map(load.processor_seconds, delays))
+        taken = interleaved(bursts, self._asked.away_rounds)
+        used = sum(map(load.processor_seconds, delays)) - used
+        served = sum(sample.served for (distance, _, _), samples in taken.items() for sample in samples if distance)
+        pings = {distance: round(stage.ping_ms(distance), 2) for distance in DISTANCES_MS}
+        return results.away(taken, pings, used / max(1, served) * 1e6)
 
 
 def _tell(line: str) -> None:
@@ -156,13 +165,13 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--patience", type=float, default=60.0, help="seconds to spend on waiting for a quiet machine")
-    parser.add_argument("--quick", action="store_true", help="three short rounds with fewer users")
+    parser.add_argument("--quick", action="store_true", help="three short rounds with fewer users, Redis near")
     parser.add_argument("--save", type=Path, help="folder for results.json and results.svg; a whole run: tests/bench")
+    if parser.parse_args(given).quick:
+        parser.set_defaults(**_QUICK)
     asked = parser.parse_args(given)
     if not asked.quick and len(asked.only) == len(OPENERS):
         asked.save = asked.save or HERE
-    for name, value in _QUICK.items() if asked.quick else ():
-        setattr(asked, name, value)
     return asked
 
 

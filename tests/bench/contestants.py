@@ -94,46 +94,25 @@ class Field:
         return path
 
 
-def _naive(name: str, title: str, start: Callable[[Stage, Mapping[str, str]], Server], field: Field) -> Contestant:
-    """One that is not ours, asked for cached tokens."""
-    env = {"BENCH_ROOM_ID": str(field.place.room_id), **field.redis()}
-    return Contestant(name, title, start(field.stage, env), lambda: field.everybody(field.stage.hs256))
+def _naive(field: Field, name: str, title: str, upstream: float = 0.0, **more: str) -> Contestant:
+    """One of ``apps``, or of ``node``, that is asked for cached tokens."""
+    env = {"BENCH_ROOM_ID": str(field.place.room_id), **more, **field.redis()}
+    node = name in {"express", "livekit"}
+    server = field.stage.node(f"{name}.js", env) if node else field.stage.python(name, env)
+    return Contestant(name, title, server, lambda: field.everybody(field.stage.hs256), upstream)
 
 
 def _bare(field: Field) -> Contestant:
-    answer = str(field.answer())
-    return _naive(
-        "bare", "bare Flask route, a constant", lambda s, e: s.python("bare", {**e, "BENCH_ANSWER": answer}), field
-    )
-
-
-def _thirty(field: Field) -> Contestant:
-    return _naive("thirty", "thirty lines of Flask: PyJWT, one GET", lambda s, e: s.python("thirty", e), field)
-
-
-def _express(field: Field) -> Contestant:
-    return _naive("express", "Express: jsonwebtoken, one GET", lambda s, e: s.node("express.js", e), field)
+    return _naive(field, "bare", "bare Flask route, a constant", BENCH_ANSWER=str(field.answer()))
 
 
 def _livekit(field: Field) -> Contestant:
     keys = {"BENCH_LIVEKIT_KEY": "bench", "BENCH_LIVEKIT_SECRET": secrets.token_urlsafe(32)}
-    title = "LiveKit token server (Express), nothing checked"
-    return _naive("livekit", title, lambda s, e: s.node("livekit.js", {**e, **keys}), field)
-
-
-def _uncached(field: Field) -> Contestant:
-    title = "no cache: telnyx package on each request"
-    return replace(_naive("uncached", title, lambda s, e: s.python("uncached", e), field), upstream=1)
-
-
-def _start_equal(field: Field, place: Place) -> Server:
-    return field.stage.python("equal", {"BENCH_ROOM_ID": str(place.room_id), **field.keys, **field.redis()})
+    return _naive(field, "livekit", "LiveKit token server (Express), nothing checked", **keys)
 
 
 def _equal(field: Field) -> Contestant:
-    title = "naive service at equal work, cache hit"
-    server = _start_equal(field, field.place)
-    return Contestant("equal", title, server, lambda: field.everybody(field.stage.hs256), reads=1)
+    return replace(_naive(field, "equal", "naive service at equal work, cache hit", **field.keys), reads=1)
 
 
 def _equal_renewal(field: Field) -> Contestant:
@@ -144,7 +123,8 @@ def _equal_renewal(field: Field) -> Contestant:
         return field.everybody(field.stage.hs256, place, of)
 
     title = "naive service at equal work, renewal upstream"
-    return Contestant("equal-renewal", title, _start_equal(field, place), ask, upstream=1)
+    server = _naive(replace(field, place=place), "equal", title, **field.keys).server
+    return Contestant("equal-renewal", title, server, ask, upstream=1)
 
 
 def _hit(field: Field, bearers: Bearers, name: str) -> Contestant:
@@ -188,15 +168,15 @@ def _first_join(field: Field) -> Contestant:
 
 OPENERS: Final[Mapping[str, Callable[[Field], Contestant]]] = {
     "bare": _bare,
-    "thirty": _thirty,
-    "express": _express,
+    "thirty": lambda field: _naive(field, "thirty", "thirty lines of Flask: PyJWT, one GET"),
+    "express": lambda field: _naive(field, "express", "Express: jsonwebtoken, one GET"),
     "livekit": _livekit,
     "equal": _equal,
     "ours-hs256": lambda field: _hit(field, field.stage.hs256, "ours-hs256"),
     "ours-es256": lambda field: _hit(field, field.stage.es256, "ours-es256"),
     "ours-hs256-new": lambda field: _first_hit(field, field.stage.hs256, "ours-hs256-new"),
     "ours-es256-new": lambda field: _first_hit(field, field.stage.es256, "ours-es256-new"),
-    "uncached": _uncached,
+    "uncached": lambda field: _naive(field, "uncached", "no cache: telnyx package on each request", upstream=1),
     "equal-renewal": _equal_renewal,
     "ours-renewal": _renewal,
     "ours-cold": _first_join,

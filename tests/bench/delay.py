@@ -1,15 +1,23 @@
 """``python -m tests.bench.delay``: a TCP port behind which Redis, on a Unix socket, answers some milliseconds late.
 
-What callers send goes on at once and what Redis answers waits, so the delay is that of a round trip. The loop waits by
-``select``, because the default, ``epoll``, rounds each wait up to a whole millisecond.
+What callers send goes on at once and what Redis answers waits, so the delay is that of a round trip.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import select
 import selectors
 from typing import Any, cast
+
+
+class _Punctual(selectors.DefaultSelector):
+    """Waits as long as it is told: ``epoll`` alone rounds each wait up to a whole millisecond."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        select.select([self], [], [], None if timeout is None else max(0.0, timeout))
+        return super().select(0)
 
 
 class _Redis(asyncio.Protocol):
@@ -68,5 +76,5 @@ if __name__ == "__main__":
     for name, kind in (("port", int), ("socket", str), ("milliseconds", float)):
         parser.add_argument(name, type=kind)
     given = parser.parse_args()
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Punctual())) as runner:
         runner.run(serve(given.port, given.socket, given.milliseconds / 1000))

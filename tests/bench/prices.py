@@ -21,13 +21,14 @@ from tests.processes import until
 
 # A frame's ``module.qualified_name``, of the service or of ``apps/equal.py``.
 PARTS: Final = {
-    "ticket": r"TicketSigner\.sign|Broker\._ticket|context_text|TokenService\.ticket",
-    "sealing": r"Vault\.client_token|Sealer\.(seal|open)|equal\.(un)?seal$",
-    "bearer": r"Verifier\.(verify|remembered)|^jwt\.",
-    "metrics": r"^prometheus_client\.|telemetry\.Metrics\.",
-    "audit and access line": r"^logging\.|logwriter\.|RedactingFormatter|_audit$|exchange\.record$",
-    "permission": r"Broker\._authorised|service\.(admission|rooms|directory|adoption)\.|check_revoked",
-    "Redis": r"^redis\.|service\.store\.",
+    "ticket": r"TicketSigner\.|\._?ticket$|^service\.tokens\.context\.",
+    "sealing": r"Sealer\.|Vault\.|\.apps\.equal\.(un)?seal$",
+    "bearer": r"^service\.identity\.|^jwt\.",
+    "metrics": r"^prometheus_client\.|Metrics\.",
+    "audit and access line": r"^logging\.|^service\.observability\.|\._audit$|request_lifecycle\.record$",
+    "permission": r"^service\.rooms\.|authori[sz]ed?$",
+    "Redis": r"^redis\.|^service\.storage\.",
+    "call to Telnyx": r"^(requests|urllib3)\.|^service\.(telnyx|http_client)\.",
     "the endpoint itself": r"^service\.|^tests\.bench\.apps\.",
 }
 REST: Final = "web server"

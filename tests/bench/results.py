@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.contestants import Contestant
-from tests.bench.rounds import Sample, added, cheapness, middle, ratio
+from tests.bench.rounds import Sample, added, cheapness, figures, middle, ratio
 from tests.bench.stage import HERE
 
 Samples = Mapping[str, Sequence[Sample]]
@@ -74,12 +74,8 @@ def rows(contestants: Sequence[Contestant], taken: Samples) -> list[dict[str, An
         {
             "name": contestant.name,
             "title": contestant.title,
-            "rate": round(middle(samples, lambda sample: sample.burst.rate), 1),
+            **figures(samples),
             "rates": [round(sample.burst.rate, 1) for sample in samples],
-            "p50_ms": round(middle(samples, lambda sample: sample.burst.p50), 2),
-            "p99_ms": round(middle(samples, lambda sample: sample.burst.p99), 2),
-            "server_us": round(middle(samples, lambda sample: sample.server_us)),
-            "redis_us": round(middle(samples, lambda sample: sample.redis_us)),
             "redis_trips": round(middle(samples, lambda sample: sample.reads), 3),
             "upstream_calls": round(middle(samples, lambda sample: sample.upstream), 3),
             "ratios": {name: round(ratio(samples, taken[name]), 3) for name in YARDSTICKS if name in taken},
@@ -130,19 +126,17 @@ def price(contestant: Contestant, usual: Sequence[Sample], shares: Mapping[str, 
     return {"name": contestant.name, "server_us": round(whole), "parts": parts}
 
 
-def away(taken: Mapping[tuple[int, int, str], Sequence[Sample]]) -> list[dict[str, Any]]:
-    """Rates and latencies by Redis' distance and number of connections."""
-    return [
-        {
-            "redis_ms": distance,
-            "connections": connections,
-            "name": name,
-            "rate": round(middle(samples, lambda sample: sample.burst.rate), 1),
-            "p50_ms": round(middle(samples, lambda sample: sample.burst.p50), 2),
-            "p99_ms": round(middle(samples, lambda sample: sample.burst.p99), 2),
-        }
+def away(
+    taken: Mapping[tuple[int, int, str], Sequence[Sample]], measured_ms: Mapping[int, float], delay_us: float
+) -> dict[str, Any]:
+    """Rates and latencies by Redis' distance and number of connections; how long a PING takes at each distance, and the
+    processor time for which an answer occupies what makes Redis distant.
+    """
+    cells = [
+        {"redis_ms": distance, "connections": connections, "name": name, **figures(samples)}
         for (distance, connections, name), samples in taken.items()
     ]
+    return {"cells": cells, "ping_ms": measured_ms, "delay_us": round(delay_us)}
 
 
 def text(found: Mapping[str, Any]) -> str:
@@ -170,7 +164,7 @@ def _rates(found: Mapping[str, Any]) -> Iterator[str]:
                 f"{row['title']} (`{row['name']}`)",
                 f"{row['rate']:,.0f}",
                 *(f"{row['ratios'][name]:.2f}" for name in names),
-                *(f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}", row["server_us"], row["redis_us"]),
+                *(f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}", row["server_us"], round(row["redis_us"])),
                 *(f"{row['redis_trips']:.2f}", f"{row['upstream_calls']:.2f}"),
             )
             for row in found["rows"]
@@ -219,7 +213,7 @@ def _prices(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _away(found: Mapping[str, Any]) -> Iterator[str]:
-    cells = found.get("away", [])
+    cells = found.get("away", {}).get("cells", [])
     names = list(dict.fromkeys(cell["name"] for cell in cells))
     lines: dict[tuple[int, int], dict[str, str]] = {}
     for cell in cells:
@@ -229,6 +223,15 @@ def _away(found: Mapping[str, Any]) -> Iterator[str]:
         ("Redis away", "connections", *names),
         [(f"{distance} ms", count, *(line[name] for name in names)) for (distance, count), line in lines.items()],
     )
+    if cells:
+        pings = ", ".join(f"{took:.2f} ms" for took in found["away"]["ping_ms"].values())
+        delay_us = found["away"]["delay_us"]
+        busiest = max((cell["rate"] for cell in cells if cell["redis_ms"]), default=0.0) * delay_us / 1e6
+        yield ""
+        yield (
+            f"A PING took {pings}. The process that delays took {delay_us} us of processor time for an answer, "
+            f"so at most {busiest:.0%} of its core."
+        )
 
 
 def _circumstances(found: Mapping[str, Any]) -> Iterator[str]:
@@ -236,15 +239,33 @@ def _circumstances(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: left out: {why}"
     noise, where, asked = found["noise"], found["machine"], found["arguments"]
     yield (
-        f"{found['date']}, {where['processor']}, {where['cores']} cores, Python {where['python']}; "
-        f"{asked['rounds']} rounds of {asked['seconds']} s, {asked['connections']} connections, {asked['users']:,} users; load average "
-        f"{where['load_before'][0]} before, {found['load_after'][0]} after; bursts thrown away because others were at "
-        f"work: {noise['thrown_away']}, kept all the same: {noise['kept']}."
+        f"{found['date']}, {where['processor']}, {where['cores']} cores, Python {where['python']}; {asked['workers']} "
+        f"worker, {asked['rounds']} rounds of {asked['seconds']} s, {asked['connections']} connections, "
+        f"{asked['users']:,} users; load average {where['load_before'][0]} before, {found['load_after'][0]} after; "
+        f"bursts thrown away because others were at work: {noise['thrown_away']}, kept all the same: {noise['kept']}."
     )
 
 
 def _shown(value: object) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value or 0)
+
+
+def scale_text(found: Mapping[str, Any]) -> str:
+    """What a run of ``scale`` found: a table for each of its parts."""
+    parts = [rows for rows in found.values() if isinstance(rows, list) and rows and isinstance(rows[0], dict)]
+    heads = [list(dict.fromkeys(name for row in rows for name in row)) for rows in parts]
+    return (
+        "\n\n".join(
+            "\n".join(
+                table(
+                    [name.replace("_", " ") for name in head],
+                    [[_shown(row.get(name)) for name in head] for row in rows],
+                )
+            )
+            for head, rows in zip(heads, parts, strict=True)
+        )
+        + "\n"
+    )
 
 
 def table(head: Sequence[object], body: Sequence[Sequence[object]]) -> Iterator[str]:

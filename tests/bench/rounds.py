@@ -129,19 +129,19 @@ class Meter:
 
     def check(self, contestant: Contestant, sample: Sample, connections: int) -> None:
         """Raises ``BrokenPromise`` for a burst that failed, or cost more or less than is promised."""
-        seen = sample.burst
+        seen, who = sample.burst, f"{contestant.name}, {connections} connections"
         if seen.refused or seen.broken or not seen.requests:
-            raise BrokenPromise(f"{contestant.name}: {seen.refused} refused, {seen.broken} broken of {seen.requests}")
+            raise BrokenPromise(f"{who}: {seen.refused} refused, {seen.broken} broken of {seen.requests}")
         # Of the others nobody knows what was under way when the burst ended: it has cost something and is in no answer.
         unanswered = 0.0 if contestant.server.metrics else (connections + 1) / sample.served
         if contestant.upstream is not None and abs(sample.upstream - contestant.upstream) > unanswered:
-            raise BrokenPromise(f"{contestant.name}: {sample.upstream:.3f} calls upstream for an answer")
+            raise BrokenPromise(f"{who}: {sample.upstream:.3f} calls upstream for an answer")
         if contestant.reads is None:
             return
         # The service looks after its connections meanwhile, and we look at the counters.
         slack = (self._idle_reads * 2 * (seen.seconds + 1) + 10) / sample.served
         if not contestant.reads - unanswered <= sample.reads <= contestant.reads + unanswered + slack:
-            raise BrokenPromise(f"{contestant.name}: {sample.reads:.3f} round trips to Redis for an answer")
+            raise BrokenPromise(f"{who}: {sample.reads:.3f} round trips to Redis for an answer")
 
 
 def interleaved(bursts: Mapping[K, Callable[[], Sample]], rounds: int) -> dict[K, list[Sample]]:
@@ -173,3 +173,14 @@ def added(these: Sequence[Sample], those: Sequence[Sample]) -> float:
 def middle(samples: Sequence[Sample], what: Callable[[Sample], float]) -> float:
     """The median over the rounds."""
     return statistics.median(what(sample) for sample in samples)
+
+
+def figures(samples: Sequence[Sample]) -> dict[str, float]:
+    """Medians over the rounds, for the results."""
+    return {
+        "rate": round(middle(samples, lambda sample: sample.burst.rate), 1),
+        "p50_ms": round(middle(samples, lambda sample: sample.burst.p50), 2),
+        "p99_ms": round(middle(samples, lambda sample: sample.burst.p99), 2),
+        "server_us": round(middle(samples, lambda sample: sample.server_us)),
+        "redis_us": round(middle(samples, lambda sample: sample.redis_us), 1),
+    }

@@ -8,6 +8,7 @@ import base64
 import os
 import secrets
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -159,6 +160,16 @@ class Stage:
             until(redis.Redis(port=port).ping, 10, "the delay")
         return self.delays[milliseconds].url if milliseconds else self.valkey.url
 
+    def ping_ms(self, distance: int) -> float:
+        """How long Redis takes to answer there: the median, in milliseconds."""
+        took = []
+        with redis.Redis.from_url(self.redis_url(distance)) as client:
+            for _ in range(200):
+                began = time.perf_counter()
+                client.ping()
+                took.append((time.perf_counter() - began) * 1000)
+        return statistics.median(took)
+
     def settings(self, bearers: Bearers, **changes: str) -> dict[str, str]:
         """The environment of the service, and of those it is compared with."""
         own = {
@@ -166,6 +177,7 @@ class Stage:
             "WEB_CONCURRENCY": str(self.workers),
             "PYTHONPATH": str(SAMPLER),
             "BENCH_SAMPLES": str(self.folder),
+            "GUNICORN_CMD_ARGS": "--worker-class gevent --worker-connections 1000",
         }
         return environment(self.sandbox, self.valkey.url, **{**bearers.keys, **own, **changes})
 

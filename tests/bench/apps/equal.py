@@ -56,6 +56,8 @@ def rfc3339(moment: float) -> str:
 
 
 class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
     def format(self, record: logging.LogRecord) -> str:
         line = {"ts": rfc3339(record.created), "level": record.levelname, "message": record.getMessage()}
         return json.dumps(line | vars(record)["fields"])
@@ -78,6 +80,8 @@ class Metrics:
 
 
 class TokenService:
+    """The WSGI application."""
+
     def __init__(self) -> None:
         env = os.environ
         self.cache = redis.Redis.from_url(env["REDIS_URL"], max_connections=MAX_CONNECTIONS)
