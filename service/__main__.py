@@ -8,10 +8,17 @@ import signal
 import sys
 from pathlib import Path
 
+from gevent import monkey
+
 # The imports below take a third of a second. To process 1 of a container a signal before there is a handler for it is
 # lost; a blocked one waits until ``main`` or, with its handlers in place, ``serve`` lets it through.
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+# Whoever asks servers does it under ``service.clock.time_limit``, which can interrupt cooperative sockets only.
+_ASKING = {"apply", "check", "export"}
+if __name__ == "__main__" and set(sys.argv[1:2]) & _ASKING:
+    monkey.patch_all()
 
 from service.cli import backup, check, dev, mint, serve
 

@@ -19,6 +19,7 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 
 from service.clock import Clock
+from service.config import redis_url
 from service.config.settings import Settings
 from service.crypto import GuestSigner, Sealer, TicketSigner
 from service.gateway.proxy import Relay
@@ -28,7 +29,7 @@ from service.gateway.token_handlers import TokenDesk
 from service.identity import key_sources
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
-from service.identity.revocations import Revocations
+from service.identity.revocations import KEEP_SECS, Revocations
 from service.identity.verifier import Verifier
 from service.meetings.event_worker import Attendant
 from service.meetings.moderation import Meeting
@@ -37,26 +38,26 @@ from service.meetings.reconciler import OnJoined, OnLeft, Roster
 from service.meetings.tickets import Tickets
 from service.meetings.webhook_receiver import Inbox
 from service.observability.telemetry import Metrics
-from service.rooms.authorization import Moderation
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests, guest_issuer
 from service.rooms.housekeeping import Housekeeping
+from service.rooms.moderators import Moderators
 from service.rooms.provisioning import Provisioning
-from service.storage import directory_store, event_store, invite_store, revocation_store, room_store, roster_store
 from service.storage.cooldown_store import Cooldowns
 from service.storage.directory_store import DirectoryStore
 from service.storage.event_store import EventStore
-from service.storage.fallback import Memory
+from service.storage.fallback import LocalFallback
 from service.storage.invite_store import InviteStore
 from service.storage.meeting_store import MeetingStore
-from service.storage.redis_client import Connection, Script
+from service.storage.redis_client import RedisClient
 from service.storage.revocation_store import RevocationStore
 from service.storage.room_store import RoomStore
 from service.storage.roster_store import RosterStore
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
-from service.tokens.renewal import Issued, Renewal, Vault
+from service.tokens.renewal import Renewal, RenewedToken
 from service.tokens.single_flight import Flights
+from service.tokens.vault import Vault
 from service.web import (
     admin,
     auth,
@@ -75,12 +76,13 @@ from service.web import (
     webhooks,
 )
 from service.web.openapi import Contract
-from service.web.request_body import READ_BYTES
 from service.web.services import EXTENSION, Console, Services
 from service.web.static_files import Seats
-from service.web.token_endpoint import FastPath
+from service.web.token_endpoint import TokenEndpoint
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
+# Calls to Redis that a worker has under way at a time.
+MAX_REDIS_CALLS: Final = 64
 # Of a worker's threads so many of four may wait for upstream; the rest is kept for hits (DESIGN 7).
 _WAITING_OF_FOUR: Final = 3
 _WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
@@ -110,7 +112,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     attendant = Attendant(roster)
     attendant.start()
     broker = _broker(settings, gateways, directory, provisioning, signer, roster)
-    moderation = Moderation(directory)
+    moderation = Moderators(directory)
     openapi = OPENAPI.read_bytes()
     return face(
         Services(
@@ -127,7 +129,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             verifier=verifier,
             logouts=LogoutVerifier(verifier, gateways.clock, gateways.metrics.verification),
             revocations=revocations,
-            store=gateways.connection,
+            store=gateways.redis,
             telnyx=gateways.telnyx,
             directory=directory,
             broker=broker,
@@ -147,7 +149,7 @@ class _Gateways:
     clock: Clock
     jitter: random.Random
     metrics: Metrics
-    connection: Connection
+    redis: RedisClient
     rooms: RoomStore
     directory_store: DirectoryStore
     revocations: RevocationStore
@@ -160,28 +162,31 @@ class _Gateways:
 
 def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     jitter, metrics = random.Random(), Metrics(CollectorRegistry())
-    most_connections = settings.web_threads + _most_waiting(settings)
-    stores = (room_store, directory_store, revocation_store, invite_store, event_store, roster_store)
-    scripts = {name: Script(name) for store in stores for name in store.SCRIPTS}
-    connection = Connection(settings.redis_url, metrics, most_connections, list(scripts.values()))
-    rooms = RoomStore(connection, scripts.__getitem__, Memory(clock), clock)
+    redis = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=MAX_REDIS_CALLS)
     telnyx = Telnyx(
         settings.telnyx_api_url,
         settings.telnyx_api_keys,
         clock=clock,
         random=jitter,
-        cooldowns=Cooldowns(connection, clock),
+        cooldowns=Cooldowns(redis, clock),
         metrics=metrics,
-        pool_size=most_connections,
+        pool_size=settings.web_threads + _most_waiting(settings),
     )
-    sources = key_sources.build(settings.issuers, clock)
-    connection.start()
-    directory_rows = DirectoryStore(connection, scripts.__getitem__, rooms)
-    revocations = RevocationStore(connection, scripts.__getitem__)
-    invite_rows = InviteStore(connection, scripts.__getitem__)
-    event_rows, roster_rows = EventStore(connection, scripts.__getitem__), RosterStore(connection, scripts.__getitem__)
-    rows = (rooms, directory_rows, revocations, invite_rows, event_rows, roster_rows)
-    return _Gateways(clock, jitter, metrics, connection, *rows, telnyx, sources)
+    redis.start()
+    return _Gateways(
+        clock=clock,
+        jitter=jitter,
+        metrics=metrics,
+        redis=redis,
+        rooms=RoomStore(redis, LocalFallback(clock), clock),
+        directory_store=DirectoryStore(redis),
+        revocations=RevocationStore(redis, KEEP_SECS),
+        invites=InviteStore(redis),
+        events=EventStore(redis),
+        roster=RosterStore(redis),
+        telnyx=telnyx,
+        key_sources=key_sources.build(settings.issuers, clock),
+    )
 
 
 def open_directory(settings: Settings) -> Directory:
@@ -213,7 +218,9 @@ def _broker(
 ) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
-    flights: Flights[Issued] = Flights(clock, _most_waiting(settings), lambda: telnyx.troubled("tokens"), metrics.shed)
+    flights: Flights[RenewedToken] = Flights(
+        clock, _most_waiting(settings), lambda: telnyx.troubled("tokens"), metrics.shed
+    )
     return Broker(
         gateways.rooms,
         directory,
@@ -233,7 +240,7 @@ def _broker(
 def _roster(
     gateways: _Gateways, directory: Directory, signer: TicketSigner, on_joined: OnJoined, on_left: OnLeft
 ) -> Roster:
-    tickets = Tickets(signer, MeetingStore(gateways.connection))
+    tickets = Tickets(signer, MeetingStore(gateways.redis))
     return Roster(
         gateways.events,
         gateways.roster,
@@ -248,7 +255,7 @@ def _roster(
 
 
 def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> Meeting:
-    store = MeetingStore(gateways.connection)
+    store = MeetingStore(gateways.redis)
     return Meeting(
         gateways.telnyx,
         Presence(gateways.telnyx, Tickets(signer, store)),
@@ -264,7 +271,7 @@ def _relay(
     settings: Settings,
     gateways: _Gateways,
     directory: Directory,
-    moderation: Moderation,
+    moderation: Moderators,
     broker: Broker,
     meeting: Meeting,
     revocations: Revocations,
@@ -294,7 +301,7 @@ class _App(Flask):
 def face(services: Services) -> Flask:
     """The WSGI application that lets callers ask ``services``."""
     app = _App("service", static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=READ_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     # A path means one thing: no redirects to tidier ones.
     app.url_map.merge_slashes = False
@@ -311,5 +318,5 @@ def face(services: Services) -> Flask:
     seats = Seats()
     for pages in (docs, console):
         app.register_blueprint(pages.blueprint(seats))
-    app.wsgi_app = FastPath(app.wsgi_app, services)  # type: ignore[method-assign]
+    app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

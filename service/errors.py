@@ -5,14 +5,15 @@ framework: ``routes.problems`` is the only place that turns one into an answer. 
 
     ServiceError
       CallerError                     the request is at fault; a repeat of it cannot help
-        MalformedRequest 400, InvalidLogoutToken 400, UnsupportedMediaType 415, InvalidRequest 422, BodyTooLarge 413,
+        MalformedRequest 400, InvalidLogoutToken 400, UnsupportedMediaType 415, InvalidRequest 422, RequestTimeout 408,
+        BodyTooLarge 413,
         BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, RequestRefused 422, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
         Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites, RoomFull 409,
                                       Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope,
                                       InvalidRefreshToken 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
-        WebhooksOff, KeysUnavailable, StoreUnavailable (RecordUnreadable), Overloaded 503, DeadlineExceeded 504
+        WebhooksOff, KeysUnavailable, StoreUnavailable (StoreOutage, RecordUnreadable), Overloaded 503, DeadlineExceeded 504
         UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
                                       UpstreamRejectedCredentials, UpstreamRejected, UpstreamInvalidResponse,
                                       UpstreamRoomMissing 502
@@ -74,6 +75,12 @@ class BodyTooLarge(CallerError):
     """Over 64 KiB."""
 
     status, code, title = 413, "body_too_large", "The body is larger than 64 KiB"
+
+
+class RequestTimeout(CallerError):
+    """The body did not arrive in time (RFC 9110 section 15.5.9). The caller may send the request again."""
+
+    status, code, title, retryable = 408, "request_timeout", "The request did not arrive in time", True
 
 
 class BadSignature(CallerError):
@@ -241,6 +248,10 @@ class StoreUnavailable(OwnTrouble):
     """Redis does not answer and nothing in this process can vouch for the caller, or the write needs Redis."""
 
     code, title = "store_unavailable", "The service's store does not answer"
+
+
+class StoreOutage(StoreUnavailable):
+    """Redis has been out for so long that going on without it is right, where anything in this process can vouch."""
 
 
 class RecordUnreadable(StoreUnavailable):

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.tokens.policy import (
-    Allowance,
+    TokenLimits,
     ClientToken,
     Decision,
     UnusableAnswer,
-    Want,
+    TokenPreferences,
     decide,
     may_refresh,
     read_pair,
@@ -29,7 +29,7 @@ from service.tokens.policy import (
 ROOM = UUID("0ccc7b54-4df3-4bca-a65a-35a1ecc777f0")
 OTHER_ROOM = UUID("9e2a0cbe-ce66-411e-a1ac-468f0b103c9a")
 NOW = 1_790_000_000.0
-FREE = Allowance(ttl=600, closes_at=None, until_close=None)
+FREE = TokenLimits(ttl=600, closes_at=None, until_close=None)
 
 
 def token_of(life: float, *, asked_ttl: int = 600, closes_at: float | None = None) -> ClientToken:
@@ -51,7 +51,7 @@ def token_of(life: float, *, asked_ttl: int = 600, closes_at: float | None = Non
 )
 def test_lines_of_a_ten_minute_token(left: float, expected: Decision) -> None:
     """A token of 600 s is served to 300 s, renewed at leisure to 60 s, renewed first to 30 s, and then never served."""
-    assert decide(token_of(600), left, FREE, Want()) is expected
+    assert decide(token_of(600), left, FREE, TokenPreferences()) is expected
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_lines_of_a_ten_minute_token(left: float, expected: Decision) -> None:
 )
 def test_lines_of_a_short_token_scale_with_its_life(left: float, expected: Decision) -> None:
     """A token of 9 s has its lines at 4.5, 2.25 and 1.125 s."""
-    assert decide(token_of(9), left, FREE, Want()) is expected
+    assert decide(token_of(9), left, FREE, TokenPreferences()) is expected
 
 
 @pytest.mark.parametrize(
@@ -78,50 +78,50 @@ def test_min_ttl_moves_the_serving_line_between_the_mandatory_line_and_nine_tent
     asked: int, left: float, expected: Decision
 ) -> None:
     """The caller's least life replaces L/2, but not below the mandatory line and not above 0.9 L."""
-    assert decide(token_of(600), left, FREE, Want(min_ttl_secs=asked)) is expected
+    assert decide(token_of(600), left, FREE, TokenPreferences(min_ttl_secs=asked)) is expected
 
 
 @pytest.mark.parametrize(("left", "expected"), [(591, Decision.SERVE), (589, Decision.MANDATORY)])
 def test_a_forced_renewal_happens_at_most_once_per_ten_seconds(left: float, expected: Decision) -> None:
     """A token younger than 10 s answers a forced renewal; an older one is renewed whatever life it has."""
-    assert decide(token_of(600), left, FREE, Want(force=True)) is expected
+    assert decide(token_of(600), left, FREE, TokenPreferences(force=True)) is expected
 
 
 def test_nothing_in_hand_is_a_miss() -> None:
     """Without a token there is nothing to decide."""
-    assert decide(None, 0, FREE, Want()) is Decision.MISS
+    assert decide(None, 0, FREE, TokenPreferences()) is Decision.MISS
 
 
 def test_a_token_that_outlives_a_room_cut_short_is_a_miss() -> None:
     """When the room's end moves nearer, a token made before that and reaching beyond it is not served."""
-    allowance = Allowance(ttl=600, closes_at=NOW + 100, until_close=100.0)
+    limits = TokenLimits(ttl=600, closes_at=NOW + 100, until_close=100.0)
 
-    assert decide(token_of(600), 500, allowance, Want()) is Decision.MISS
+    assert decide(token_of(600), 500, limits, TokenPreferences()) is Decision.MISS
 
 
 def test_a_token_made_under_a_longer_ttl_is_a_miss() -> None:
     """When the room's TTL is cut, tokens of the old length are not served."""
-    assert decide(token_of(600), 500, Allowance(60, None, None), Want()) is Decision.MISS
+    assert decide(token_of(600), 500, TokenLimits(60, None, None), TokenPreferences()) is Decision.MISS
 
 
 def test_an_upstream_that_grants_more_than_asked_does_not_make_every_call_a_miss() -> None:
     """A token longer than the room's TTL is served if the room was not cut since: asking again would not help."""
-    assert decide(token_of(600, asked_ttl=60), 500, Allowance(60, None, None), Want()) is Decision.SERVE
+    assert decide(token_of(600, asked_ttl=60), 500, TokenLimits(60, None, None), TokenPreferences()) is Decision.SERVE
 
 
 @given(
     life=st.floats(1, 4000),
-    want=st.builds(Want, st.none() | st.integers(1, 4000), st.booleans()),
+    preferences=st.builds(TokenPreferences, st.none() | st.integers(1, 4000), st.booleans()),
     data=st.data(),
 )
-def test_what_is_served_is_never_below_the_never_line(life: float, want: Want, data: Any) -> None:
+def test_what_is_served_is_never_below_the_never_line(life: float, preferences: TokenPreferences, data: Any) -> None:
     """Whatever the caller asks, SERVE and ADVISORY mean at least the mandatory line, which is above the never line."""
     left = data.draw(st.floats(0, life))
     token = token_of(life)
 
-    decision = decide(token, left, FREE, want)
+    decision = decide(token, left, FREE, preferences)
 
-    assert token.never_line <= token.mandatory_line
+    assert token.min_servable <= token.mandatory_line
     if decision in {Decision.SERVE, Decision.ADVISORY}:
         assert left >= token.mandatory_line
 
@@ -133,7 +133,7 @@ def test_refresh_after_lands_inside_the_advisory_window(life: float, share: floa
 
     left_then = life - refresh_after(token, life, share)
 
-    assert token.never_line < left_then <= life / 2
+    assert token.min_servable < left_then <= life / 2
 
 
 @given(life=st.floats(9, 3600), share=st.floats(0, 1), data=st.data())
@@ -156,9 +156,9 @@ def test_a_stale_answer_sends_the_client_back_before_the_token_ends(life: float,
 )
 def test_what_is_asked_for_ends_with_the_room(until: float | None, token_ttl: int, refresh_ttl: int) -> None:
     """The client token is cut to the room's end, the refresh token to one token more, both within Telnyx's limits."""
-    allowance = Allowance(600, until, None if until is None else until - NOW)
+    limits = TokenLimits(600, until, None if until is None else until - NOW)
 
-    assert (allowance.token_ttl(), allowance.refresh_ttl()) == (token_ttl, refresh_ttl)
+    assert (limits.token_ttl(), limits.refresh_ttl()) == (token_ttl, refresh_ttl)
 
 
 def test_a_refresh_token_near_its_end_is_not_used() -> None:

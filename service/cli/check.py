@@ -12,22 +12,28 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import redis
 from prometheus_client import CollectorRegistry
 
 from service.cli import serve
-from service.clock import Clock, Deadline
+from service.clock import Clock, Deadline, time_limit
+from service.config import redis_url
 from service.config.settings import Settings, SettingsError, masked
 from service.errors import StoreUnavailable, UpstreamError, UpstreamRejectedCredentials
 from service.identity import key_sources
 from service.identity.issuers import IssuerConfig
 from service.observability.telemetry import Metrics
+from service.storage.availability import SAFE_POLICY
 from service.storage.cooldown_store import Cooldowns
-from service.storage.redis_client import SAFE_POLICY, Connection
+from service.storage.redis_client import RedisClient
+from service.storage.scripts import command
 from service.telnyx import Telnyx
 
 LEAST_REDIS: Final = (6, 0)
+_CHECKED_SLOTS: Final = 32
+_INFO_SECS: Final = 0.5
 MOST_CLOCK_SECS: Final = 5.0
 _KEYS_SECS: Final = 8.0
 _CALL_SECS: Final = 8.0
@@ -63,54 +69,66 @@ def run() -> int:
 
 
 def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
-    connection = Connection(settings.redis_url, metrics, 2, [])
-    yield from _redis(connection, masked(settings.redis_url.reveal()))
     clock = Clock()
+    client = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=2)
+    yield from _redis(client, masked(settings.redis_url.reveal()))
     for issuer in settings.issuers:
         yield _keys_of(issuer, clock)
     for index, key in enumerate(settings.telnyx_api_keys, 1):
         name = f"key {index} of {len(settings.telnyx_api_keys)}"
-        client = Telnyx(
+        telnyx = Telnyx(
             settings.telnyx_api_url,
             [key],
             clock=clock,
             random=random.Random(),
-            cooldowns=Cooldowns(connection, clock),
+            cooldowns=Cooldowns(client, clock),
             metrics=metrics,
             pool_size=1,
         )
-        yield from _telnyx(client, name, settings.telnyx_api_url, clock)
-    connection.stop()
+        yield from _telnyx(telnyx, name, settings.telnyx_api_url, clock)
+    client.stop()
 
 
-def _redis(connection: Connection, url: str) -> Iterator[Finding]:
-    connection.start()
-    if not connection.up:
-        reason = connection.reason
+def _redis(client: RedisClient, url: str) -> Iterator[Finding]:
+    client.start()
+    if not client.up:
+        reason = client.availability.reason
         yield Finding(good=False, variable="REDIS_URL", message=f"{url}: {_ADVICE.get(reason, reason)}")
         return
     try:
-        servers = connection.servers()
+        # On keys of many hash slots: one member of a Cluster answers for some of them only.
+        client.run_all([command("GET", f"vts:{{{number}}}:check") for number in range(_CHECKED_SLOTS)])
     except StoreUnavailable:
-        yield Finding(good=False, variable="REDIS_URL", message=f"{url}: answers PING but not INFO")
+        message = f"{url}: does not serve all keys that begin with vts: (a member of a Cluster needs redis+cluster://)"
+        yield Finding(good=False, variable="REDIS_URL", message=message)
         return
-    for server in servers:
-        version = str(server.get("redis_version", "0"))
+    servers = [_told(server) for server in client.servers.each().values()]
+    for told in servers:
+        version = str(told.get("redis_version", "6.0"))
         if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_REDIS:
-            message = f"{url}: {_server_name(server)} is too old, 6.0 or later is needed"
+            message = f"{url}: {_server_name(told)} is too old, 6.0 or later is needed"
             yield Finding(good=False, variable="REDIS_URL", message=message)
             return
-    names = ", ".join(sorted({_server_name(server) for server in servers}))
-    policy = connection.policy
-    told = (
+    names = ", ".join(sorted({_server_name(told) for told in servers}))
+    policy = client.availability.policy
+    about = (
         f"maxmemory-policy {policy}" if policy else f"its maxmemory-policy cannot be read: make sure of {SAFE_POLICY}"
     )
     masters = f"{len(servers)} masters, " if len(servers) > 1 else ""
-    yield Finding(good=True, variable="REDIS_URL", message=f"{url}: {masters}{names}, {told}")
+    yield Finding(good=True, variable="REDIS_URL", message=f"{url}: {masters}{names}, {about}")
+
+
+def _told(server: redis.Redis) -> dict[str, Any]:
+    """What a server says of itself; one that refuses is none the worse for it."""
+    try:
+        with time_limit(_INFO_SECS):
+            return dict(cast("Any", server.info("server")))
+    except (redis.RedisError, OSError):
+        return {}
 
 
 def _server_name(server: Mapping[str, Any]) -> str:
-    version = server.get("valkey_version", server.get("redis_version", "0"))
+    version = server.get("valkey_version", server.get("redis_version", "of an unknown version"))
     return f"{server.get('server_name', 'redis')} {version}"
 
 

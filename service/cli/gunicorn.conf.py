@@ -1,35 +1,59 @@
-"""How gunicorn runs the service. Started by ``service.cli.serve``; every choice that is not a default says why."""
+"""How gunicorn runs the service: with its own gevent worker. Started by ``service.cli.serve``; every choice that is
+not a default says why.
+"""
+# ruff: noqa: E402 - what patches the standard library comes before whatever imports it
 
+import gevent
+from gevent import monkey
+
+# The default resolver is a small pool of threads, which look-ups in a black hole fill for everybody (measured).
+gevent.config.resolver = "ares"
+monkey.patch_all()
+
+import errno
 import gc
 import logging
 import os
+import resource
+import socket
+from contextvars import ContextVar
 from pathlib import Path
 
-from prometheus_client import multiprocess, values
+from prometheus_client import multiprocess
 
 import service.app
-from service.cli.worker import most_connections
+from service.clock import time_limit
 from service.config.settings import Settings
 from service.observability import telemetry
+from service.web.request_lifecycle import REQUEST_SECONDS, UNREAD_BODY
 
-_LOOK_AFTER_OBJECTS = 20_000
+_MAX_OPEN_FILES = 65_536
+# What a worker needs besides its callers' connections: files, and connections to Redis, Telnyx and key sources.
+_OWN_FILES = 384
 
 _settings = Settings.from_env(os.environ)
+_drain_file = Path(os.environ.get("DRAIN_FILE", os.devnull))
 
 # Imported here, once: the workers begin sooner, and share what they never change.
 wsgi_app = f"{service.app.__name__}:create_from_env()"
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 workers = _settings.web_concurrency
-worker_class = "service.cli.worker.Worker"
-threads = _settings.web_threads
-worker_connections = most_connections(threads)
+worker_class = "gevent"
+# A connection costs a greenlet and a descriptor; as many as there are descriptors, less what serves them. With fewer,
+# silent callers could take all places (measured: 2,500 of them locked everybody out of the default 1,000).
+_, _hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+_open_files = _MAX_OPEN_FILES if _hard_limit == resource.RLIM_INFINITY else min(_hard_limit, _MAX_OPEN_FILES)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_open_files, _hard_limit))
+worker_connections = max(_open_files - _OWN_FILES, _open_files // 2)
 # It watches a worker's heartbeat, not a request; every outgoing call has its own, shorter end.
 timeout = 30
-graceful_timeout = 25
-# Longer than the idle time of usual load balancers, so that they and not we close an idle connection.
-keepalive = 75
+# Longer than any request may take; idle connections wait until its end.
+graceful_timeout = 10
+# Longer than the idle time of usual load balancers, so that they and not we close an idle connection. It also ends a
+# head that does not arrive.
+keepalive = _settings.keepalive_seconds
 # A heartbeat file on a disk that stalls would get a healthy worker killed.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - the kernel's shared memory
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - the kernel's shared memory
 # On by default, writes into $HOME, and nobody here uses it.
 control_socket_disable = True
 # A bearer of 7 KiB must fit into a header line.
@@ -40,31 +64,51 @@ forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
 # Our own access line is JSON and knows the route.
 accesslog = None
+# No line of ours says which process or thread wrote it (logging HOWTO, "Optimization").
+logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
 logconfig_dict = telemetry.logging_config(_settings.log_level)
 
-# No line of ours says which process, thread or line of code wrote it; finding out takes as long as writing it does
-# (logging HOWTO, "Optimization").
-logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
-logging._srcfile = None  # noqa: SLF001 - as that page has it
-
-# With each count the metrics ask whose file it belongs into, which is asking the kernel nine times for a cached token.
-_process_id = os.getpid()
-values.ValueClass = values.MultiProcessValue(lambda: _process_id)  # type: ignore[no-untyped-call]
+# An answer that its caller does not read is given up after this time.
+_SEND_SECS = 30.0
+# A caller that is refused before its body was read gets this long to take the answer (RFC 9112 section 9.6).
+_LINGER_SECS = 2.0
+_LINGER_BYTES = 256 * 1024
+_request_limit: ContextVar[gevent.Timeout] = ContextVar("request_limit")
 
 
 def when_ready(_server: object) -> None:
     """What the workers share stays shared: the collector would write to each object that it looks at."""
     gc.collect()
     gc.freeze()
-    # What a request makes ends with it: looking for rings as often as by default cost a tenth of a hit's processor
-    # time (measured with ten thousand users).
-    gc.set_threshold(_LOOK_AFTER_OBJECTS, 20, 20)
 
 
-def post_fork(_server: object, _worker: object) -> None:
-    """The process is another one."""
-    global _process_id  # noqa: PLW0603 - a process has one
-    _process_id = os.getpid()
+def pre_request(_worker: object, request: object) -> None:
+    """Bound the whole of a request, and keep no connection while this replica is being taken out of service."""
+    # Gunicorn ends a connection quietly after a broken pipe, and tells a caller of anything else, who does not read.
+    unread = BrokenPipeError(errno.EPIPE, "the caller does not read the answer")
+    _request_limit.set(gevent.Timeout.start_new(REQUEST_SECONDS + _SEND_SECS, unread))
+    if _drain_file.exists():
+        request.force_close()  # type: ignore[attr-defined]
+
+
+def post_request(_worker: object, request: object, environ: dict[str, object], _response: object) -> None:
+    """End the request's time; a connection with the rest of a body in it carries no other request."""
+    _request_limit.get().close()
+    if environ.get(UNREAD_BODY):
+        request.force_close()  # type: ignore[attr-defined]
+        _linger(environ["gunicorn.socket"])  # type: ignore[arg-type]
+
+
+def _linger(connection: socket.socket) -> None:
+    """Say that we are done and take what still comes for a while, or the caller may lose our answer."""
+    try:
+        with time_limit(_LINGER_SECS):
+            connection.shutdown(socket.SHUT_WR)
+            taken = 0
+            while taken < _LINGER_BYTES and (piece := connection.recv(16_384)):
+                taken += len(piece)
+    except OSError:
+        return
 
 
 def child_exit(_server: object, worker: object) -> None:

@@ -5,6 +5,9 @@
     redis+sentinel://  rediss+sentinel://  [user:password@]host[:port],host[:port]/name-of-the-master[/db]
     redis+cluster://   rediss+cluster://   [user:password@]host[:port],host[:port]
 
+``valkey`` in place of ``redis`` means the same. Sentinels are reached with the login and the TLS of the servers, unless
+``sentinel_username``, ``sentinel_password`` or ``sentinel_tls`` (true, false) say otherwise.
+
 Rules for editors:
 * what is not understood is refused: an option that a library passes over in silence is an outage at night;
 * advice never repeats a part of the text: it may hold a password.
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -22,6 +25,7 @@ SINGLE: Final = ("redis", "rediss", "unix")
 SENTINEL: Final = ("redis+sentinel", "rediss+sentinel")
 CLUSTER: Final = ("redis+cluster", "rediss+cluster")
 SCHEMES: Final = (*SINGLE, *SENTINEL, *CLUSTER)
+_VALKEY: Final = re.compile(r"valkey(s?)(?=[:+])")
 
 _REDIS_PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
@@ -36,6 +40,11 @@ _TLS_OPTIONS: Final[Mapping[str, re.Pattern[str]]] = {
     "ssl_keyfile": re.compile(r".+"),
     "ssl_cert_reqs": re.compile(r"required|optional|none"),
     "ssl_check_hostname": re.compile(r"true|false"),
+}
+_SENTINEL_OPTIONS: Final[Mapping[str, re.Pattern[str]]] = {
+    "sentinel_username": re.compile(r".+"),
+    "sentinel_password": re.compile(r".+"),
+    "sentinel_tls": re.compile(r"true|false"),
 }
 _ENCODE: Final = "; in a password write %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %"
 
@@ -54,11 +63,27 @@ class RedisUrl:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: Mapping[str, str] | None = None
+    sentinel: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def sentinel_logins(self) -> tuple[RedisUrl, ...]:
+        """How to reach the Sentinels, to be tried in turn.
+
+        Sentinels have a password of their own only if somebody gave them one: without a word about it that of the
+        servers is offered, and then none.
+        """
+        tls = self.tls if self.sentinel.get("sentinel_tls", "true") == "true" else None
+        if self.tls is None and self.sentinel.get("sentinel_tls") == "true":
+            tls = {}
+        plain = RedisUrl(self.scheme, tls=tls)
+        if "sentinel_password" in self.sentinel:
+            own = (self.sentinel.get("sentinel_username"), self.sentinel["sentinel_password"])
+            return (replace(plain, user=own[0], password=own[1]),)
+        return (plain,) if self.password is None else (replace(plain, user=self.user, password=self.password), plain)
 
 
 def parse(text: str) -> RedisUrl:
     """The parts of a URL; raises ``ValueError`` with advice."""
-    scheme, found, rest = text.partition("://")
+    scheme, found, rest = _VALKEY.sub(r"redis\1", text, count=1).partition("://")
     if not found or scheme not in SCHEMES:
         raise ValueError(f"must begin with one of {', '.join(name + '://' for name in SCHEMES)}")
     if not text.isprintable() or " " in text or "#" in text:
@@ -77,8 +102,9 @@ def parse(text: str) -> RedisUrl:
     nodes = _nodes(scheme, hosts)
     master, db = _path(scheme, path)
     options = _options(scheme, query)
+    sentinel = {name: options.pop(name) for name in _SENTINEL_OPTIONS if name in options}
     tls = options if scheme.startswith("rediss") else None
-    return RedisUrl(scheme, nodes, master=master, db=db, user=user, password=password, tls=tls)
+    return RedisUrl(scheme, nodes, "", master, db, user, password, tls, sentinel)
 
 
 def _credentials(text: str) -> tuple[str | None, str | None]:
@@ -89,9 +115,11 @@ def _credentials(text: str) -> tuple[str | None, str | None]:
 
 
 def _options(scheme: str, query: str) -> dict[str, str]:
-    allowed = _TLS_OPTIONS if scheme.startswith("rediss") else {}
-    if scheme == "unix":
-        allowed = {"db": _NUMBER}
+    allowed: dict[str, re.Pattern[str]] = {"db": _NUMBER} if scheme == "unix" else {}
+    if scheme.startswith("rediss"):
+        allowed |= _TLS_OPTIONS
+    if scheme in SENTINEL:
+        allowed |= _SENTINEL_OPTIONS
     options: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in allowed or name in options:

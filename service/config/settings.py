@@ -78,6 +78,7 @@ class Settings:
     metrics_port: int
     web_concurrency: int
     web_threads: int
+    keepalive_seconds: int
     drain_seconds: int
     log_level: str
     issuers: tuple[IssuerConfig, ...]
@@ -279,6 +280,12 @@ FIELDS: Final = (
     Field("METRICS_PORT", parsers.between(0, 65_535), "Port for /metrics, never to be public.", "9090"),
     Field("WEB_CONCURRENCY", parsers.between(1, 64), "Worker processes.", "2"),
     Field("WEB_THREADS", parsers.between(4, 512), "Threads of a worker.", "32"),
+    Field(
+        "KEEPALIVE_SECONDS",
+        parsers.between(1, 3600),
+        "How long an idle connection is kept: longer than the idle time of the load balancer in front.",
+        "620",
+    ),
     Field("DRAIN_SECONDS", parsers.between(0, 300), "Time between /readyz turning 503 and the stop, in seconds.", "5"),
     Field("LOG_LEVEL", parsers.one_of("debug", "info", "warning", "error"), "debug, info, warning or error.", "info"),
 )

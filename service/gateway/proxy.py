@@ -19,9 +19,9 @@ from service.gateway.token_handlers import TokenDesk
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal
 from service.meetings.moderation import Meeting, Whom
-from service.rooms.authorization import Moderator
+from service.rooms.moderators import Moderator
 from service.telnyx import Answer, Telnyx
-from service.tokens.models import Grant
+from service.tokens.models import IssuedToken
 
 EVERYBODY: Final = "all"
 EVERYTHING: Final = "*"
@@ -47,7 +47,7 @@ class Outcome:
 
     status: int
     body: dict[str, Any] | None
-    grant: Grant | None = None
+    issued: IssuedToken | None = None
     alias: str | None = None
 
 
@@ -93,7 +93,7 @@ class Relay:
             handed = self._tokens.refresh(call.principal, room_id, call.body, call.deadline)
         else:
             handed = self._tokens.generate(call.principal, room_id, call.deadline)
-        return Outcome(row.status, {"data": handed.data}, handed.grant, handed.grant.room.alias)
+        return Outcome(row.status, {"data": handed.data}, handed.issued, handed.issued.room.alias)
 
     def _managed(self, row: Row, call: Call) -> Outcome:
         if row.by == "nothing":

@@ -19,9 +19,9 @@ from service.clock import Clock, Deadline
 from service.errors import Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamRejected
 from service.gateway.operations import SHOWN_BY, Kind
 from service.identity.verifier import Principal
-from service.rooms.authorization import Moderation, Moderator
 from service.rooms.directory import MOST_LOOKED_AT, Directory
 from service.rooms.models import Role
+from service.rooms.moderators import Moderator, Moderators
 from service.telnyx import Answer, Telnyx
 from service.telnyx.paging import pages
 from service.ttl_cache import Expiring
@@ -45,7 +45,7 @@ class Found:
 class Finder:
     """Raises ``RoomNotFound``, ``StoreUnavailable`` and, where ids are looked up, the ``UpstreamError`` family."""
 
-    def __init__(self, telnyx: Telnyx, directory: Directory, moderation: Moderation, clock: Clock) -> None:
+    def __init__(self, telnyx: Telnyx, directory: Directory, moderation: Moderators, clock: Clock) -> None:
         self._telnyx = telnyx
         self._directory = directory
         self._moderation = moderation
@@ -57,12 +57,12 @@ class Finder:
         """Our name for a room; whoever uses it checks that the room of that name still has this id."""
         alias = self._aliases.value(room_id)
         if alias is None:
-            alias = self._directory.room_with(room_id).alias
+            alias = self._directory.find_by_upstream_id(room_id).alias
             self._aliases.put(room_id, alias, KEPT_SECS)
         return alias
 
     def room(self, principal: Principal, room_id: UUID) -> Moderator:
-        """The caller as a moderator of the room with this id; raises what ``Moderation.require`` raises."""
+        """The caller as a moderator of the room with this id; raises what ``Moderators.require`` raises."""
         moderator = self._moderation.require(principal, self.alias(room_id))
         if moderator.room.room_id != room_id:
             raise RoomNotFound
@@ -147,7 +147,7 @@ class Finder:
         """
         if principal.admin or self._moderators.value((principal.issuer, principal.user)):
             return
-        page = self._directory.entries(principal, "", MOST_LOOKED_AT)
+        page = self._directory.listings(principal, "", MOST_LOOKED_AT)
         moderates = any(entry.open and entry.role is Role.MODERATOR for entry in page.items)
         if moderates:
             self._moderators.put((principal.issuer, principal.user), True, TRUSTED_SECS)

@@ -19,7 +19,7 @@ from service.errors import InvalidRefreshToken, RoomNotFound
 from service.gateway.resolver import Finder
 from service.identity.verifier import Principal
 from service.tokens.broker import Broker
-from service.tokens.models import Grant
+from service.tokens.models import IssuedToken, TokenRequest
 
 # The longest life of Telnyx's own (UPSTREAM 5.3). What a caller asks for is checked, then ours applies.
 HANDLE_SECS: Final = 86_400
@@ -30,12 +30,12 @@ _KIND: Final = "gateway refresh handle"
 class Handed:
     """A token that goes out, and the ``data`` of the answer that holds it."""
 
-    grant: Grant
+    issued: IssuedToken
     data: dict[str, Any]
 
 
 class TokenDesk:
-    """Raises what ``Broker.token`` raises."""
+    """Raises what ``Broker.issue`` raises."""
 
     def __init__(self, broker: Broker, sealer: Sealer, finder: Finder, clock: Clock) -> None:
         self._broker = broker
@@ -45,33 +45,26 @@ class TokenDesk:
 
     def generate(self, principal: Principal, room_id: UUID, deadline: Deadline) -> Handed:
         """A token for whoever may enter the room now, and a handle to renew it by."""
-        grant = self._token(principal, room_id, None, deadline, force=False)
+        issued = self._token(principal, room_id, None, deadline, force=False)
         ends = self._clock.wall() + HANDLE_SECS
         handle = {"refresh_token": self._handle(principal, room_id, ends), "refresh_token_expires_at": rfc3339(ends)}
-        return Handed(grant, {**handle, **_shown(grant)})
+        return Handed(issued, {**handle, **_shown(issued)})
 
     def refresh(self, principal: Principal, room_id: UUID, body: Mapping[str, Any], deadline: Deadline) -> Handed:
         """A new token for the holder of a handle. Raises ``InvalidRefreshToken`` before anything else is asked."""
         device = self._device(principal, room_id, body["refresh_token"])
-        grant = self._token(principal, room_id, device, deadline, force=True)
-        return Handed(grant, _shown(grant))
+        issued = self._token(principal, room_id, device, deadline, force=True)
+        return Handed(issued, _shown(issued))
 
     def _token(
         self, principal: Principal, room_id: UUID, device: str | None, deadline: Deadline, *, force: bool
-    ) -> Grant:
-        grant = self._broker.token(
-            principal,
-            self._finder.alias(room_id),
-            device_id=device,
-            display_name=None,
-            min_ttl_secs=None,
-            force=force,
-            deadline=deadline,
-        )
+    ) -> IssuedToken:
+        request = TokenRequest(principal, self._finder.alias(room_id), device, None, None, force, deadline)
+        issued = self._broker.issue(request)
         # The alias may have another room by now, or for a while: its token is not for the room that was asked for.
-        if grant.room_id != room_id:
+        if issued.room_id != room_id:
             raise RoomNotFound
-        return grant
+        return issued
 
     def _handle(self, principal: Principal, room_id: UUID, ends: float) -> str:
         content = json.dumps({"device": None, "ends": int(ends)}).encode()
@@ -97,5 +90,5 @@ def _bound_to(principal: Principal, room_id: UUID) -> tuple[str, ...]:
     return (_KIND, principal.issuer, principal.user, str(room_id))
 
 
-def _shown(grant: Grant) -> dict[str, Any]:
-    return {"token": grant.token.reveal(), "token_expires_at": rfc3339(grant.expires_at)}
+def _shown(issued: IssuedToken) -> dict[str, Any]:
+    return {"token": issued.token.reveal(), "token_expires_at": rfc3339(issued.expires_at)}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from service.clock import Clock
+from service.errors import RecordUnreadable
 from service.identity.backchannel_logout import Logout
+from service.identity.issuers import MOST_LEEWAY_SECS, MOST_LIFETIME_SECS
 from service.identity.verifier import Principal, check_revoked
-from service.rooms.directory import latest
 from service.storage.revocation_store import RevocationStore
 
+# A revocation is kept until no bearer is left that it voids.
+KEEP_SECS: Final = MOST_LIFETIME_SECS + MOST_LEEWAY_SECS
 # Longer than the clocks of two replicas may differ.
 _SLACK_SECS: Final = 60
 
@@ -52,3 +56,11 @@ class Revocations:
     def trim(self) -> None:
         """Drop revocations that no bearer is left for."""
         self._store.trim(self._clock.wall())
+
+
+def latest(moments: Iterable[bytes | None]) -> float | None:
+    """The last of the moments that are there, epoch seconds; raises ``RecordUnreadable``."""
+    try:
+        return max((float(moment) for moment in moments if moment is not None), default=None)
+    except ValueError:
+        raise RecordUnreadable from None

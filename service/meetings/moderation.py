@@ -19,8 +19,8 @@ from uuid import UUID
 from service.clock import Clock, Deadline
 from service.errors import BanNotFound, DeadlineExceeded, StoreUnavailable, UpstreamError
 from service.meetings.participants import Presence, Present, flag_impostors
-from service.rooms.authorization import Moderator
 from service.rooms.models import Ban, Room
+from service.rooms.moderators import Moderator
 from service.storage.meeting_store import MeetingStore
 from service.storage.room_store import RoomStore
 from service.telnyx import Telnyx
@@ -166,7 +166,7 @@ class Meeting:
         # The ban is what counts: no cached token is handed out past it.
         with contextlib.suppress(StoreUnavailable):
             for user in users:
-                self._rooms.forget(alias, user)
+                self._rooms.forget_tokens(alias, user)
 
     def _act(self, action: Action, targets: Sequence[Present], deadline: Deadline) -> None:
         """By id, never ``all``: whoever joins meanwhile was not meant."""

@@ -177,7 +177,7 @@ class Roster:
     def _room_of(self, room_id: UUID) -> Room | None:
         """The room of the directory that is this one upstream."""
         try:
-            return self._directory.room_with(room_id)
+            return self._directory.find_by_upstream_id(room_id)
         except RoomNotFound:
             return None
         except RecordUnreadable:

@@ -1,12 +1,12 @@
 """Log lines on their way out: a request never waits for them, and never fails because of them.
 
-Ours, because the standard handler writes in the thread that logs: where whoever collects the lines stops reading, every
-thread of the service would stop with it at its next line.
+Ours, because the standard handlers write where they are called, and ``QueueListener`` writes in a greenlet: where
+whoever collects the lines stops reading, every greenlet of the worker would stop at the next line. This one thread of
+each process is a real one, which gevent does not know of.
 
 Rules for editors:
-* ``emit`` hands over; one daemon thread of each process, begun again after a fork, makes lines and writes them. So what
-  a record holds must not change after it was logged;
-* what nobody takes is dropped and counted, and the count is told when lines are taken again.
+* a line is made where it is logged, so that it says of which request it is; the thread only writes;
+* what nobody takes is dropped and counted, and the count is written when lines are taken again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from __future__ import annotations
 import logging
 import os
 import select
-import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from contextvars import Context, copy_context
-from typing import Final
+from typing import Any, Final
 
-MOST_LINES: Final = 10_000
+from gevent import monkey
+
+MAX_LINES: Final = 10_000
 _FLUSH_SECS: Final = 1.0
 _GATHER_SECS: Final = 0.02
 
@@ -34,86 +32,63 @@ class LineWriter(logging.Handler):
         self._descriptor = descriptor
         self._process = 0
         self._dropped = 0
-        self._records: deque[tuple[Context, logging.LogRecord]] = deque()
-        self._told = threading.Event()
+        self._lines: Any = None
         self._writing = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record over; without room for it, count it."""
+        """Make the line and hand it over; without room for it, count it."""
         if self._process != os.getpid():
             self._begin()
-        if len(self._records) >= MOST_LINES:
+        if self._lines.qsize() >= MAX_LINES:
             self._dropped += 1
             return
-        # With the context it was logged in: the formatter asks that for the request.
-        self._records.append((copy_context(), record))
-        if not self._told.is_set():
-            self._told.set()
+        try:
+            self._lines.put(self._line(record))
+        except Exception:  # noqa: BLE001 - a line that cannot be made is lost, and no request with it
+            self._dropped += 1
 
     def flush(self) -> None:
         """Give the lines handed over a second to get out."""
         end = time.monotonic() + _FLUSH_SECS
-        while self._process == os.getpid() and (self._records or self._writing) and time.monotonic() < end:
+        while self._process == os.getpid() and (self._lines.qsize() or self._writing) and time.monotonic() < end:
             time.sleep(_GATHER_SECS / 10)
 
     def _begin(self) -> None:
         # Lines of the process that forked us are for that process to write.
-        self._process, self._dropped, self._records = os.getpid(), 0, deque()
-        self._told, self._writing = threading.Event(), False
-        threading.Thread(target=self._write_all, name="log", daemon=True).start()
+        self._process, self._dropped, self._writing = os.getpid(), 0, False
+        self._lines = monkey.get_original("queue", "SimpleQueue")()
+        monkey.get_original("_thread", "start_new_thread")(self._write_all, ())
 
     def _write_all(self) -> None:
+        sleep = monkey.get_original("time", "sleep")
         while True:
-            self._told.wait()
-            # One waking for all lines of a moment: one for each takes the processor from a request each time.
-            time.sleep(_GATHER_SECS)
-            self._told.clear()
+            piece = [self._lines.get()]
             self._writing = True
-            for text, lines in _pieces(self._made()):
-                if self._write(text, lines) and self._dropped:
-                    self._tell_dropped()
+            # One waking for all lines of a moment: one for each takes the processor from a request each time.
+            sleep(_GATHER_SECS)
+            while self._lines.qsize():
+                line = self._lines.get()
+                # Written whole even where other processes write too (POSIX, PIPE_BUF).
+                if sum(map(len, piece)) + len(line) > select.PIPE_BUF:
+                    self._write(piece)
+                    piece = []
+                piece.append(line)
+            self._write(piece)
             self._writing = False
-
-    def _made(self) -> Iterator[bytes]:
-        while self._records:
-            context, record = self._records.popleft()
-            try:
-                line = context.run(self._line, record)
-            except Exception:  # noqa: BLE001 - a line that cannot be made is lost, and no other one
-                self._dropped += 1
-            else:
-                yield line
-
-    def _tell_dropped(self) -> None:
-        lost, self._dropped = self._dropped, 0
-        what = {"name": __name__, "levelname": "WARNING", "msg": "log lines dropped", "lines": lost}
-        self._write(self._line(logging.makeLogRecord(what)), 1)
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return self.format(record).encode("utf-8", "backslashreplace") + b"\n"
 
-    def _write(self, text: bytes, lines: int) -> bool:
-        """Whether they got out; waits for a reader who is slow."""
-        while text:
-            try:
+    def _write(self, lines: list[bytes]) -> None:
+        """Waits for a reader who is slow; counts what does not get out."""
+        text, lost = b"".join(lines), self._dropped
+        try:
+            while text:
                 text = text[os.write(self._descriptor, text) :]
-            except BlockingIOError:
-                select.select([], [self._descriptor], [])
-            except OSError:
-                self._dropped += lines
-                return False
-        return True
-
-
-def _pieces(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """As many lines together as are written whole even where other processes write too (POSIX, ``PIPE_BUF``)."""
-    piece: list[bytes] = []
-    size = 0
-    for line in lines:
-        if piece and size + len(line) > select.PIPE_BUF:
-            yield b"".join(piece), len(piece)
-            piece, size = [], 0
-        piece.append(line)
-        size += len(line)
-    if piece:
-        yield b"".join(piece), len(piece)
+        except OSError:
+            self._dropped += len(lines)
+            return
+        if lost:
+            self._dropped -= lost
+            what = {"name": __name__, "levelname": "WARNING", "msg": "log lines dropped", "lines": lost}
+            self._lines.put(self._line(logging.makeLogRecord(what)))

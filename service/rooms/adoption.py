@@ -6,11 +6,7 @@ until the next search, or until an administrator puts the room again (DESIGN 6, 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from uuid import UUID
-
-from service.errors import RoomNotFound
-from service.rooms.models import Room
 
 
 def adoption(recorded: UUID, found: UUID) -> bytes:
@@ -29,11 +25,3 @@ def adopted_id(recorded: UUID, value: bytes | None) -> UUID:
         return UUID(found)
     except ValueError:
         return recorded
-
-
-def at_telnyx(record: bytes | None, adopted: bytes | None) -> Room:
-    """The room as it is to be had upstream now; raises ``RoomNotFound`` where it is not, ``RecordUnreadable``."""
-    room = Room.parse(record) if record is not None else None
-    if room is None or room.room_id is None:
-        raise RoomNotFound
-    return replace(room, room_id=adopted_id(room.room_id, adopted))

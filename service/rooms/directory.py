@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -21,19 +21,18 @@ from service.errors import (
     InvalidRequest,
     MemberNotFound,
     NotOpenYet,
-    RecordUnreadable,
     Refused,
     RoomNotFound,
     TemplateExhausted,
 )
-from service.identity.verifier import Principal, check_revoked
-from service.rooms.access import Admission, admit, grants
-from service.rooms.adoption import at_telnyx
+from service.identity.verifier import Principal
+from service.rooms.access import admit, grants
+from service.rooms.authorization import Access, authorize, check_not_revoked, existing_room, read_person, upstream_room
 from service.rooms.invites import Invite
 from service.rooms.models import Ban, Member, Role, Room, is_alias, template_for
 from service.rooms.provisioning import Provisioning
 from service.storage.directory_store import DirectoryStore
-from service.storage.records import Permission
+from service.storage.records import AccessRecords
 
 NEW_ROOMS_AN_HOUR: Final = 5
 # A page of rooms for one user is looked for in at most this many rooms; the cursor goes on from there.
@@ -54,7 +53,7 @@ class Page(Generic[_T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RoomListing:
     """A room as one user sees it: their role there, and whether they may enter now."""
 
     room: Room
@@ -82,19 +81,19 @@ class Directory:
         self._provisioning = provisioning
         self._clock = clock
 
-    def entries(self, principal: Principal, cursor: str, limit: int) -> Page[Entry]:
+    def listings(self, principal: Principal, cursor: str, limit: int) -> Page[RoomListing]:
         """The rooms that ``principal`` may enter, now or later; a page may be short though more follow."""
         if principal.invited is not None:
-            return self._entries_of_guest(principal, principal.invited.room, cursor)
-        found: list[Entry] = []
+            return self._guest_listings(principal, principal.invited.room, cursor)
+        found: list[RoomListing] = []
         looked_at = 0
         while looked_at < MOST_LOOKED_AT:
             aliases = self._store.aliases(cursor, LOOK_AT_ONCE)
-            for alias, permission in zip(aliases, self._permissions(aliases, principal), strict=True):
+            for alias, records in zip(aliases, self._access_records(aliases, principal), strict=True):
                 if len(found) == limit:
                     return Page(found, cursor)
                 cursor = alias
-                entry = self._entry_if_any(permission, principal)
+                entry = self._listing_if_any(records, principal)
                 if entry is not None:
                     found.append(entry)
             looked_at += len(aliases)
@@ -102,42 +101,40 @@ class Directory:
                 return Page(found, None)
         return Page(found, cursor)
 
-    def _entries_of_guest(self, principal: Principal, alias: str, cursor: str) -> Page[Entry]:
-        (permission,) = self._permissions([alias], principal)
-        entry = self._entry_if_any(permission, principal)
+    def _guest_listings(self, principal: Principal, alias: str, cursor: str) -> Page[RoomListing]:
+        (records,) = self._access_records([alias], principal)
+        entry = self._listing_if_any(records, principal)
         return Page([entry] if entry is not None and alias > cursor else [], None)
 
-    def entry(self, principal: Principal, alias: str) -> Entry:
+    def listing(self, principal: Principal, alias: str) -> RoomListing:
         """The pre-check of a lobby: whether ``principal`` may enter, and if not yet, why. Raises ``RoomNotFound``."""
-        (permission,) = self._permissions([alias], principal)
-        entry = self._entry_if_any(permission, principal)
+        (records,) = self._access_records([alias], principal)
+        entry = self._listing_if_any(records, principal)
         if entry is None:
             template = self.template(alias)
-            if permission.record is not None or template is None:
+            if records.room is not None or template is None:
                 raise RoomNotFound
             candidate = replace(template, alias=alias, template=template.alias)
-            entry = _entry(candidate, principal, None, None, self._clock.wall())
+            entry = _listing(candidate, principal, None, None, self._clock.wall())
         if entry is None:
             raise RoomNotFound
         return entry
 
-    def admission(self, principal: Principal, alias: str) -> tuple[Room, Admission]:
-        """The room, and as what ``principal`` may be in it now; raises what ``admit`` raises."""
-        (permission,) = self._permissions([alias], principal)
-        room = at_telnyx(permission.record, permission.adopted)
-        member, ban = read_person(permission)
-        return room, admit(room, principal, member, ban, self._clock.wall(), read_invite(permission))
+    def access(self, principal: Principal, alias: str) -> Access:
+        """As what ``principal`` may be in the room now; raises what ``authorize`` raises."""
+        (records,) = self._access_records([alias], principal)
+        return authorize(records, principal, self._clock.wall())
 
-    def meeting_place(self, principal: Principal, alias: str) -> Room:
+    def room_for_admin(self, principal: Principal, alias: str) -> Room:
         """The room as it is at Telnyx now, for an administrator. Raises ``RoomNotFound``, for a template too."""
-        (permission,) = self._permissions([alias], principal)
-        return at_telnyx(permission.record, permission.adopted)
+        (records,) = self._access_records([alias], principal)
+        return existing_room(records, principal)[0]
 
     def upstream_room(self, alias: str) -> Room:
         """A room as it is at Telnyx now. Raises ``RoomNotFound``, for a template too, and ``RecordUnreadable``."""
-        return at_telnyx(*self._store.now(alias))
+        return upstream_room(*self._store.room_and_adopted(alias))[0]
 
-    def room_with(self, room_id: UUID) -> Room:
+    def find_by_upstream_id(self, room_id: UUID) -> Room:
         """The room of ours that has this upstream id now. Raises ``RoomNotFound`` and ``RecordUnreadable``."""
         for alias in self._store.aliases_with(room_id):
             with contextlib.suppress(RoomNotFound):
@@ -150,19 +147,20 @@ class Directory:
         """Epoch seconds of the last new token."""
         return self._store.last_used(alias)
 
-    def _permissions(self, aliases: list[str], principal: Principal) -> list[Permission]:
+    def _access_records(self, aliases: list[str], principal: Principal) -> list[AccessRecords]:
         # Where there is no room to look at, a revocation counts all the same.
-        looked_at = self._store.permissions(aliases or [""], principal.owner(), principal.session_id)
-        check_revoked(principal, revoked_before(looked_at[0]))
-        return looked_at[: len(aliases)]
+        found = self._store.access_records(aliases or [""], principal.owner(), principal.session_id)
+        check_not_revoked(found[0], principal)
+        return found[: len(aliases)]
 
-    def _entry_if_any(self, permission: Permission, principal: Principal) -> Entry | None:
-        if permission.record is None:
+    def _listing_if_any(self, records: AccessRecords, principal: Principal) -> RoomListing | None:
+        if records.room is None:
             return None
-        room = Room.parse(permission.record)
+        room = Room.parse(records.room)
         if room.is_template:
             return None
-        return _entry(room, principal, *read_person(permission), self._clock.wall(), read_invite(permission))
+        member, ban, invite = read_person(records)
+        return _listing(room, principal, member, ban, self._clock.wall(), invite)
 
     def template(self, alias: str) -> Room | None:
         """The template that ``alias`` fits, if there is one."""
@@ -294,41 +292,17 @@ class Directory:
         return Room.parse(record) if record else None
 
 
-def read_person(permission: Permission) -> tuple[Member | None, Ban | None]:
-    """The member entry and the ban among raw records."""
-    member = Member.parse(permission.member) if permission.member else None
-    return member, Ban.parse(permission.ban) if permission.ban else None
-
-
-def read_invite(permission: Permission) -> Invite | None:
-    """The invite of a guest among raw records."""
-    return Invite.parse(permission.invite) if permission.invite else None
-
-
-def revoked_before(permission: Permission) -> float | None:
-    """The latest moment up to which this principal's bearers are void, epoch seconds."""
-    return latest(permission.revoked)
-
-
-def latest(moments: Iterable[bytes | None]) -> float | None:
-    """The last of the moments that are there. Raises ``RecordUnreadable``."""
-    try:
-        return max((float(moment) for moment in moments if moment is not None), default=None)
-    except ValueError:
-        raise RecordUnreadable from None
-
-
-def _entry(
+def _listing(
     room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float, invite: Invite | None = None
-) -> Entry | None:
+) -> RoomListing | None:
     role = max((grant.role for grant in grants(room, principal, member, invite)), default=None)
     if role is None:
         return None
     try:
         admission = admit(room, principal, member, ban, now, invite)
     except (Banned, NotOpenYet, Closed) as refusal:
-        return Entry(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
-    return Entry(room, admission.role, open=True, code=None, opens_at=None)
+        return RoomListing(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
+    return RoomListing(room, admission.role, open=True, code=None, opens_at=None)
 
 
 def _opens_at(refusal: Refused) -> str | None:

@@ -7,7 +7,8 @@ from typing import Literal
 from service.clock import Clock
 from service.errors import StoreUnavailable
 from service.storage import redis_keys
-from service.storage.redis_client import Connection
+from service.storage.redis_client import RedisClient
+from service.storage.scripts import command
 
 Kind = Literal["tokens", "management"]
 
@@ -15,8 +16,8 @@ Kind = Literal["tokens", "management"]
 class Cooldowns:
     """Shared over Redis; known to this process alone while Redis does not answer. Never raises."""
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
-        self._connection = connection
+    def __init__(self, redis: RedisClient, clock: Clock) -> None:
+        self._redis = redis
         self._clock = clock
         self._here: dict[Kind, float] = {}
 
@@ -24,7 +25,7 @@ class Cooldowns:
         """Seconds to stay away, 0 for none."""
         here = self._here.get(kind, 0.0) - self._clock.monotonic()
         try:
-            shared = float(self._connection.call(("PTTL", redis_keys.cooldown(kind)))) / 1000
+            shared = float(self._redis.run(command("PTTL", redis_keys.cooldown(kind)))) / 1000
         except StoreUnavailable:
             shared = 0.0
         return max(here, shared, 0.0)
@@ -33,6 +34,6 @@ class Cooldowns:
         """Stay away for ``seconds`` from now."""
         self._here[kind] = self._clock.monotonic() + seconds
         try:
-            self._connection.call(("SET", redis_keys.cooldown(kind), 1, "PX", max(1, int(seconds * 1000))))
+            self._redis.run(command("SET", redis_keys.cooldown(kind), 1, "PX", max(1, int(seconds * 1000))))
         except StoreUnavailable:
             return

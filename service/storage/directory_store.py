@@ -2,134 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, cast
 from uuid import UUID
 
 from service.storage import redis_keys, revocation_store
-from service.storage.records import Permission, read_view
-from service.storage.redis_client import Connection, Script
+from service.storage.records import AccessRecords, read_snapshot
+from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys
-from service.storage.room_store import RoomStore
+from service.storage.room_store import snapshot_call
+from service.storage.scripts import command, script
 
 _HOUR_MS: Final = 3_600_000
-SCRIPTS: Final = ("reserve",)
 
 
 class DirectoryStore:
     """Every method raises ``StoreUnavailable`` while Redis does not answer, or takes no writes where it writes."""
 
-    def __init__(self, connection: Connection, scripts: Callable[[str], Script], rooms: RoomStore) -> None:
-        self._connection = connection
-        self._reserve = scripts("reserve")
-        self._rooms = rooms
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
 
     def record(self, alias: str) -> bytes | None:
-        return cast("bytes | None", self._connection.call(("GET", RoomKeys(alias).record)))
+        return cast("bytes | None", self._redis.run(command("GET", RoomKeys(alias).record)))
 
     def records(self, aliases: Sequence[str]) -> list[bytes | None]:
         """The records of many rooms in one round trip, in order."""
-        return self._connection.read(*[("GET", RoomKeys(alias).record) for alias in aliases]) if aliases else []
+        return self._redis.read_much([command("GET", RoomKeys(alias).record) for alias in aliases]) if aliases else []
 
-    def permissions(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[Permission]:
+    def access_records(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[AccessRecords]:
         """What the rooms say of one user, in one round trip and in order."""
-        looks = [self._rooms.view_command(alias, owner, count=False) for alias in aliases]
-        voided = revocation_store.commands(owner.issuer, owner.user, session)
-        replies = self._connection.read(*looks, *voided)
-        revoked = revocation_store.moments(replies[len(looks) :])
-        return [read_view(view, revoked).permission for view in replies[: len(looks)]]
+        snapshots = [snapshot_call(alias, owner, count=False) for alias in aliases]
+        revocations = revocation_store.calls(owner.issuer, owner.user, session)
+        replies = self._redis.read_much([*snapshots, *revocations])
+        revoked = revocation_store.moments(replies[len(snapshots) :])
+        return [read_snapshot(reply, revoked).records for reply in replies[: len(snapshots)]]
 
     def aliases(self, after: str, limit: int) -> list[str]:
         """Up to ``limit`` names of rooms that sort after ``after``."""
         start = f"({after}" if after else "-"
-        found = self._connection.call(("ZRANGEBYLEX", redis_keys.ROOM_INDEX, start, "+", "LIMIT", 0, limit))
+        found = self._redis.run(command("ZRANGEBYLEX", redis_keys.ROOM_INDEX, start, "+", "LIMIT", 0, limit))
         return [name.decode() for name in found]
 
     def write(self, alias: str, record: bytes, room_id: UUID | None) -> None:
         """Create or replace a room. The record goes first: an index entry without one is passed over by readers."""
-        self._connection.call_lasting(("SET", RoomKeys(alias).record, record))
+        self._redis.run_replicated(command("SET", RoomKeys(alias).record, record))
         self._list(alias, room_id)
 
     def write_new(self, alias: str, record: bytes, room_id: UUID | None) -> None:
         """Create a room unless it is there."""
-        self._connection.call_lasting(("SET", RoomKeys(alias).record, record, "NX"))
+        self._redis.run_replicated(command("SET", RoomKeys(alias).record, record, "NX"))
         self._list(alias, room_id)
 
     def _list(self, alias: str, room_id: UUID | None) -> None:
-        self._connection.call(("ZADD", redis_keys.ROOM_INDEX, 0, alias))
+        self._redis.run(command("ZADD", redis_keys.ROOM_INDEX, 0, alias))
         if room_id is not None:
-            self._connection.call(("HSET", redis_keys.ROOM_IDS, room_id.hex, alias))
+            self._redis.run(command("HSET", redis_keys.ROOM_IDS, room_id.hex, alias))
 
     def aliases_with(self, room_id: UUID) -> list[str]:
-        """The rooms that were recorded under an upstream id, or adopted as it; whether they still are, ``now`` says."""
-        recorded, adopted = self._connection.read(
-            ("HGET", redis_keys.ROOM_IDS, room_id.hex), ("GET", redis_keys.stand_in(room_id))
+        """The rooms that were recorded under an upstream id, or adopted as it; whether they still are, ``room_and_adopted`` says."""
+        recorded, adopted = self._redis.run_all(
+            [command("HGET", redis_keys.ROOM_IDS, room_id.hex), command("GET", redis_keys.stand_in(room_id))]
         )
         return [alias.decode() for alias in (recorded, adopted) if alias is not None]
 
-    def now(self, alias: str) -> tuple[bytes | None, bytes | None]:
+    def room_and_adopted(self, alias: str) -> tuple[bytes | None, bytes | None]:
         """A room's record, and what was adopted for it."""
         keys = RoomKeys(alias)
-        record, adopted = self._connection.read(("GET", keys.record), ("GET", keys.adopted))
+        record, adopted = self._redis.run_all([command("GET", keys.record), command("GET", keys.adopted)])
         return record, adopted
 
     def erase(self, alias: str, room_id: UUID | None) -> None:
         """Remove a room with its members, bans and the rest; its sealed tokens end by themselves."""
         keys = RoomKeys(alias)
         if room_id is not None:
-            self._connection.call(("HDEL", redis_keys.ROOM_IDS, room_id.hex))
-        names = (keys.record, keys.members, keys.bans, keys.adopted, keys.used, keys.invites, keys.invite_uses)
-        self._connection.call_lasting(("DEL", *names, keys.roster, keys.live))
-        self._connection.call(("ZREM", redis_keys.ROOM_INDEX, alias))
-        self._connection.call(("SREM", redis_keys.TEMPLATES, alias))
+            self._redis.run(command("HDEL", redis_keys.ROOM_IDS, room_id.hex))
+        names = (keys.members, keys.bans, keys.adopted, keys.used, keys.invites, keys.invite_uses)
+        self._redis.run_replicated(command("DEL", keys.record, more_keys=(*names, keys.roster, keys.live)))
+        self._redis.run(command("ZREM", redis_keys.ROOM_INDEX, alias))
+        self._redis.run(command("SREM", redis_keys.TEMPLATES, alias))
 
     def last_used(self, alias: str) -> float | None:
         """Epoch seconds of the last new token."""
-        found = self._connection.call(("GET", RoomKeys(alias).used))
+        found = self._redis.run(command("GET", RoomKeys(alias).used))
         return float(found) if found is not None else None
 
     def members(self, alias: str) -> list[bytes]:
-        return cast("list[bytes]", self._connection.call(("HVALS", RoomKeys(alias).members)))
+        return cast("list[bytes]", self._redis.run(command("HVALS", RoomKeys(alias).members)))
 
     def member(self, alias: str, user: str) -> bytes | None:
-        return cast("bytes | None", self._connection.call(("HGET", RoomKeys(alias).members, redis_keys.digest(user))))
+        return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).members, redis_keys.digest(user))))
 
     def write_member(self, alias: str, user: str, record: bytes) -> bool:
         """Create or replace a member; says whether it is new."""
-        return bool(self._connection.call_lasting(("HSET", RoomKeys(alias).members, redis_keys.digest(user), record)))
+        return bool(
+            self._redis.run_replicated(command("HSET", RoomKeys(alias).members, redis_keys.digest(user), record))
+        )
 
     def erase_member(self, alias: str, user: str) -> bool:
         """Says whether there was one."""
-        return bool(self._connection.call_lasting(("HDEL", RoomKeys(alias).members, redis_keys.digest(user))))
+        return bool(self._redis.run_replicated(command("HDEL", RoomKeys(alias).members, redis_keys.digest(user))))
 
     def templates(self) -> list[str]:
         """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""
-        return [alias.decode() for alias in self._connection.call(("SMEMBERS", redis_keys.TEMPLATES))]
+        return [alias.decode() for alias in self._redis.run(command("SMEMBERS", redis_keys.TEMPLATES))]
 
     def list_template(self, alias: str) -> None:
         """Make a record known as a template."""
-        self._connection.call(("SADD", redis_keys.TEMPLATES, alias))
+        self._redis.run(command("SADD", redis_keys.TEMPLATES, alias))
 
     def reserve(self, template: str, alias: str, now: float, most: int) -> Literal["none", "new", "taken"]:
         """Take a place under a template for a room; ``taken`` if this room has one already."""
-        reply = self._connection.call(self._reserve.on((redis_keys.instances(template),), (alias, int(now), most)))
+        reply = self._redis.run(
+            script("reserve_instance").on((redis_keys.instances(template),), (alias, int(now), most))
+        )
         return cast('Literal["none", "new", "taken"]', reply.decode())
 
     def unreserve(self, template: str, alias: str) -> None:
-        self._connection.call(("ZREM", redis_keys.instances(template), alias))
+        self._redis.run(command("ZREM", redis_keys.instances(template), alias))
 
     def instances(self, template: str) -> list[str]:
         """Names of the rooms made from a template."""
-        found = self._connection.call(("ZRANGE", redis_keys.instances(template), 0, -1))
+        found = self._redis.run(command("ZRANGE", redis_keys.instances(template), 0, -1))
         return [name.decode() for name in found]
 
     def count_creation(self, user: str) -> int:
         """One more room that this user had created; how many within the hour."""
         key = redis_keys.created_by(user)
-        self._connection.call(("SET", key, 0, "PX", _HOUR_MS, "NX"))
-        return cast("int", self._connection.call(("INCR", key)))
+        self._redis.run(command("SET", key, 0, "PX", _HOUR_MS, "NX"))
+        return cast("int", self._redis.run(command("INCR", key, repeatable=False)))
 
     def lease(self, name: str, owner: str, seconds: int) -> bool:
         """Take a lease that ends by itself; for what one of all replicas should do."""
         key = f"{redis_keys.PREFIX}{{lease}}:{redis_keys.digest(name)}"
-        return self._connection.call(("SET", key, owner, "EX", seconds, "NX")) is not None
+        return self._redis.run(command("SET", key, owner, "EX", seconds, "NX")) is not None

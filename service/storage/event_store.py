@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from service.storage import redis_keys
-from service.storage.redis_client import Connection, Script
+from service.storage.redis_client import RedisClient
+from service.storage.scripts import command, script
 
 LEASE_SECS: Final = 8
 MOST_AT_ONCE: Final = 100
 # Telnyx repeats what was not answered for hours at most; one hour more for clocks that differ.
 IDS_SECS: Final = 25 * 3600
-SCRIPTS: Final = ("record", "take")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,34 +27,33 @@ class Work:
 class EventStore:
     """Every method raises ``StoreUnavailable`` while Redis does not answer or takes no writes."""
 
-    def __init__(self, connection: Connection, scripts: Callable[[str], Script]) -> None:
-        self._connection = connection
-        self._scripts = {name: scripts(name) for name in SCRIPTS}
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
 
     def record(self, ident: str, event: bytes, now: float) -> bool:
         """Keep an event until ``finish``; ``False`` if one of that id was kept before."""
         names = (redis_keys.EVENT_IDS, redis_keys.EVENTS)
         args = (redis_keys.digest(ident), now, now - IDS_SECS, event)
-        return bool(self._connection.call_lasting(self._scripts["record"].on(names, args)))
+        return bool(self._redis.run_replicated(script("record_event").on(names, args)))
 
     def take(self, owner: str, now: float) -> Work | None:
         """What ``owner`` is to do, ``None`` while it is another's turn."""
         names = (redis_keys.EVENT_LEASE, redis_keys.EVENTS, redis_keys.ROOMS_DUE)
-        found = self._connection.call(self._scripts["take"].on(names, (owner, LEASE_SECS * 1000, MOST_AT_ONCE, now)))
+        found = self._redis.run(script("take_work").on(names, (owner, LEASE_SECS * 1000, MOST_AT_ONCE, now)))
         return None if found is None else Work(found[0], found[1].decode() if found[1] else None)
 
     def finish(self, events: Sequence[bytes]) -> None:
         """They have taken effect."""
-        self._connection.send(*[("LREM", redis_keys.EVENTS, 1, event) for event in events])
+        self._redis.run_all([command("LREM", redis_keys.EVENTS, 1, event) for event in events])
 
     def expect(self, alias: str, moment: float) -> None:
         """Something happens in this room: compare it at ``moment``, unless that is arranged already."""
-        self._connection.call(("ZADD", redis_keys.ROOMS_DUE, "NX", moment, alias))
+        self._redis.run(command("ZADD", redis_keys.ROOMS_DUE, "NX", moment, alias))
 
     def postpone(self, alias: str, moment: float) -> None:
         """Compare the room at ``moment`` and not before."""
-        self._connection.call(("ZADD", redis_keys.ROOMS_DUE, moment, alias))
+        self._redis.run(command("ZADD", redis_keys.ROOMS_DUE, moment, alias))
 
     def retire(self, alias: str) -> None:
         """Nothing happens in this room any more."""
-        self._connection.call(("ZREM", redis_keys.ROOMS_DUE, alias))
+        self._redis.run(command("ZREM", redis_keys.ROOMS_DUE, alias))

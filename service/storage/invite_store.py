@@ -6,49 +6,48 @@ not unsettle what was decided for another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, Literal, cast
+from collections.abc import Sequence
+from typing import Literal, cast
 
-from service.storage.redis_client import Connection, Script
+from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
-
-SCRIPTS: Final = ("add_invite", "use_invite")
+from service.storage.scripts import command, script
 
 
 class InviteStore:
     """Every method raises ``StoreUnavailable`` while Redis does not answer, or takes no writes where it writes."""
 
-    def __init__(self, connection: Connection, scripts: Callable[[str], Script]) -> None:
-        self._connection = connection
-        self._add = scripts("add_invite")
-        self._use = scripts("use_invite")
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
 
     def add(
         self, alias: str, invite: str, record: bytes, *, most: int, ended: Sequence[str]
     ) -> Literal["added", "full", "gone"]:
         """Write an invite, in place of those that have ended; ``gone`` if there is no such room any more."""
         keys = RoomKeys(alias)
-        command = self._add.on((keys.record, keys.invites, keys.invite_uses), (invite, record, most, *ended))
-        return cast('Literal["added", "full", "gone"]', self._connection.call(command).decode())
+        call = script("add_invite").on((keys.record, keys.invites, keys.invite_uses), (invite, record, most, *ended))
+        return cast('Literal["added", "full", "gone"]', self._redis.run(call).decode())
 
     def all(self, alias: str) -> list[tuple[bytes, int]]:
         """Records of a room, each with the number of its uses."""
         keys = RoomKeys(alias)
-        records, uses = self._connection.read(("HGETALL", keys.invites), ("HGETALL", keys.invite_uses))
-        return [(record, int(uses.get(invite, 0))) for invite, record in records.items()]
+        records, uses = self._redis.run_all([command("HGETALL", keys.invites), command("HGETALL", keys.invite_uses)])
+        used = dict(zip(uses[::2], uses[1::2], strict=True))
+        return [(record, int(used.get(name, 0))) for name, record in zip(records[::2], records[1::2], strict=True)]
 
     def record(self, alias: str, invite: str) -> bytes | None:
-        return cast("bytes | None", self._connection.call(("HGET", RoomKeys(alias).invites, invite)))
+        return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).invites, invite)))
 
     def use(self, alias: str, invite: str, record: bytes, most: int) -> bool:
         """Count one use; says whether there was one left and the invite still stands as ``record``."""
         keys = RoomKeys(alias)
-        command = self._use.on((keys.invites, keys.invite_uses), (invite, record, most))
-        return bool(self._connection.call(command))
+        # A use that nobody knows of is counted once too often, never twice.
+        call = script("use_invite").on((keys.invites, keys.invite_uses), (invite, record, most), repeatable=False)
+        return bool(self._redis.run(call))
 
     def erase(self, alias: str, invite: str) -> bool:
         """Says whether there was one. The record goes first: without it nothing counts."""
         keys = RoomKeys(alias)
-        found = bool(self._connection.call_lasting(("HDEL", keys.invites, invite)))
-        self._connection.call(("HDEL", keys.invite_uses, invite))
+        found = bool(self._redis.run_replicated(command("HDEL", keys.invites, invite)))
+        self._redis.run(command("HDEL", keys.invite_uses, invite))
         return found

@@ -1,225 +1,177 @@
-"""What belongs to one room: permission, tokens, leases. Reads and writes are one script each (DESIGN 7, 8).
+"""What belongs to one room: access records, tokens, leases. Each look and each change is one script in one round trip.
 
-While Redis does not answer, ``outage.Memory`` does, from what this process saw; callers need not know.
+While Redis is out, ``fallback.LocalFallback`` answers from what this process saw; callers need not know.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from service.clock import Clock
-from service.errors import RecordUnreadable, StoreUnavailable
+from service.errors import StoreOutage, StoreUnavailable
 from service.storage import redis_keys, revocation_store
-from service.storage.fallback import Memory
-from service.storage.records import Claim, Instant, Keep, Permission, Sealed, View, read_sealed, read_view
-from service.storage.redis_client import Connection, Reading, Script, WritesOff
+from service.storage.fallback import LocalFallback
+from service.storage.records import (
+    AccessRecords,
+    ClockPair,
+    LeaseResult,
+    RoomSnapshot,
+    SealedToken,
+    TokenWrite,
+    read_sealed,
+    read_snapshot,
+)
+from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RATE_WINDOW_SECS, Owner, RoomKeys, digest
+from service.storage.scripts import Call, command, script
 
 LEASE_SECS: Final = 4
-DEVICES_PER_USER: Final = 5
+MAX_DEVICES_PER_USER: Final = 5
 # More than a caller waits for Redis.
-LATE_MS: Final = 300
-
-VIEW: Final = "view"
-SCRIPTS: Final = (VIEW, "claim", "keep", "release", "forget")
-
-
-@dataclass(slots=True)
-class Look:
-    """A view that was asked for at the monotonic moment ``asked``; without ``reading`` the store is not in use."""
-
-    alias: str
-    owner: Owner
-    session: str | None
-    count: bool
-    asked: float
-    reading: Reading | None
-
-    def arrived(self, within: float) -> bool:
-        """Whether the store has answered and the view can be had without waiting, ``within`` seconds."""
-        return self.reading is not None and self.reading.arrived(within)
-
-    def close(self) -> None:
-        """Nobody will ask what it shows."""
-        if self.reading is not None:
-            self.reading.close()
+_LATE_MS: Final = 300
 
 
 class RoomStore:
-    """Tokens and permission of rooms; raises ``StoreUnavailable`` where neither Redis nor memory can answer."""
+    """Tokens and access records of rooms; raises ``StoreUnavailable`` where neither Redis nor memory can answer."""
 
-    def __init__(self, connection: Connection, scripts: Callable[[str], Script], memory: Memory, clock: Clock) -> None:
-        self._connection = connection
-        self._scripts = {name: scripts(name) for name in SCRIPTS}
-        self._memory = memory
+    def __init__(self, redis: RedisClient, fallback: LocalFallback, clock: Clock) -> None:
+        self._redis = redis
+        self._fallback = fallback
         self._clock = clock
 
-    def view(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
-        """Permission, token and rate in one round trip."""
-        return self.seen(self.look(alias, owner, session, count=count, at_once=False))
-
-    def look(self, alias: str, owner: Owner, session: str | None, *, count: bool, at_once: bool) -> Look:
-        """Ask for a view; to be ended by ``seen`` or ``close``.
-
-        ``at_once``: only if the store is in use and can be asked without waiting; else raises ``StoreUnavailable``.
-        """
-        command = self.view_command(alias, owner, count=count)
-        asked = self._clock.monotonic()
+    def snapshot(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> RoomSnapshot:
+        """Access records, token and rate in one round trip."""
+        began = self._clock.monotonic()
+        revocations = revocation_store.calls(owner.issuer, owner.user, session)
         try:
-            reading = self._connection.reading(
-                command, *revocation_store.commands(owner.issuer, owner.user, session), at_once=at_once
-            )
-        except StoreUnavailable:
-            if at_once:
-                raise
-            reading = None
-        return Look(alias, owner, session, count, asked, reading)
-
-    def seen(self, look: Look) -> View:
-        """What a look shows; waits for it. To be called once."""
-        alias, owner, session, count = look.alias, look.owner, look.session, look.count
-        if look.reading is None:
+            reply, *revoked = self._redis.run_all([snapshot_call(alias, owner, count=count), *revocations])
+        except StoreOutage:
             return self._remembered(alias, owner, session, count=count)
-        try:
-            reply, *revoked = look.reading.replies()
-        except RecordUnreadable:
-            raise
-        except StoreUnavailable:
-            return self._remembered(alias, owner, session, count=count)
-        view = read_view(reply, revocation_store.moments(revoked), self._clock.monotonic() - look.asked)
-        self._memory.saw(alias, owner, session, view)
-        if view.token is None:
-            token = self._memory.token(alias, owner, only_here=True)
-            view = replace(view, token=token, unstored=token is not None and view.calls > 0)
-        if count and view.calls < 0 and view.permission.record is not None:
-            view = replace(view, calls=self._memory.count(alias, owner), window_left=float(RATE_WINDOW_SECS))
-        return view
+        snapshot = read_snapshot(reply, revocation_store.moments(revoked), self._clock.monotonic() - began)
+        self._fallback.saw(alias, owner, session, snapshot)
+        if snapshot.token is None:
+            token = self._fallback.token(alias, owner, only_here=True)
+            snapshot = replace(snapshot, token=token, unstored=token is not None and snapshot.calls > 0)
+        if count and snapshot.calls < 0 and snapshot.records.room is not None:
+            calls = self._fallback.count(alias, owner)
+            snapshot = replace(snapshot, calls=calls, window_left=float(RATE_WINDOW_SECS))
+        return snapshot
 
-    def view_command(self, alias: str, owner: Owner, *, count: bool) -> tuple[Any, ...]:
-        """The command behind ``view``, for those who look at many rooms at once."""
-        keys, user = RoomKeys(alias), owner.user_field
-        names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
-        more = (keys.rate(user), keys.invites, keys.live, keys.devices(user))
-        args = (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base)
-        return self._scripts[VIEW].on((*names, *more), args)
-
-    def _remembered(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> View:
-        permission = self._memory.permission(alias, owner, session)
-        if permission is None:
+    def _remembered(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> RoomSnapshot:
+        records = self._fallback.records(alias, owner, session)
+        if records is None:
             raise StoreUnavailable
-        calls = self._memory.count(alias, owner) if count else -1
-        return View(permission, self._memory.token(alias, owner), calls, RATE_WINDOW_SECS)
+        calls = self._fallback.count(alias, owner) if count else -1
+        return RoomSnapshot(records, self._fallback.token(alias, owner), calls, RATE_WINDOW_SECS)
 
-    def claim(self, alias: str, owner: Owner, lease: str) -> Claim:
-        """Look again, and take the lease if it is free. Where Redis grants no leases it is always the caller's."""
+    def acquire_lease(self, alias: str, owner: Owner, lease: str) -> LeaseResult:
+        """Look at the tokens again, and take the lease if it is free or the caller's; it then lasts ``LEASE_SECS``.
+
+        Where Redis grants no leases it is always the caller's.
+        """
         keys = RoomKeys(alias)
         names = (keys.token(owner.entry), keys.refresh(owner.entry), keys.lease(owner.entry))
         asked = self._clock.monotonic()
         try:
-            (reply,) = self._connection.send(self._scripts["claim"].on(names, (lease, LEASE_SECS * 1000)))
-            if isinstance(reply, WritesOff):
-                raise StoreUnavailable
+            reply = self._redis.run(script("acquire_lease").on(names, (lease, LEASE_SECS * 1000)))
         except StoreUnavailable:
-            return Claim(self._memory.token(alias, owner), self._memory.refresh(alias, owner), mine=True)
-        token, left, refresh, refresh_left, mine, server_ms = reply
+            tokens = (self._fallback.token(alias, owner), self._fallback.refresh(alias, owner))
+            return LeaseResult(*tokens, acquired=True)
+        token, left, refresh, refresh_left, acquired, server_ms = reply
         waited = self._clock.monotonic() - asked
         sealed_refresh = read_sealed(refresh, refresh_left, waited)
-        self._memory.saw_refresh(alias, owner, sealed_refresh)
-        return Claim(
-            read_sealed(token, left, waited) or self._memory.token(alias, owner, only_here=True),
-            sealed_refresh or self._memory.refresh(alias, owner, only_here=True),
-            mine=mine == 1,
-            at=Instant(server_ms, asked),
+        self._fallback.saw_refresh(alias, owner, sealed_refresh)
+        return LeaseResult(
+            read_sealed(token, left, waited) or self._fallback.token(alias, owner, only_here=True),
+            sealed_refresh or self._fallback.refresh(alias, owner, only_here=True),
+            acquired=acquired == 1,
+            at=ClockPair(server_ms, asked),
         )
 
-    def keep(self, alias: str, owner: Owner, new: Keep) -> bool:
-        """Store a token and give the lease back; ``False`` if what permission was decided on has changed.
+    def store_token(self, alias: str, owner: Owner, new: TokenWrite) -> bool:
+        """Store a token and release the lease; ``False`` if the records that it was issued on have changed.
 
-        A revocation lies in a slot of its own, out of the script's reach: it is read just before, and whoever is asked
-        for a token reads it again.
+        A revocation lies in a hash slot of its own, out of the script's reach: it is read on the way, and whoever is
+        asked for the token reads it again.
         """
         began = self._clock.monotonic()
-        if self._revoked_since(owner, new):
-            self.release(alias, owner, new.lease)
+        revocations = revocation_store.calls(owner.issuer, owner.user, new.session)
+        try:
+            reply, *revoked = self._redis.run_all([self._store_call(alias, owner, new), *revocations])
+        except StoreUnavailable:
+            reply, revoked = b"unavailable", []
+        if reply == b"changed" or (revoked and tuple(revocation_store.moments(revoked)) != new.records.revoked):
             return False
-        keys = RoomKeys(alias)
-        entry = owner.entry
+        late = self._clock.monotonic() - began
+        refresh = new.refresh.after(late) if new.refresh is not None else None
+        stored = reply not in {b"late", b"unavailable"}
+        self._fallback.stored(alias, owner, new.token.after(late), refresh, in_redis=stored)
+        return True
+
+    def _store_call(self, alias: str, owner: Owner, new: TokenWrite) -> Call:
+        keys, entry = RoomKeys(alias), owner.entry
         names = (
             *(keys.record, keys.members, keys.bans, keys.token(entry), keys.refresh(entry), keys.lease(entry)),
             *(keys.devices(owner.user_field), keys.used, keys.invites),
         )
-        # Looking took its time; a life that is told to Redis counts from now.
-        token = new.token.after(self._clock.monotonic() - began)
-        refresh = (new.refresh or Sealed(b"", 0.0)).after(self._clock.monotonic() - began)
-        unreadable = new.unreadable
-        broken = "" if unreadable is None else hashlib.sha1(unreadable, usedforsecurity=False).hexdigest()
+        refresh = new.refresh or SealedToken(b"", 0.0)
+        unreadable = "" if new.unreadable is None else hashlib.sha1(new.unreadable, usedforsecurity=False).hexdigest()
         args = (
-            *(owner.user_field, new.permission.fingerprint, token.value, _ms(token.left)),
-            *(refresh.value, _ms(refresh.left), broken, new.lease, int(self._clock.wall()), entry),
-            *(DEVICES_PER_USER, keys.base, owner.invite, *self._latest(new.claimed)),
+            *(owner.user_field, new.records.fingerprint, new.token.value, _ms(new.token.left)),
+            *(refresh.value, _ms(refresh.left), unreadable, new.lease, int(self._clock.wall()), entry),
+            *(MAX_DEVICES_PER_USER, keys.base, owner.invite, *self._latest(new.lease_acquired)),
         )
-        try:
-            (reply,) = self._connection.send(self._scripts["keep"].on(names, args))
-        except StoreUnavailable:
-            reply = WritesOff()
-        if reply == b"changed":
-            return False
-        stored = reply != b"late" and not isinstance(reply, WritesOff)
-        late = self._clock.monotonic() - began
-        kept_refresh = new.refresh.after(late) if new.refresh is not None else None
-        self._memory.kept(alias, owner, new.token.after(late), kept_refresh, stored=stored)
-        return True
+        return script("store_token").on(names, args)
 
-    def hand_in(self, alias: str, owner: Owner, permission: Permission, session: str | None) -> None:
-        """Store the token that this process alone knows: it was made while Redis took none."""
+    def sync_local_token(self, alias: str, owner: Owner, records: AccessRecords, session: str | None) -> None:
+        """Store the token that this process alone knows: it was issued while Redis took none."""
         lease = secrets.token_hex(16)
-        claim = self.claim(alias, owner, lease)
-        token = self._memory.token(alias, owner, only_here=True)
-        refresh = self._memory.refresh(alias, owner, only_here=True)
+        found = self.acquire_lease(alias, owner, lease)
+        token = self._fallback.token(alias, owner, only_here=True)
+        refresh = self._fallback.refresh(alias, owner, only_here=True)
         # Whoever holds the lease may be asking Telnyx in vain: no reason to keep the token from them.
         if token is not None:
-            self.keep(alias, owner, Keep(permission, session, token, refresh, lease, None, claim.at))
+            self.store_token(alias, owner, TokenWrite(records, session, token, refresh, lease, None, found.at))
 
-    def _latest(self, claimed: Instant | None) -> tuple[int | str, int]:
-        """The server's time of the claim, and how many ms after it a command of ours may reach the server."""
-        if claimed is None:
+    def _latest(self, acquired: ClockPair | None) -> tuple[int | str, int]:
+        """The server's time of the lease, and how many ms after it a command of ours may reach the server."""
+        if acquired is None:
             return "", 0
-        return claimed.server_ms, _ms(self._clock.monotonic() - claimed.here) + LATE_MS
+        return acquired.server_ms, _ms(self._clock.monotonic() - acquired.here) + _LATE_MS
 
-    def _revoked_since(self, owner: Owner, new: Keep) -> bool:
+    def release_lease(self, alias: str, owner: Owner, lease: str) -> None:
+        """Release the lease after a failure."""
         try:
-            replies = self._connection.read(*revocation_store.commands(owner.issuer, owner.user, new.session))
-        except StoreUnavailable:
-            return False
-        return tuple(revocation_store.moments(replies)) != new.permission.revoked
-
-    def release(self, alias: str, owner: Owner, lease: str) -> None:
-        """Give the lease back after a failure."""
-        try:
-            self._connection.send(self._scripts["release"].on((RoomKeys(alias).lease(owner.entry),), (lease,)))
+            self._redis.run(script("release_lease").on((RoomKeys(alias).lease(owner.entry),), (lease,)))
         except StoreUnavailable:
             return
 
-    def forget(self, alias: str, user: str) -> None:
+    def forget_tokens(self, alias: str, user: str) -> None:
         """Drop all tokens of this user in this room, on every device; raises ``StoreUnavailable``."""
         keys = RoomKeys(alias)
-        self._memory.forget(alias, user)
-        self._connection.call(self._scripts["forget"].on((keys.devices(digest(user)),), (keys.base,)))
+        self._fallback.forget(alias, user)
+        self._redis.run(script("forget_tokens").on((keys.devices(digest(user)),), (keys.base,)))
 
     def adopt(self, alias: str, room_id: UUID, value: bytes, seconds: int) -> None:
         """Remember, as cache, under which upstream id the room is to be had now, and of which room that id is."""
+        adopted = command("SET", RoomKeys(alias).adopted, value, "EX", seconds)
+        stand_in = command("SET", redis_keys.stand_in(room_id), alias, "EX", seconds)
         try:
-            self._connection.send(
-                ("SET", RoomKeys(alias).adopted, value, "EX", seconds),
-                ("SET", redis_keys.stand_in(room_id), alias, "EX", seconds),
-            )
+            self._redis.run_all([adopted, stand_in])
         except StoreUnavailable:
             return
+
+
+def snapshot_call(alias: str, owner: Owner, *, count: bool) -> Call:
+    """The call behind ``RoomStore.snapshot``, for those who look at many rooms at once."""
+    keys, user = RoomKeys(alias), owner.user_field
+    names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
+    more = (keys.rate(user), keys.invites, keys.live, keys.devices(user))
+    return script("snapshot").on((*names, *more), (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base))
 
 
 def _ms(seconds: float) -> int:

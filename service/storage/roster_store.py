@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Final, cast
 
 from service.errors import RecordUnreadable
-from service.storage.redis_client import Connection, Script
+from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
+from service.storage.scripts import command, script
 
 ROSTER_SECS: Final = 26 * 3600
-SCRIPTS: Final = ("attend",)
 
 
 class RosterStore:
     """Every method raises ``StoreUnavailable`` while Redis does not answer, or takes no writes where it writes."""
 
-    def __init__(self, connection: Connection, scripts: Callable[[str], Script]) -> None:
-        self._connection = connection
-        self._attend = scripts("attend")
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
 
     def read(self, alias: str) -> bytes | None:
         """What was written; a value of another kind is none."""
         try:
-            return cast("bytes | None", self._connection.call(("GET", RoomKeys(alias).roster)))
+            return cast("bytes | None", self._redis.run(command("GET", RoomKeys(alias).roster)))
         except RecordUnreadable:
             return None
 
@@ -33,4 +31,4 @@ class RosterStore:
         keys = RoomKeys(alias)
         seen = "-" if read is None else hashlib.sha1(read, usedforsecurity=False).hexdigest()
         args = (seen, roster, ROSTER_SECS * 1000, live, max(0, int(live_secs * 1000)))
-        return bool(self._connection.call(self._attend.on((keys.roster, keys.live), args)))
+        return bool(self._redis.run(script("replace_roster").on((keys.roster, keys.live), args)))

@@ -1,8 +1,8 @@
-"""The broker: from a principal and a room's name to a client token, with as few calls to Telnyx as can be.
+"""The broker: from a request to a client token, with as few calls to Telnyx as possible.
 
-Rules for editors (DESIGN 7):
-* permission is decided on every request from what Redis says now, and again after every wait for upstream;
-* a token with useful life left is handed out whatever upstream is doing; below the never-line none is;
+Rules for editors:
+* access is decided on every request from what Redis says now, and again after every wait for upstream;
+* a token with useful life left is handed out whatever upstream is doing; below ``min_servable`` none is;
 * leases and single flight save calls; nothing relies on them for safety.
 """
 
@@ -14,9 +14,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
-from uuid import UUID
 
-from service.clock import Clock, Deadline
+from service.clock import Clock
 from service.crypto import TicketSigner
 from service.errors import (
     DeadlineExceeded,
@@ -26,53 +25,41 @@ from service.errors import (
     StoreUnavailable,
     UpstreamRoomMissing,
 )
-from service.identity.verifier import Principal, check_revoked
+from service.identity.verifier import Principal
 from service.meetings.reconciler import check_place
-from service.rooms.access import Admission, admit
-from service.rooms.adoption import adopted_id
-from service.rooms.directory import Directory, read_invite, read_person, revoked_before
-from service.rooms.models import Member, Room
+from service.rooms.authorization import Access, authorize, check_not_revoked
+from service.rooms.directory import Directory
 from service.secret import Secret
-from service.storage.records import View
-from service.storage.redis_keys import Owner, digest
-from service.storage.room_store import Look, RoomStore
+from service.storage.records import RoomSnapshot
+from service.storage.redis_keys import digest
+from service.storage.room_store import RoomStore
 from service.tokens.context import context_text
-from service.tokens.models import Grant, Rate
-from service.tokens.policy import Allowance, ClientToken, Decision, Want, decide, refresh_after, retry_stale_after
-from service.tokens.renewal import Issued, Order, Renewal, RenewalMetrics, Source, Vault
+from service.tokens.models import IssuedToken, RateStatus, Source, TokenRequest
+from service.tokens.policy import (
+    ClientToken,
+    Decision,
+    TokenLimits,
+    TokenPreferences,
+    decide,
+    refresh_after,
+    retry_stale_after,
+)
+from service.tokens.renewal import Renewal, RenewalMetrics, RenewalRequest, RenewedToken
 from service.tokens.single_flight import Flight, Flights
+from service.tokens.vault import Vault
 
 ADVISORY_WAIT_SECS: Final = 1.5
 
 
 @dataclass(slots=True)
-class Ask:
-    """One request for a token, and the first look, which is on its way; ``view`` is what it showed."""
+class _Authorized:
+    """A request whose principal may enter now, and the token that is there, which ends at the monotonic ``ends``."""
 
-    principal: Principal
-    alias: str
-    owner: Owner
-    device_id: str | None
-    display_name: str | None
-    want: Want
-    deadline: Deadline
-    look: Look
-    view: View | None = None
-    standing: _Standing | None = None
-
-
-@dataclass(slots=True)
-class _Standing:
-    """A principal who may enter now, and the token in hand, as read at the monotonic moment ``at``."""
-
-    room: Room
-    room_id: UUID
-    member: Member | None
-    admission: Admission
-    allowance: Allowance
+    access: Access
+    limits: TokenLimits
     token: ClientToken | None
     ends: float
-    view: View
+    snapshot: RoomSnapshot
 
 
 class Broker:
@@ -83,13 +70,13 @@ class Broker:
         rooms: RoomStore,
         directory: Directory,
         renewal: Renewal,
-        flights: Flights[Issued],
+        flights: Flights[RenewedToken],
         vault: Vault,
         signer: TicketSigner,
         clock: Clock,
         metrics: RenewalMetrics,
-        share: Callable[[], float],
-        issued: Callable[[str], object],
+        jitter: Callable[[], float],
+        on_issued: Callable[[str], object],
         *,
         default_ttl: int,
         calls_per_minute: int,
@@ -102,227 +89,177 @@ class Broker:
         self._signer = signer
         self._clock = clock
         self._metrics = metrics
-        self._share = share
-        self._issued = issued
+        self._jitter = jitter
+        self._on_issued = on_issued
         self._default_ttl = default_ttl
         self._calls_per_minute = calls_per_minute
 
-    def token(
-        self,
-        principal: Principal,
-        alias: str,
-        *,
-        device_id: str | None,
-        display_name: str | None,
-        min_ttl_secs: int | None,
-        force: bool,
-        deadline: Deadline,
-    ) -> Grant:
+    def issue(self, request: TokenRequest) -> IssuedToken:
         """A client token with useful life left.
 
-        Raises what ``rooms.admit`` raises, ``SessionRevoked``, ``RateLimited``, ``RoomFull``, ``StoreUnavailable``,
-        ``Overloaded``, ``DeadlineExceeded`` and the ``UpstreamError`` family.
+        Raises what ``authorize`` raises, ``RateLimited``, ``RoomFull``, ``StoreUnavailable``, ``Overloaded``,
+        ``DeadlineExceeded`` and the ``UpstreamError`` family.
         """
-        ask = self.ask(
-            principal,
-            alias,
-            device_id=device_id,
-            display_name=display_name,
-            min_ttl_secs=min_ttl_secs,
-            force=force,
-            deadline=deadline,
-            at_once=False,
-        )
-        return self.answer(ask)
-
-    def ask(
-        self,
-        principal: Principal,
-        alias: str,
-        *,
-        device_id: str | None,
-        display_name: str | None,
-        min_ttl_secs: int | None,
-        force: bool,
-        deadline: Deadline,
-        at_once: bool,
-    ) -> Ask:
-        """Begin: look at what there is. To be ended by ``at_once`` or ``answer``; ``at_once`` asks not to wait here."""
-        owner = principal.owner(device_id)
-        look = self._rooms.look(alias, owner, principal.session_id, count=True, at_once=at_once)
-        return Ask(principal, alias, owner, device_id, display_name, Want(min_ttl_secs, force), deadline, look)
-
-    def at_once(self, ask: Ask, within: float) -> Grant | None:
-        """The token in hand, if the look has arrived ``within`` seconds and shows that nothing else is to be done.
-
-        Where it answers ``None`` or raises, which it does as ``answer``, ask that, which may wait.
-        """
-        if not ask.look.arrived(within):
-            return None
-        view = ask.view = self._rooms.seen(ask.look)
-        if view.permission.record is None or view.token is None or view.unstored:
-            return None
-        standing = ask.standing = self._authorised(ask, view)
-        rate = self._rate(view)
-        if self._decided(ask, standing) is not Decision.SERVE or standing.token is None:
-            return None
-        return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
-
-    def answer(self, ask: Ask) -> Grant:
-        """What ``token`` says of it."""
-        standing = ask.standing or self._first_look(ask)
-        rate = self._rate(standing.view)
-        if standing.view.unstored and standing.token is not None:
-            self._rooms.hand_in(ask.alias, ask.owner, standing.view.permission, ask.principal.session_id)
-        if standing.view.token is None and not standing.view.held:
-            check_place(standing.room, standing.view.live, ask.principal.user)
-        decision = self._decided(ask, standing)
-        if decision is Decision.SERVE and standing.token is not None:
-            return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
-        return self._renewed(ask, standing, decision, rate)
+        authorized = self._first_look(request)
+        rate = self._rate(authorized.snapshot)
+        if authorized.snapshot.unstored and authorized.token is not None:
+            records, session = authorized.snapshot.records, request.principal.session_id
+            self._rooms.sync_local_token(request.alias, request.owner, records, session)
+        if authorized.snapshot.token is None and not authorized.snapshot.has_other_device:
+            check_place(authorized.access.room, authorized.snapshot.occupancy, request.principal.user)
+        decision = self._decision(request, authorized)
+        if decision is Decision.SERVE and authorized.token is not None:
+            return self._answer(request, authorized, authorized.token, authorized.ends, "cache", rate)
+        return self._renew(request, authorized, decision, rate)
 
     def forget(self, principal: Principal, alias: str) -> None:
         """Drop all tokens of this user for this room, on every device. Says nothing of whether there is such a room."""
-        owner = principal.owner()
-        view = self._rooms.view(alias, owner, principal.session_id, count=False)
-        check_revoked(principal, revoked_before(view.permission))
-        self._rooms.forget(alias, principal.user)
+        snapshot = self._rooms.snapshot(alias, principal.owner(), principal.session_id, count=False)
+        check_not_revoked(snapshot.records, principal)
+        self._rooms.forget_tokens(alias, principal.user)
 
-    def _first_look(self, ask: Ask) -> _Standing:
-        view = ask.view or self._rooms.seen(ask.look)
-        if view.permission.record is None:
-            check_revoked(ask.principal, revoked_before(view.permission))
-            self._directory.make_from_template(ask.principal, ask.alias, ask.deadline)
-            view = self._view(ask, count=True)
+    def _first_look(self, request: TokenRequest) -> _Authorized:
+        snapshot = self._snapshot(request, count=True)
+        if snapshot.records.room is None:
+            check_not_revoked(snapshot.records, request.principal)
+            self._directory.make_from_template(request.principal, request.alias, request.deadline)
+            snapshot = self._snapshot(request, count=True)
         try:
-            return self._authorised(ask, view)
+            return self._authorize(request, snapshot)
         except RoomNotFound:
             # A room that is not theirs must take as long to refuse as one that is not there.
-            self._directory.template(ask.alias)
+            self._directory.template(request.alias)
             raise
 
-    def _view(self, ask: Ask, *, count: bool) -> View:
-        return self._rooms.view(ask.alias, ask.owner, ask.principal.session_id, count=count)
+    def _snapshot(self, request: TokenRequest, *, count: bool) -> RoomSnapshot:
+        return self._rooms.snapshot(request.alias, request.owner, request.principal.session_id, count=count)
 
-    def _authorised(self, ask: Ask, view: View) -> _Standing:
-        permission = view.permission
-        check_revoked(ask.principal, revoked_before(permission))
-        room = Room.parse(permission.record) if permission.record is not None else None
-        if room is None or room.room_id is None:
-            raise RoomNotFound
-        member, ban = read_person(permission)
+    def _authorize(self, request: TokenRequest, snapshot: RoomSnapshot) -> _Authorized:
         now = self._clock.wall()
-        admission = admit(room, ask.principal, member, ban, now, read_invite(permission))
-        room_id = adopted_id(room.room_id, permission.adopted)
-        token = self._vault.client_token(ask.alias, ask.owner, room_id, view.token)
-        if view.token is not None and token is None:
+        access = authorize(snapshot.records, request.principal, now)
+        token = self._vault.client_token(request.alias, request.owner, access.room_id, snapshot.token)
+        if snapshot.token is not None and token is None:
             self._metrics.cache_corrupt()
-        ends = self._clock.monotonic() + (view.token.left if view.token is not None else 0.0)
-        allowance = Allowance.of(room, admission.until, self._default_ttl, now)
-        return _Standing(room, room_id, member, admission, allowance, token, ends, view)
+        ends = self._clock.monotonic() + (snapshot.token.left if snapshot.token is not None else 0.0)
+        limits = TokenLimits.of(access.room, access.until, self._default_ttl, now)
+        return _Authorized(access, limits, token, ends, snapshot)
 
-    def _decided(self, ask: Ask, standing: _Standing) -> Decision:
-        return decide(standing.token, self._left(standing.ends), standing.allowance, ask.want)
+    def _decision(self, request: TokenRequest, authorized: _Authorized) -> Decision:
+        preferences = TokenPreferences(request.min_ttl_secs, request.force)
+        return decide(authorized.token, self._left(authorized.ends), authorized.limits, preferences)
 
-    def _rate(self, view: View) -> Rate:
-        limit, reset = self._calls_per_minute, max(1, math.ceil(view.window_left))
-        if view.calls > limit:
+    def _rate(self, snapshot: RoomSnapshot) -> RateStatus:
+        limit, reset = self._calls_per_minute, max(1, math.ceil(snapshot.window_left))
+        if snapshot.calls > limit:
             raise RateLimited(retry_after=float(reset), limit=limit, remaining=0, reset_secs=reset)
-        return Rate(limit, max(0, limit - view.calls), reset)
+        return RateStatus(limit, max(0, limit - snapshot.calls), reset)
 
-    def _renewed(self, ask: Ask, standing: _Standing, decision: Decision, rate: Rate) -> Grant:
+    def _renew(
+        self, request: TokenRequest, authorized: _Authorized, decision: Decision, rate: RateStatus
+    ) -> IssuedToken:
         advisory = decision is Decision.ADVISORY
         try:
-            flight = self._flights.join((ask.alias, ask.owner), lambda: self._renewal.run(self._order(ask, standing)))
-            if advisory and not flight.started and standing.token is not None:
-                return self._grant(ask, standing, standing.token, standing.ends, "cache", rate)
-            issued = self._awaited(ask, standing, flight, advisory=advisory)
+            order = self._renewal_request(request, authorized)
+            flight = self._flights.join((request.alias, request.owner), lambda: self._renewal.run(order))
+            if advisory and not flight.started and authorized.token is not None:
+                return self._answer(request, authorized, authorized.token, authorized.ends, "cache", rate)
+            renewed = self._wait_for_renewal(request, authorized, flight, advisory=advisory)
         except UpstreamRoomMissing:
-            # Its tokens were forgotten: the one in hand opens nothing any more.
+            # Its tokens were forgotten: the one at hand opens nothing any more.
             raise
         except (OwnTrouble, TimeoutError) as trouble:
-            return self._stale(ask, standing, trouble, rate)
-        current = self._authorised(ask, self._view(ask, count=False))
-        if issued.room_id != current.room_id or current.allowance.outlived_by(issued.token, self._left(issued.ends)):
+            return self._stale(request, authorized, trouble, rate)
+        current = self._authorize(request, self._snapshot(request, count=False))
+        left = self._left(renewed.ends)
+        if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, left):
             raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
-        source = issued.source if flight.started else "cache"
         if flight.started:
-            self._issued(ask.alias)
-        return self._grant(ask, current, issued.token, issued.ends, source, rate)
+            self._on_issued(request.alias)
+        source = renewed.source if flight.started else "cache"
+        return self._answer(request, current, renewed.token, renewed.ends, source, rate)
 
-    def _awaited(self, ask: Ask, standing: _Standing, flight: Flight[Issued], *, advisory: bool) -> Issued:
-        """The flight's outcome, by the deadline; ``TimeoutError`` sooner where the token in hand will do meanwhile."""
+    def _wait_for_renewal(
+        self, request: TokenRequest, authorized: _Authorized, flight: Flight[RenewedToken], *, advisory: bool
+    ) -> RenewedToken:
+        """The flight's outcome, by the deadline; ``TimeoutError`` sooner where the token at hand will do meanwhile."""
         if advisory:
             try:
-                return self._flights.wait(flight, min(ADVISORY_WAIT_SECS, ask.deadline.remaining()))
+                return self._flights.wait(flight, min(ADVISORY_WAIT_SECS, request.deadline.remaining()))
             except TimeoutError:
-                if self._usable(standing):
+                if self._usable(authorized):
                     raise
-        return self._flights.wait(flight, ask.deadline.remaining())
+        return self._flights.wait(flight, request.deadline.remaining())
 
-    def _usable(self, standing: _Standing) -> bool:
-        """Whether the token in hand may still be handed out."""
-        token, left = standing.token, self._left(standing.ends)
-        return token is not None and left >= token.never_line and not standing.allowance.outlived_by(token, left)
+    def _usable(self, authorized: _Authorized) -> bool:
+        """Whether the token at hand may still be handed out."""
+        token, left = authorized.token, self._left(authorized.ends)
+        return token is not None and left >= token.min_servable and not authorized.limits.outlived_by(token, left)
 
-    def _stale(self, ask: Ask, standing: _Standing, trouble: OwnTrouble | TimeoutError, rate: Rate) -> Grant:
-        """The token in hand, if it may still be handed out; else raises ``trouble``."""
-        token = standing.token
-        if token is None or not self._usable(standing):
+    def _stale(
+        self, request: TokenRequest, authorized: _Authorized, trouble: OwnTrouble | TimeoutError, rate: RateStatus
+    ) -> IssuedToken:
+        """The token at hand, if it may still be handed out; else raises ``trouble``."""
+        token = authorized.token
+        if token is None or not self._usable(authorized):
             raise (DeadlineExceeded() if isinstance(trouble, TimeoutError) else trouble) from None
-        current = self._authorised(ask, self._view(ask, count=False))
-        if current.room_id != standing.room_id:
+        current = self._authorize(request, self._snapshot(request, count=False))
+        if current.access.room_id != authorized.access.room_id:
             raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
-        # A renewal that only takes longer than this caller waits for goes on, and the next caller gets its token.
+        # A renewal that only takes longer than this caller waits goes on, and the next caller gets its token.
         source: Source = "cache" if isinstance(trouble, TimeoutError) else "stale"
-        return self._grant(ask, replace(current, token=token), token, standing.ends, source, rate)
+        return self._answer(request, replace(current, token=token), token, authorized.ends, source, rate)
 
-    def _order(self, ask: Ask, standing: _Standing) -> Order:
-        unreadable = standing.view.token.value if standing.view.token and standing.token is None else None
-        return Order(
-            alias=ask.alias,
-            owner=ask.owner,
-            session_id=ask.principal.session_id,
-            recorded_id=standing.room.room_id or standing.room_id,
-            room_id=standing.room_id,
-            permission=standing.view.permission,
-            allowance=standing.allowance,
-            want=ask.want,
-            unreadable=unreadable,
-            deadline=ask.deadline,
+    def _renewal_request(self, request: TokenRequest, authorized: _Authorized) -> RenewalRequest:
+        snapshot = authorized.snapshot
+        return RenewalRequest(
+            alias=request.alias,
+            owner=request.owner,
+            session_id=request.principal.session_id,
+            recorded_id=authorized.access.recorded_id,
+            room_id=authorized.access.room_id,
+            records=snapshot.records,
+            limits=authorized.limits,
+            preferences=TokenPreferences(request.min_ttl_secs, request.force),
+            unreadable=snapshot.token.value if snapshot.token and authorized.token is None else None,
+            deadline=request.deadline,
         )
 
     def _left(self, ends: float) -> float:
         return ends - self._clock.monotonic()
 
-    def _grant(
-        self, ask: Ask, standing: _Standing, token: ClientToken, ends: float, source: Source, rate: Rate
-    ) -> Grant:
-        left, share = self._left(ends), self._share()
-        member_name = standing.member.name if standing.member else None
-        name = ask.principal.name or member_name or ask.display_name
-        role = standing.admission.role.label
-        return Grant(
+    def _answer(
+        self,
+        request: TokenRequest,
+        authorized: _Authorized,
+        token: ClientToken,
+        ends: float,
+        source: Source,
+        rate: RateStatus,
+    ) -> IssuedToken:
+        left, jitter, access, principal = self._left(ends), self._jitter(), authorized.access, request.principal
+        name = principal.name or (access.member.name if access.member else None) or request.display_name
+        role = access.role.label
+        return IssuedToken(
             token=Secret(token.token),
             expires_at=token.expires_at,
             expires_in=int(left),
-            refresh_after=retry_stale_after(left, share) if source == "stale" else refresh_after(token, left, share),
+            refresh_after=retry_stale_after(left, jitter) if source == "stale" else refresh_after(token, left, jitter),
             server_time=self._clock.wall(),
-            room=standing.room,
-            room_id=standing.room_id,
-            closes_at=standing.admission.until,
-            user=ask.principal.user,
+            room=access.room,
+            room_id=access.room_id,
+            closes_at=access.until,
+            user=principal.user,
             name=name,
             role=role,
-            device_id=ask.device_id,
-            context=context_text(ask.principal.user, name, role, self._ticket(ask, role, left)),
+            device_id=request.device_id,
+            context=context_text(principal.user, name, role, self._ticket(request, role, left)),
             source=source,
             rate=rate,
         )
 
-    def _ticket(self, ask: Ask, role: str, left: float) -> str:
-        device = {"device": digest(ask.device_id)[:16]} if ask.device_id else {}
-        claims = {"sub": ask.principal.user, "room": ask.alias, "role": role, **device}
+    def _ticket(self, request: TokenRequest, role: str, left: float) -> str:
+        device = {"device": digest(request.device_id)[:16]} if request.device_id else {}
+        claims = {"sub": request.principal.user, "room": request.alias, "role": role, **device}
         # It has to be one of its kind; that nobody can make one up is the signature's business.
         ticket_id = base64.urlsafe_b64encode(random.randbytes(12)).decode()
         return self._signer.sign(claims, now=self._clock.wall(), lifetime=left, ticket_id=ticket_id)

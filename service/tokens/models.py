@@ -1,17 +1,43 @@
-"""What a caller is given who asks for a client token."""
+"""What is asked for with ``POST .../token`` and what is answered, before rendering."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
+from service.clock import Deadline
+from service.identity.verifier import Principal
 from service.rooms.models import Room
 from service.secret import Secret
-from service.tokens.renewal import Source
+from service.storage.redis_keys import Owner
+
+Source = Literal["issued", "refreshed", "cache", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class TokenRequest:
+    """One caller's request for a client token of the room ``alias``. ``force``: a new token although one has life left.
+
+    ``display_name`` is used only if the caller's bearer carries no name.
+    """
+
+    principal: Principal
+    alias: str
+    device_id: str | None
+    display_name: str | None
+    min_ttl_secs: int | None
+    force: bool
+    deadline: Deadline
+
+    @property
+    def owner(self) -> Owner:
+        """Whose token it is."""
+        return self.principal.owner(self.device_id)
+
+
+@dataclass(frozen=True, slots=True)
+class RateStatus:
     """The caller's share of token calls for this room: how many are left and the seconds until it is full again."""
 
     limit: int
@@ -20,7 +46,7 @@ class Rate:
 
 
 @dataclass(slots=True)
-class Grant:
+class IssuedToken:
     """All that a token answer says. Times are epoch seconds, ``expires_in`` and ``refresh_after`` whole seconds."""
 
     token: Secret
@@ -37,4 +63,4 @@ class Grant:
     device_id: str | None
     context: str
     source: Source
-    rate: Rate
+    rate: RateStatus

@@ -21,12 +21,12 @@ from service.rooms.models import Room
 from service.tokens.packing import packed, unpacked
 
 DEFAULT_REFRESH_SECS: Final = 86_400
-LEAST_TOKEN_SECS, LEAST_REFRESH_SECS, MOST_REFRESH_SECS = 10, 60, 86_400
-MOST_TOKEN_SECS: Final = 3600
+MIN_TOKEN_SECS, MIN_REFRESH_SECS, MAX_REFRESH_SECS = 10, 60, 86_400
+MAX_TOKEN_SECS: Final = 3600
 # Upstream's timestamps are whole seconds: up to one second of a life may not exist.
 ROUNDING_SECS: Final = 1.0
 # A life this far over the longest that can be asked for is a mistake, not a gift.
-ABSURD_SECS: Final = MOST_TOKEN_SECS + 300.0
+MAX_PLAUSIBLE_SECS: Final = MAX_TOKEN_SECS + 300.0
 REFRESH_MARGIN_SECS: Final = 60.0
 FORCED_AT_MOST_EVERY_SECS: Final = 10.0
 SLACK_SECS: Final = 5.0
@@ -65,7 +65,7 @@ class ClientToken:
         return min(60.0, self.life / 4)
 
     @property
-    def never_line(self) -> float:
+    def min_servable(self) -> float:
         """Below this much life it is not handed out."""
         return min(30.0, self.life / 8)
 
@@ -80,7 +80,7 @@ class Decision(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class TokenLimits:
     """What the room allows a token at this moment: its TTL in seconds, its end, and the seconds until that end."""
 
     ttl: int
@@ -88,20 +88,20 @@ class Allowance:
     until_close: float | None
 
     @classmethod
-    def of(cls, room: Room, until: float | None, default_ttl: int, now: float) -> Allowance:
+    def of(cls, room: Room, until: float | None, default_ttl: int, now: float) -> TokenLimits:
         """``until`` is the end of the admission, epoch seconds."""
         left = None if until is None else until - now
         return cls(room.token_ttl_secs or default_ttl, until, left)
 
     def token_ttl(self) -> int:
         """The TTL to ask for: the room's, cut to its end, but never under Telnyx's minimum of 10 s."""
-        return max(LEAST_TOKEN_SECS, int(min(self.ttl, self._left(self.ttl))))
+        return max(MIN_TOKEN_SECS, int(min(self.ttl, self._left(self.ttl))))
 
     def refresh_ttl(self) -> int:
         """The refresh token's TTL to ask for: enough for the remaining window and one more token."""
         if self.until_close is None:
             return DEFAULT_REFRESH_SECS
-        return int(min(max(self.until_close + self.token_ttl(), LEAST_REFRESH_SECS), MOST_REFRESH_SECS))
+        return int(min(max(self.until_close + self.token_ttl(), MIN_REFRESH_SECS), MAX_REFRESH_SECS))
 
     def outlived_by(self, token: ClientToken, left: float) -> bool:
         """Whether the room has been cut shorter since the token was made, and the token would reach beyond that."""
@@ -115,29 +115,29 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class TokenPreferences:
     """What the caller asks of the token: a least life in seconds, or a new one at all events."""
 
     min_ttl_secs: int | None = None
     force: bool = False
 
 
-def decide(token: ClientToken | None, left: float, allowance: Allowance, want: Want) -> Decision:
+def decide(token: ClientToken | None, left: float, limits: TokenLimits, preferences: TokenPreferences) -> Decision:
     """What to do with the token in hand that has ``left`` seconds to live."""
-    if token is None or left < token.never_line or allowance.outlived_by(token, left):
+    if token is None or left < token.min_servable or limits.outlived_by(token, left):
         return Decision.MISS
     if left < token.mandatory_line:
         return Decision.MANDATORY
-    if want.force:
+    if preferences.force:
         age = token.life - left
         return Decision.SERVE if age < FORCED_AT_MOST_EVERY_SECS else Decision.MANDATORY
-    return Decision.SERVE if left >= _serving_line(token, want) else Decision.ADVISORY
+    return Decision.SERVE if left >= _serving_line(token, preferences) else Decision.ADVISORY
 
 
-def _serving_line(token: ClientToken, want: Want) -> float:
-    if want.min_ttl_secs is None:
+def _serving_line(token: ClientToken, preferences: TokenPreferences) -> float:
+    if preferences.min_ttl_secs is None:
         return token.life / 2
-    return min(max(float(want.min_ttl_secs), token.mandatory_line), 0.9 * token.life)
+    return min(max(float(preferences.min_ttl_secs), token.mandatory_line), 0.9 * token.life)
 
 
 def may_refresh(refresh_left: float, ttl: int) -> bool:
@@ -145,17 +145,17 @@ def may_refresh(refresh_left: float, ttl: int) -> bool:
     return refresh_left > ttl + REFRESH_MARGIN_SECS
 
 
-def refresh_after(token: ClientToken, left: float, share: float) -> int:
-    """Whole seconds after which the client should ask again; ``share`` is uniform in 0..1.
+def refresh_after(token: ClientToken, left: float, jitter: float) -> int:
+    """Whole seconds after which the client should ask again; ``jitter`` is uniform in 0..1.
 
     Lands inside the advisory window, spread over 10 % of L so that tokens made together are not renewed together.
     """
-    return max(1, math.ceil(left - token.life / 2 + share * 0.1 * token.life))
+    return max(1, math.ceil(left - token.life / 2 + jitter * 0.1 * token.life))
 
 
-def retry_stale_after(left: float, share: float) -> int:
+def retry_stale_after(left: float, jitter: float) -> int:
     """Whole seconds after which to ask again for a token that could not be renewed: often, but not each second."""
-    return max(1, math.ceil(left / 4 * (0.8 + 0.4 * share)))
+    return max(1, math.ceil(left / 4 * (0.8 + 0.4 * jitter)))
 
 
 class UnusableAnswer(ValueError):
@@ -172,7 +172,7 @@ class Pair:
     read: bool
 
 
-def read_pair(data: Mapping[str, Any], room_id: UUID, allowance: Allowance, upstream_now: float) -> Pair:
+def read_pair(data: Mapping[str, Any], room_id: UUID, limits: TokenLimits, upstream_now: float) -> Pair:
     """The tokens in an answer of generate or refresh.
 
     ``upstream_now`` is the moment on upstream's clock from which lives count, epoch seconds. Raises ``UnusableAnswer``
@@ -185,12 +185,12 @@ def read_pair(data: Mapping[str, Any], room_id: UUID, allowance: Allowance, upst
     life = expires_at - upstream_now - ROUNDING_SECS
     if life <= 0:
         raise UnusableAnswer("expired on arrival")
-    if life > ABSURD_SECS:
+    if life > MAX_PLAUSIBLE_SECS:
         raise UnusableAnswer("absurd life")
     named = rooms_named_by(token)
     if named and str(room_id) not in named:
         raise UnusableAnswer("another room's token")
-    made = ClientToken(token, expires_at, life, allowance.ttl, allowance.closes_at)
+    made = ClientToken(token, expires_at, life, limits.ttl, limits.closes_at)
     refresh_token, refresh_life = _refresh_part(data, upstream_now)
     return Pair(made, refresh_token, refresh_life, read=named is not None)
 
@@ -203,7 +203,7 @@ def _refresh_part(data: Mapping[str, Any], upstream_now: float) -> tuple[str | N
         life = _expiry(data.get("refresh_token_expires_at")) - upstream_now - ROUNDING_SECS
     except UnusableAnswer:
         return None, 0.0
-    return (refresh_token, min(life, MOST_REFRESH_SECS)) if life > 0 else (None, 0.0)
+    return (refresh_token, min(life, MAX_REFRESH_SECS)) if life > 0 else (None, 0.0)
 
 
 def _expiry(value: object) -> float:

@@ -1,9 +1,9 @@
-"""The work of one flight: take the lease, look again, ask Telnyx, believe or refuse the answer, store it (DESIGN 7).
+"""One renewal: acquire the lease, look again, call Telnyx, validate the answer, store the token.
 
 Rules for editors:
 * refresh while the refresh token lives, else generate; a refused refresh is followed by exactly one generate;
-* an answer is stored only against the permission it was decided on (``RoomStore.keep`` compares), and whoever hands
-  it out decides permission again;
+* an answer is stored only against the records it was issued on (``RoomStore.store_token`` compares), and whoever hands
+  it out evaluates access again;
 * a room that is gone at Telnyx is looked up by its name once. What is found is remembered as cache: the directory's
   record does not change.
 """
@@ -16,11 +16,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from service.clock import Clock, Deadline
-from service.crypto import Sealer
 from service.errors import (
     StoreUnavailable,
     UpstreamInvalidResponse,
@@ -31,28 +30,27 @@ from service.errors import (
 from service.rooms.adoption import adoption
 from service.rooms.provisioning import Provisioning
 from service.secret import Secret
-from service.storage.records import Claim, Instant, Keep, Permission, Sealed
+from service.storage.records import AccessRecords, ClockPair, LeaseResult, SealedToken, TokenWrite
 from service.storage.redis_keys import Owner
 from service.storage.room_store import RoomStore
 from service.telnyx import Answer, Telnyx
-from service.tokens.packing import packed, unpacked
+from service.tokens.models import Source
+from service.tokens.packing import packed
 from service.tokens.policy import (
-    Allowance,
     ClientToken,
     Decision,
     Pair,
+    TokenLimits,
+    TokenPreferences,
     UnusableAnswer,
-    Want,
     decide,
     may_refresh,
     read_pair,
 )
+from service.tokens.vault import CLIENT, REFRESH, Vault
 
 ADOPTED_SECS: Final = 3600
 POLL_SECS: Final = (0.03, 0.08)
-CLIENT, REFRESH = "client token, packed", "refresh token, packed"
-
-Source = Literal["issued", "refreshed", "cache", "stale"]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -66,7 +64,7 @@ class RenewalMetrics(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RenewalRequest:
     """A token to be had: whose, for which room, on which permission, and by when."""
 
     alias: str
@@ -74,15 +72,15 @@ class Order:
     session_id: str | None
     recorded_id: UUID
     room_id: UUID
-    permission: Permission
-    allowance: Allowance
-    want: Want
+    records: AccessRecords
+    limits: TokenLimits
+    preferences: TokenPreferences
     unreadable: bytes | None
     deadline: Deadline
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class RenewedToken:
     """A token, the monotonic moment it ends, the upstream room it is for, and where it came from."""
 
     token: ClientToken
@@ -92,33 +90,11 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class _Obtained:
+class _UpstreamTokens:
     pair: Pair
     sent_at: float
     room_id: UUID
     source: Source
-
-
-class Vault:
-    """Sealed tokens by kind, owner and upstream room: opened for anything else they are a miss, never an answer."""
-
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
-
-    def seal(self, kind: str, alias: str, owner: Owner, room_id: UUID, value: bytes) -> bytes:
-        return self._sealer.seal(value, *_bound_to(kind, alias, owner, room_id))
-
-    def client_token(self, alias: str, owner: Owner, room_id: UUID, sealed: Sealed | None) -> ClientToken | None:
-        raw = None if sealed is None else self._sealer.open(sealed.value, *_bound_to(CLIENT, alias, owner, room_id))
-        return None if raw is None else ClientToken.from_bytes(raw)
-
-    def refresh_token(self, alias: str, owner: Owner, room_id: UUID, sealed: Sealed | None) -> Secret | None:
-        raw = None if sealed is None else self._sealer.open(sealed.value, *_bound_to(REFRESH, alias, owner, room_id))
-        return None if raw is None else Secret(unpacked(raw))
-
-
-def _bound_to(kind: str, alias: str, owner: Owner, room_id: UUID) -> tuple[str, ...]:
-    return (kind, owner.issuer, owner.user, alias, str(room_id), owner.device)
 
 
 class Renewal:
@@ -140,112 +116,114 @@ class Renewal:
         self._clock = clock
         self._metrics = metrics
 
-    def run(self, order: Order) -> Issued:
-        """A token that satisfies ``order.want``: somebody else's renewal of it, or our own."""
+    def run(self, request: RenewalRequest) -> RenewedToken:
+        """A token that satisfies ``request.preferences``: somebody else's renewal of it, or our own."""
         lease = secrets.token_hex(16)
-        claim = self._claim(order, lease)
-        if isinstance(claim, Issued):
-            return claim
+        found_lease = self._acquire_lease(request, lease)
+        if isinstance(found_lease, RenewedToken):
+            return found_lease
         try:
-            obtained = self._obtain(order, claim, lease)
+            upstream = self._call_upstream(request, found_lease, lease)
         except BaseException:
-            self._rooms.release(order.alias, order.owner, lease)
+            self._rooms.release_lease(request.alias, request.owner, lease)
             raise
-        return self._keep(order, obtained, lease, claim.at)
+        return self._store(request, upstream, lease, found_lease.at)
 
-    def _claim(self, order: Order, lease: str) -> Claim | Issued:
+    def _acquire_lease(self, request: RenewalRequest, lease: str) -> LeaseResult | RenewedToken:
         began = self._clock.monotonic()
         while True:
-            claim = self._rooms.claim(order.alias, order.owner, lease)
-            found = self._satisfying(order, claim.token)
-            if found is not None and claim.mine:
-                self._rooms.release(order.alias, order.owner, lease)
-            if found is not None or claim.mine:
+            found_lease = self._rooms.acquire_lease(request.alias, request.owner, lease)
+            found = self._satisfying(request, found_lease.token)
+            if found is not None and found_lease.acquired:
+                self._rooms.release_lease(request.alias, request.owner, lease)
+            if found is not None or found_lease.acquired:
                 self._metrics.lease_wait(self._clock.monotonic() - began)
-                return found or claim
-            self._clock.sleep(order.deadline.cap(random.uniform(*POLL_SECS)))
+                return found or found_lease
+            self._clock.sleep(request.deadline.cap(random.uniform(*POLL_SECS)))
 
-    def _satisfying(self, order: Order, sealed: Sealed | None) -> Issued | None:
-        token = self._vault.client_token(order.alias, order.owner, order.room_id, sealed)
+    def _satisfying(self, request: RenewalRequest, sealed: SealedToken | None) -> RenewedToken | None:
+        token = self._vault.client_token(request.alias, request.owner, request.room_id, sealed)
         if token is None or sealed is None:
             return None
-        if decide(token, sealed.left, order.allowance, order.want) is not Decision.SERVE:
+        if decide(token, sealed.left, request.limits, request.preferences) is not Decision.SERVE:
             return None
-        return Issued(token, self._clock.monotonic() + sealed.left, order.room_id, "cache")
+        return RenewedToken(token, self._clock.monotonic() + sealed.left, request.room_id, "cache")
 
-    def _obtain(self, order: Order, claim: Claim, lease: str) -> _Obtained:
-        refresh_token = self._vault.refresh_token(order.alias, order.owner, order.room_id, claim.refresh)
-        ttl = order.allowance.token_ttl()
-        if refresh_token is not None and claim.refresh is not None and may_refresh(claim.refresh.left, ttl):
+    def _call_upstream(self, request: RenewalRequest, found_lease: LeaseResult, lease: str) -> _UpstreamTokens:
+        refresh_token = self._vault.refresh_token(request.alias, request.owner, request.room_id, found_lease.refresh)
+        ttl = request.limits.token_ttl()
+        if refresh_token is not None and found_lease.refresh is not None and may_refresh(found_lease.refresh.left, ttl):
             try:
-                return self._refresh(order, refresh_token, lease)
+                return self._refresh(request, refresh_token, lease)
             except UpstreamRejected as refusal:
                 _log.info("refresh token refused", extra={"upstream_status": refusal.upstream_status})
-        return self._generate(order, lease)
+        return self._generate(request, lease)
 
-    def _refresh(self, order: Order, refresh_token: Secret, lease: str) -> _Obtained:
+    def _refresh(self, request: RenewalRequest, refresh_token: Secret, lease: str) -> _UpstreamTokens:
         def ask() -> Answer:
             return self._telnyx.refresh_client_token(
-                order.room_id,
+                request.room_id,
                 refresh_token=refresh_token,
-                token_ttl_secs=order.allowance.token_ttl(),
-                deadline=order.deadline,
-                before_attempt=self._extension(order, lease),
+                token_ttl_secs=request.limits.token_ttl(),
+                deadline=request.deadline,
+                before_attempt=self._extension(request, lease),
             )
 
-        return self._believed(order, order.room_id, "refreshed", ask)
+        return self._call_and_validate(request, request.room_id, "refreshed", ask)
 
-    def _generate(self, order: Order, lease: str) -> _Obtained:
+    def _generate(self, request: RenewalRequest, lease: str) -> _UpstreamTokens:
         def ask(room_id: UUID) -> Answer:
             return self._telnyx.generate_join_client_token(
                 room_id,
-                token_ttl_secs=order.allowance.token_ttl(),
-                refresh_token_ttl_secs=order.allowance.refresh_ttl(),
-                deadline=order.deadline,
-                before_attempt=self._extension(order, lease),
+                token_ttl_secs=request.limits.token_ttl(),
+                refresh_token_ttl_secs=request.limits.refresh_ttl(),
+                deadline=request.deadline,
+                before_attempt=self._extension(request, lease),
             )
 
         try:
-            return self._believed(order, order.room_id, "issued", lambda: ask(order.room_id))
+            return self._call_and_validate(request, request.room_id, "issued", lambda: ask(request.room_id))
         except UpstreamRejected as refusal:
             if refusal.upstream_status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
                 raise
-            adopted = self._replacement(order, refusal)
-        return self._believed(order, adopted, "issued", lambda: ask(adopted))
+            adopted = self._find_replacement_room(request, refusal)
+        return self._call_and_validate(request, adopted, "issued", lambda: ask(adopted))
 
-    def _extension(self, order: Order, lease: str) -> Callable[[], object]:
-        return lambda: self._rooms.claim(order.alias, order.owner, lease)
+    def _extension(self, request: RenewalRequest, lease: str) -> Callable[[], object]:
+        return lambda: self._rooms.acquire_lease(request.alias, request.owner, lease)
 
-    def _replacement(self, order: Order, refusal: UpstreamRejected) -> UUID:
+    def _find_replacement_room(self, request: RenewalRequest, refusal: UpstreamRejected) -> UUID:
         """The room that bears our room's name now that ours is gone; raises where it is not gone, or has no heir."""
         try:
-            self._telnyx.retrieve_room(order.room_id, deadline=order.deadline)
+            self._telnyx.retrieve_room(request.room_id, deadline=request.deadline)
         except UpstreamRejected as gone:
             if gone.upstream_status != HTTPStatus.NOT_FOUND:
                 raise
         else:
             raise UpstreamRejectedCredentials(upstream_status=refusal.upstream_status)
         # A list that Telnyx answers proves that it is Telnyx who says so, and not somebody else's 404.
-        found = self._provisioning.find(order.alias, order.deadline)
-        self._forget(order)
-        _log.error("room is gone upstream", extra={"room_id": str(order.room_id), "adopted": str(found)})
-        if found is None or found == order.room_id:
+        found = self._provisioning.find(request.alias, request.deadline)
+        self._forget(request)
+        _log.error("room is gone upstream", extra={"room_id": str(request.room_id), "adopted": str(found)})
+        if found is None or found == request.room_id:
             raise UpstreamRoomMissing
-        self._rooms.adopt(order.alias, found, adoption(order.recorded_id, found), ADOPTED_SECS)
+        self._rooms.adopt(request.alias, found, adoption(request.recorded_id, found), ADOPTED_SECS)
         return found
 
-    def _forget(self, order: Order) -> None:
+    def _forget(self, request: RenewalRequest) -> None:
         try:
-            self._rooms.forget(order.alias, order.owner.user)
+            self._rooms.forget_tokens(request.alias, request.owner.user)
         except StoreUnavailable:
             return
 
-    def _believed(self, order: Order, room_id: UUID, source: Source, ask: Callable[[], Answer]) -> _Obtained:
+    def _call_and_validate(
+        self, request: RenewalRequest, room_id: UUID, source: Source, ask: Callable[[], Answer]
+    ) -> _UpstreamTokens:
         """An answer that holds a usable token; asks once more after one that does not."""
         for _ in range(2):
             try:
                 answer = ask()
-                pair = read_pair(answer.data, room_id, order.allowance, self._upstream_now(answer))
+                pair = read_pair(answer.data, room_id, request.limits, self._upstream_now(answer))
             except UpstreamInvalidResponse:
                 continue
             except UnusableAnswer as why:
@@ -253,7 +231,7 @@ class Renewal:
                 continue
             if not pair.read:
                 self._metrics.unreadable_token()
-            return _Obtained(pair, answer.sent_at, room_id, source)
+            return _UpstreamTokens(pair, answer.sent_at, room_id, source)
         raise UpstreamInvalidResponse
 
     def _upstream_now(self, answer: Answer) -> float:
@@ -262,30 +240,34 @@ class Renewal:
             return answer.date
         return self._clock.wall() - (self._clock.monotonic() - answer.sent_at)
 
-    def _keep(self, order: Order, obtained: _Obtained, lease: str, claimed: Instant | None) -> Issued:
-        pair = obtained.pair
-        age = self._clock.monotonic() - obtained.sent_at
+    def _store(
+        self, request: RenewalRequest, upstream: _UpstreamTokens, lease: str, acquired: ClockPair | None
+    ) -> RenewedToken:
+        pair = upstream.pair
+        age = self._clock.monotonic() - upstream.sent_at
         if pair.token.life <= age:
-            self._rooms.release(order.alias, order.owner, lease)
+            self._rooms.release_lease(request.alias, request.owner, lease)
             raise UpstreamInvalidResponse
-        kept = self._rooms.keep(
-            order.alias,
-            order.owner,
-            Keep(
-                permission=order.permission,
-                session=order.session_id,
-                token=self._sealed(order, obtained, CLIENT, pair.token.to_bytes(), pair.token.life - age),
-                refresh=self._sealed(order, obtained, REFRESH, packed(pair.refresh_token), pair.refresh_life - age)
+        stored = self._rooms.store_token(
+            request.alias,
+            request.owner,
+            TokenWrite(
+                records=request.records,
+                session=request.session_id,
+                token=self._sealed(request, upstream, CLIENT, pair.token.to_bytes(), pair.token.life - age),
+                refresh=self._sealed(request, upstream, REFRESH, packed(pair.refresh_token), pair.refresh_life - age)
                 if pair.refresh_token is not None
                 else None,
                 lease=lease,
-                unreadable=order.unreadable,
-                claimed=claimed,
+                unreadable=request.unreadable,
+                lease_acquired=acquired,
             ),
         )
-        if not kept:
+        if not stored:
             _log.info("permission changed while a token was made: it is not stored")
-        return Issued(pair.token, obtained.sent_at + pair.token.life, obtained.room_id, obtained.source)
+        return RenewedToken(pair.token, upstream.sent_at + pair.token.life, upstream.room_id, upstream.source)
 
-    def _sealed(self, order: Order, obtained: _Obtained, kind: str, value: bytes, left: float) -> Sealed:
-        return Sealed(self._vault.seal(kind, order.alias, order.owner, obtained.room_id, value), left)
+    def _sealed(
+        self, request: RenewalRequest, upstream: _UpstreamTokens, kind: str, value: bytes, left: float
+    ) -> SealedToken:
+        return SealedToken(self._vault.seal(kind, request.alias, request.owner, upstream.room_id, value), left)

@@ -14,7 +14,7 @@ from flask import Blueprint, Flask, current_app, g, request
 
 from service.errors import InsufficientScope
 from service.identity.verifier import Principal
-from service.rooms.authorization import Moderator
+from service.rooms.moderators import Moderator
 from service.web.request_body import check_request
 from service.web.services import services
 

@@ -21,7 +21,7 @@ from service.web.auth import Gate, GatedBlueprint, principal
 from service.web.request_body import body, query
 from service.web.request_lifecycle import deadline
 from service.web.services import services
-from service.web.token_response import handed_out
+from service.web.token_response import record_issued
 
 # Operation ids are unique in the document, and the house has its own ``list_rooms``.
 _PREFIX: Final = "v2_"
@@ -46,8 +46,8 @@ def handle(**path: str) -> Response:
     _audit(call, outcome)
     response = Response(status=outcome.status) if outcome.body is None else jsonify(outcome.body)
     response.status_code = outcome.status
-    if outcome.grant is not None:
-        response.headers.extend(handed_out(outcome.grant, principal(), services().metrics))
+    if outcome.issued is not None:
+        response.headers.extend(record_issued(outcome.issued, principal(), services().metrics))
     return response
 
 
@@ -65,7 +65,7 @@ def _texts(asked: Mapping[str, Any]) -> dict[str, str]:
 
 def _audit(call: Call, outcome: Outcome) -> None:
     """One line for everything that was done; reading is in the access log."""
-    if TABLE[call.name].reads or outcome.grant is not None:
+    if TABLE[call.name].reads or outcome.issued is not None:
         return
     audit_log.log(
         logging.INFO,

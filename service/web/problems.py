@@ -13,6 +13,7 @@ import json
 import logging
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from flask import Flask, Response, g, request
@@ -69,12 +70,23 @@ _UNEXPECTED: Final = "10007"
 _log: Final = logging.getLogger("service.problems")
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as it is answered: status, headers with the type of the body, and the body."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
 def install(app: Flask, jitter: random.Random) -> None:
     """Make ``app`` answer every exception with a problem document."""
 
     def answer(error: Exception) -> Response:
-        known = _as_service_error(error)
-        response = render(known, jitter)
+        known = as_service_error(error)
+        g.problem_code = known.code
+        problem = render(known, request.path, jitter)
+        response = Response(problem.body, problem.status, problem.headers)
         if isinstance(error, WrongMethod):
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
@@ -87,9 +99,8 @@ def retry_after(seconds: float, jitter: random.Random) -> int:
     return min(_LATEST, max(_EARLIEST, round(seconds * jitter.uniform(1 - _JITTER, 1 + _JITTER))))
 
 
-def render(error: ServiceError, jitter: random.Random) -> Response:
-    """The problem document of ``error`` with the headers that its status demands."""
-    g.problem_code = error.code
+def render(error: ServiceError, path: str, jitter: random.Random) -> Problem:
+    """The problem document of ``error`` with the headers that its status demands; in Telnyx's shape below its paths."""
     document: dict[str, Any] = {
         "type": TYPE_PREFIX + error.code,
         "title": error.title,
@@ -99,23 +110,24 @@ def render(error: ServiceError, jitter: random.Random) -> Response:
         "retryable": error.retryable,
         "request_id": telemetry.request_id.get(),
     }
-    headers: dict[str, str] = {}
+    headers: list[tuple[str, str]] = []
     when = float(_EARLIEST) if error.retry_after is None and error.status in _MUST_SAY_WHEN else error.retry_after
     if when is not None:
         document["retry_after"] = retry_after(when, jitter)
-        headers["Retry-After"] = str(document["retry_after"])
+        headers.append(("Retry-After", str(document["retry_after"])))
     if (challenge := _challenge(error)) is not None:
-        headers["WWW-Authenticate"] = challenge
+        headers.append(("WWW-Authenticate", challenge))
     document |= {name: error.extra[name] for name in ("errors",) if name in error.extra}
     if (opens_at := error.extra.get("opens_at")) is not None:
         document["opens_at"] = rfc3339(opens_at) if isinstance(opens_at, int | float) else opens_at
-    if request.path.startswith(GATEWAY):
-        response = Response(json.dumps(as_telnyx(document)), error.status, headers, mimetype="application/json")
-    else:
-        response = Response(json.dumps(document), error.status, headers, mimetype=MEDIA_TYPE)
-    if isinstance(error, RateLimited):
-        _tell_rate(response, error)
-    return response
+    headers += _rate_headers(error)
+    if path.startswith(GATEWAY):
+        return Problem(error.status, [("Content-Type", "application/json"), *headers], _json(as_telnyx(document)))
+    return Problem(error.status, [("Content-Type", MEDIA_TYPE), *headers], _json(document))
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document).encode()
 
 
 def as_telnyx(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,13 +147,11 @@ def _source(field: str) -> dict[str, str]:
     return {"pointer": field or "/"} if field[:1] in {"", "/"} else {"parameter": field}
 
 
-def _tell_rate(response: Response, error: RateLimited) -> None:
-    told = error.extra
-    if "limit" in told:
-        fields = rate_limit(
-            limit=told["limit"], remaining=told.get("remaining", 0), reset_secs=told.get("reset_secs", 1)
-        )
-        response.headers.extend(fields)
+def _rate_headers(error: ServiceError) -> list[tuple[str, str]]:
+    given = error.extra
+    if not isinstance(error, RateLimited) or "limit" not in given:
+        return []
+    return rate_limit(limit=given["limit"], remaining=given.get("remaining", 0), reset_secs=given.get("reset_secs", 1))
 
 
 def _challenge(error: ServiceError) -> str | None:
@@ -153,10 +163,11 @@ def _challenge(error: ServiceError) -> str | None:
     return None
 
 
-def _as_service_error(error: Exception) -> ServiceError:
+def as_service_error(error: Exception) -> ServiceError:
+    """What an exception means for the caller; what is ours is logged here."""
     if isinstance(error, OwnTrouble):
         upstream_status = getattr(error, "upstream_status", None)
-        _log.warning("own trouble", extra={"code": error.code, "upstream_status": upstream_status})
+        _log.warning("dependency error", extra={"code": error.code, "upstream_status": upstream_status})
         return error
     if isinstance(error, ServiceError):
         return error

@@ -12,21 +12,26 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import parse_qs
 
 from flask import g, request
+from werkzeug.http import parse_options_header
 
-from service.errors import BodyTooLarge, InvalidRequest, MalformedRequest, UnsupportedMediaType
+from service.clock import time_limit
+from service.errors import BodyTooLarge, InvalidRequest, MalformedRequest, RequestTimeout, UnsupportedMediaType
+from service.web.request_lifecycle import UNREAD_BODY
 from service.web.services import services
 
-MOST_BYTES: Final = 64 * 1024
-# The framework cuts off a body without a length at its limit and does not say so: one byte more tells.
-READ_BYTES: Final = MOST_BYTES + 1
-DEEPEST: Final = 16
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+MAX_BYTES: Final = 64 * 1024
+ARRIVAL_SECS: Final = 10.0
+MAX_DEPTH: Final = 16
 JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
-_MOST_MEMBERS: Final = 100
+_MAX_MEMBERS: Final = 100
 _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 _WORD_START: Final = re.compile(r"_([a-z])")
 
@@ -55,7 +60,7 @@ def form() -> Mapping[str, list[str]]:
     if request.mimetype != _FORM:
         raise UnsupportedMediaType(f"The body must be {_FORM}")
     try:
-        return parse_qs(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_MEMBERS)
+        return parse_qs(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_MEMBERS)
     except ValueError:
         raise MalformedRequest("The body is not a valid form") from None
 
@@ -80,7 +85,7 @@ def strict_json(raw: bytes) -> object:
         )
     except (ValueError, RecursionError):
         raise MalformedRequest("The body is not valid JSON") from None
-    for text in _texts(value, DEEPEST):
+    for text in _texts(value, MAX_DEPTH):
         if _UNSTORABLE.search(text):
             raise InvalidRequest("A text holds a character that cannot be stored (NUL or half a surrogate pair)")
     return value
@@ -93,32 +98,64 @@ def operation_id(endpoint: str) -> str:
 
 
 def _document(*, required: bool) -> object:
-    raw = raw_body()
+    return document(request.environ, required=required)
+
+
+def document(environ: WSGIEnvironment, *, required: bool = False, max_bytes: int = MAX_BYTES) -> object:
+    """The JSON value of a request's body; an empty object where there is none.
+
+    Raises ``InvalidRequest`` where a body is ``required`` and missing, ``UnsupportedMediaType``, and what ``read_body``
+    and ``strict_json`` raise.
+    """
+    raw = read_body(environ, max_bytes)
     if not raw:
         if required:
             raise InvalidRequest(errors=[{"field": "", "message": "a body is required"}])
         return {}
-    if request.mimetype != JSON:
+    if parse_options_header(environ.get("CONTENT_TYPE"))[0].lower() != JSON:
         raise UnsupportedMediaType("The body must be application/json")
     return strict_json(raw)
 
 
 def raw_body() -> bytes:
-    """The body as it was sent. Raises ``BodyTooLarge``, and ``MalformedRequest`` where the framing is broken."""
-    announced = request.content_length
-    if not announced and "Transfer-Encoding" not in request.headers:
+    """The body of the request that is being handled, as it was sent; raises as ``read_body``."""
+    return read_body(request.environ)
+
+
+def read_body(environ: WSGIEnvironment, max_bytes: int = MAX_BYTES) -> bytes:
+    """The body as it was sent, once.
+
+    Raises ``BodyTooLarge``, ``RequestTimeout`` where it does not arrive within 10 s, and ``MalformedRequest`` where the
+    framing is broken.
+    """
+    if not environ.get(UNREAD_BODY):
         return b""
-    if announced is not None and announced > MOST_BYTES:
-        raise BodyTooLarge
+    announced = _announced(environ)
+    if announced is not None and announced > max_bytes:
+        raise BodyTooLarge(f"The body is larger than {max_bytes // 1024} KiB")
     try:
-        raw = request.get_data(cache=False)
+        with time_limit(ARRIVAL_SECS):
+            raw = bytes(environ["wsgi.input"].read(max_bytes + 1 if announced is None else announced))
+    except TimeoutError:
+        raise RequestTimeout from None
     except Exception:  # noqa: BLE001 - each web server has its own exceptions for a body that it cannot read
         raise MalformedRequest("The body could not be read") from None
-    if len(raw) > MOST_BYTES:
-        raise BodyTooLarge
+    if len(raw) > max_bytes:
+        raise BodyTooLarge(f"The body is larger than {max_bytes // 1024} KiB")
     if announced is not None and len(raw) < announced:
         raise MalformedRequest("The body is shorter than announced")
+    environ[UNREAD_BODY] = False
     return raw
+
+
+def _announced(environ: WSGIEnvironment) -> int | None:
+    """The length of the body, ``None`` where it comes in chunks; raises ``MalformedRequest`` for another text."""
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return None
+    text = environ.get("CONTENT_LENGTH", "0")
+    if not text.isascii() or not text.isdecimal():
+        raise MalformedRequest("The length of the body is not a number")
+    return int(text)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -21,16 +21,18 @@ from service.observability.telemetry import Metrics
 from service.web.services import services
 
 REQUEST_SECONDS: Final = 8.0
-# In the environment of a request: the monotonic moment when it was begun, if that was before the framework had it.
-STARTED: Final = "service.started"
-# Headers of every answer, of one that says nothing else, and of one for its caller alone.
-FIXED: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
-USUAL: Final = (
+# In the environment of a request: its body has not been read to its end, so nothing can follow on its connection.
+UNREAD_BODY: Final = "service.unread_body"
+
+_FIXED: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
+_USUAL: Final = (
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Cache-Control", "no-store"),
     ("Vary", "Origin"),
 )
-PERSONAL: Final = (("Cache-Control", "no-store"), ("Vary", "Authorization, Origin"))
+_PERSONAL: Final = (("Cache-Control", "no-store"), ("Vary", "Authorization, Origin"))
+# Of an answer that could hold a token.
+TOKEN_HEADERS: Final = (*_FIXED, _USUAL[0], *_PERSONAL)
 
 _WELL_FORMED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"})
@@ -39,9 +41,9 @@ _access_log: Final = logging.getLogger("access")
 
 
 @dataclass(slots=True)
-class Done:
-    """A request that is over: the route's pattern, the method, the status, how long it took, who asked for it if that
-    is known, and the code of what went wrong.
+class CompletedRequest:
+    """A request that was answered: the route's pattern, the method, the status, how many seconds it took, who asked if
+    that is known, and the code of what went wrong.
     """
 
     route: str
@@ -50,6 +52,17 @@ class Done:
     seconds: float
     user: str | None = None
     code: str | None = None
+
+    def to_log(self) -> dict[str, Any]:
+        """The members of its log line."""
+        return {
+            "method": self.method,
+            "route": self.route,
+            "status": self.status,
+            "ms": round(self.seconds * 1000, 1),
+            "user": self.user,
+            "code": self.code,
+        }
 
 
 def install(app: Flask) -> None:
@@ -72,61 +85,51 @@ def rate_limit(*, limit: object, remaining: object, reset_secs: object) -> list[
     ]
 
 
-def begin(environ: Mapping[str, Any]) -> None:
+def begin(environ: dict[str, Any]) -> None:
     """Name the request, and its place in its caller's trace."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
     telemetry.request_id.set(given if _WELL_FORMED_ID.fullmatch(given) else f"{random.getrandbits(128):032x}")
     if (trace := environ.get("HTTP_TRACEPARENT")) is not None:
         tracing.current.set(tracing.continued(trace))
+    environ[UNREAD_BODY] = _announces_body(environ)
 
 
 def end() -> None:
-    """What comes next in this thread is another request."""
+    """What comes next on this connection is another request."""
     telemetry.request_id.set(None)
     tracing.current.set(None)
 
 
-def record(metrics: Metrics, done: Done) -> None:
-    """The access line and the measurement."""
-    metrics.http_request(done.route, done.method, done.status, done.seconds)
-    _access_log.log(
-        logging.DEBUG if done.route in _QUIET_ROUTES else logging.INFO,
-        "request",
-        extra={
-            "method": done.method,
-            "route": done.route,
-            "status": done.status,
-            "ms": round(done.seconds * 1000, 1),
-            "user": done.user,
-            "code": done.code,
-        },
-    )
+def record(metrics: Metrics, completed: CompletedRequest, *, logged: bool = True) -> None:
+    """The measurement and, unless a line of its own says as much (``logged``), the access line."""
+    metrics.http_request(completed.route, completed.method, completed.status, completed.seconds)
+    if logged:
+        level = logging.DEBUG if completed.route in _QUIET_ROUTES else logging.INFO
+        _access_log.log(level, "request", extra=completed.to_log())
+
+
+def _announces_body(environ: Mapping[str, Any]) -> bool:
+    return environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
 
 
 def _begin() -> None:
-    environ = request.environ
-    begin(environ)
+    begin(request.environ)
     clock = services().clock
-    g.started = environ.get(STARTED) or clock.monotonic()
+    g.started = clock.monotonic()
     g.deadline = Deadline(clock, g.started + REQUEST_SECONDS)
 
 
 def _finish(response: Response) -> Response:
     headers = response.headers
     headers["X-Request-Id"] = telemetry.request_id.get() or ""
-    for name, value in FIXED:
+    for name, value in _FIXED:
         headers[name] = value
-    for name, value in USUAL:
+    for name, value in _USUAL:
         headers.setdefault(name, value)
     if request.path.startswith(("/v1/", "/v2/")):
-        for name, value in PERSONAL:
+        for name, value in _PERSONAL:
             headers[name] = value
-    _record(response)
-    return response
-
-
-def _record(response: Response) -> None:
-    done = Done(
+    completed = CompletedRequest(
         request.url_rule.rule if request.url_rule is not None else "unmatched",
         request.method if request.method in _METHODS else "OTHER",
         response.status_code,
@@ -134,7 +137,8 @@ def _record(response: Response) -> None:
         g.principal.user if "principal" in g else None,
         g.get("problem_code"),
     )
-    record(services().metrics, done)
+    record(services().metrics, completed)
+    return response
 
 
 def _forget(_error: BaseException | None) -> None:

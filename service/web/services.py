@@ -19,10 +19,10 @@ from service.identity.verifier import Verifier
 from service.meetings.moderation import Meeting
 from service.meetings.webhook_receiver import Inbox
 from service.observability.telemetry import Metrics
-from service.rooms.authorization import Moderation
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests
-from service.storage.redis_client import Connection
+from service.rooms.moderators import Moderators
+from service.storage.redis_client import RedisClient
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.web.openapi import Contract
@@ -59,12 +59,12 @@ class Services:
     verifier: Verifier
     logouts: LogoutVerifier
     revocations: Revocations
-    store: Connection
+    store: RedisClient
     telnyx: Telnyx
     directory: Directory
     broker: Broker
     guests: Guests
-    moderation: Moderation
+    moderation: Moderators
     meeting: Meeting
     gateway: Relay
     inbox: Inbox

@@ -29,7 +29,7 @@ from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
 from service.meetings.webhook_receiver import Inbox
 from service.observability.telemetry import Metrics, logging_config
-from service.rooms.authorization import Moderation
+from service.rooms.moderators import Moderators
 from service.rooms.directory import Directory, Entry, Page
 from service.rooms.guests import Guests
 from service.rooms.models import Member, Role, Room, is_alias
@@ -259,7 +259,7 @@ def make_face(drain_file: Path, doorman: Doorman | None = None) -> Face:
             directory=cast("Directory", told),
             broker=cast("Broker", told),
             guests=cast("Guests", told),
-            moderation=cast("Moderation", told),
+            moderation=cast("Moderators", told),
             meeting=cast("Meeting", told),
             gateway=cast("Relay", told),
             inbox=cast("Inbox", told),

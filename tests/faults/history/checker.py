@@ -124,8 +124,8 @@ def _same(one: Write, other: Write) -> bool:
     return (one.ground, one.room, one.user) == (other.ground, other.room, other.user)
 
 
-def _undoes(allowance: Write, denial: Write) -> bool:
-    return _same(allowance, denial) and allowance.began >= denial.began
+def _undoes(limits: Write, denial: Write) -> bool:
+    return _same(limits, denial) and limits.began >= denial.began
 
 
 def _reach(fault: Fault) -> Span:

@@ -1,0 +1,43 @@
+"""Who may run a room's meeting: its moderators, while their role is open, and administrators.
+
+Without Redis nobody may (DESIGN 8: administrators and moderators are closed then), so nothing here reads memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.errors import InsufficientRole, RoomNotFound
+from service.identity.verifier import Principal
+from service.rooms.directory import Directory
+from service.rooms.models import Role, Room, is_alias
+
+
+@dataclass(frozen=True, slots=True)
+class Moderator:
+    """Somebody who may run this room's meeting now."""
+
+    principal: Principal
+    room: Room
+
+
+class Moderators:
+    """Raises ``StoreUnavailable`` where Redis does not answer."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
+    def require(self, principal: Principal, alias: str) -> Moderator:
+        """The caller as a moderator of ``alias``.
+
+        Raises ``SessionRevoked``; ``RoomNotFound`` for those without a role, ``Banned``, ``NotOpenYet`` or ``Closed``
+        as at the door, ``InsufficientRole`` for participants.
+        """
+        if not is_alias(alias):
+            raise RoomNotFound
+        if principal.admin:
+            return Moderator(principal, self._directory.room_for_admin(principal, alias))
+        access = self._directory.access(principal, alias)
+        if access.role is not Role.MODERATOR:
+            raise InsufficientRole
+        return Moderator(principal, access.room)

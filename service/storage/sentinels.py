@@ -1,0 +1,86 @@
+"""Which server is the master, by a majority of the Sentinels.
+
+Rules for editors:
+* the side of a partition that has few Sentinels must not follow the old master: a majority of all that are configured
+  has to answer, and an epoch lower than one seen before is never followed;
+* all of them are asked at the same time, so that silent ones cost the time of one;
+* asking takes time: only the background task of ``availability`` does it, never a caller's request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent
+import redis
+
+from service.clock import time_limit
+from service.config.redis_url import Address
+
+ASK_SECS: Final = 0.25
+
+
+class MasterUnknown(Exception):
+    """Nobody can say who the master is; the text says why, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class MasterReport:
+    """What one Sentinel says: the address, the epoch in which it became master, and how many replicas it has."""
+
+    epoch: int
+    address: Address
+    replicas: int
+
+
+Answer = MasterReport | Exception
+
+
+def ask_all(sentinels: Sequence[Sequence[redis.Redis]], master: str) -> list[Answer]:
+    """What each Sentinel says of ``master``; each is reached by the first of its clients whose login it accepts."""
+    asked = [gevent.spawn(_ask, clients, master) for clients in sentinels]
+    gevent.joinall(asked)
+    return [task.get() for task in asked]
+
+
+def choose(answers: Sequence[Answer], master: str, latest_epoch: int) -> MasterReport:
+    """The report to follow; raises ``MasterUnknown``."""
+    reports = [answer for answer in answers if isinstance(answer, MasterReport)]
+    if len(reports) * 2 <= len(answers):
+        raise MasterUnknown(_why(answers, master, len(reports)))
+    newest = max(reports, key=lambda report: report.epoch)
+    if newest.epoch < latest_epoch:
+        raise MasterUnknown("the Sentinels that answer are behind what was known before")
+    return newest
+
+
+def _ask(clients: Sequence[redis.Redis], master: str) -> Answer:
+    refusal: Exception = MasterUnknown("not asked")
+    for client in clients:
+        try:
+            with time_limit(ASK_SECS):
+                return _report(client, master)
+        except redis.AuthenticationError as error:
+            refusal = error
+        except (redis.RedisError, OSError, ValueError, LookupError, TypeError) as error:
+            return error
+    return refusal
+
+
+def _report(client: redis.Redis, master: str) -> MasterReport:
+    state: Any = client.execute_command("SENTINEL MASTER", master)  # type: ignore[no-untyped-call]
+    # The address in the state is the old one until all replicas have moved; this is the new one at once.
+    host, port = client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", master)  # type: ignore[no-untyped-call]
+    name = host.decode() if isinstance(host, bytes) else str(host)
+    return MasterReport(int(state["config-epoch"]), (name, int(port)), int(state["num-slaves"]))
+
+
+def _why(answers: Sequence[Answer], master: str, reports: int) -> str:
+    for answer in answers:
+        if isinstance(answer, redis.AuthenticationError):
+            return "AuthenticationError"
+        if isinstance(answer, redis.ResponseError):
+            return f"no Sentinel knows a master named {master}, or they refuse to say"
+    return "no majority of the Sentinels answers" if reports else "no Sentinel answers"
