@@ -112,7 +112,8 @@ def _livekit(field: Field) -> Contestant:
 
 
 def _equal(field: Field) -> Contestant:
-    return replace(_naive(field, "equal", "naive service at equal work, cache hit", **field.keys), reads=1)
+    made = _naive(field, "equal", "naive service at equal work, cache hit", **field.keys)
+    return replace(made, server=replace(made.server, metrics=f"{made.server.url}/metrics"), reads=1)
 
 
 def _equal_renewal(field: Field) -> Contestant:
@@ -123,8 +124,7 @@ def _equal_renewal(field: Field) -> Contestant:
         return field.everybody(field.stage.hs256, place, of)
 
     title = "naive service at equal work, renewal upstream"
-    server = _naive(replace(field, place=place), "equal", title, **field.keys).server
-    return Contestant("equal-renewal", title, server, ask, upstream=1)
+    return Contestant("equal-renewal", title, _equal(replace(field, place=place)).server, ask, upstream=1)
 
 
 def _hit(field: Field, bearers: Bearers, name: str) -> Contestant:

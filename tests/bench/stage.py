@@ -65,7 +65,9 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A process that answers at ``url``; ours tells at ``metrics`` what it did, the others write into ``log``."""
+    """A process that answers at ``url``. ``metrics``: where it tells how many tokens it handed out, if it does;
+    ``log``: what those that are not ours write.
+    """
 
     url: str
     pid: int
