@@ -14,13 +14,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.bench import tokens
 from tests.bench.stage import Bearers, Server, Stage, users
-from tests.bench.tokens import Place
+from tests.bench.tokens import Room
 
 # A renewal is a call upstream: at 50 ms no server here does more of them in one burst.
 _RENEWING: Final = 3000
 _FIRST_JOINS: Final = 6000
 # Bearers that are new in every burst are shown to a server of their own: they would make the other one forget.
-STRANGERS: Final = "strangers"
+_STRANGERS: Final = "strangers"
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Field:
 
     stage: Stage
     users: list[str]
-    place: Place
+    room: Room
     keys: Mapping[str, str]
     files: dict[tuple[str, str], Path]
     distance: int = 0
@@ -57,25 +58,25 @@ class Field:
         """A room with so many users, for whom the naive services' tokens are stored."""
         keys = {name: secrets.token_hex(32) for name in ("BENCH_SEALING_KEY", "BENCH_TICKET_KEY")}
         made = cls(stage, users(count), stage.room("cached"), keys, {})
-        tokens.store_plain(stage.redis, made.place, made.users, stage.pair(made.place)["token"])
-        made.store_sealed(made.place, made.users, tokens.LIFE_SECONDS)
+        tokens.store_plain(stage.redis, made.room, made.users, stage.pair(made.room)["token"])
+        made.store_sealed(made.room, made.users, tokens.LIFE_SECONDS)
         return made
 
     def away(self, distance: int) -> Field:
         """The same with Redis elsewhere."""
         return replace(self, distance=distance)
 
-    def store_sealed(self, place: Place, of: list[str], left: float) -> None:
+    def store_sealed(self, room: Room, of: list[str], left: float) -> None:
         """Tokens for the naive service at equal work."""
         cipher = AESGCM(bytes.fromhex(self.keys["BENCH_SEALING_KEY"]))
-        tokens.store_sealed(self.stage.redis, cipher, place, of, self.stage.pair(place), left)
+        tokens.store_sealed(self.stage.redis, cipher, room, of, self.stage.pair(room), left)
 
-    def everybody(self, bearers: Bearers, place: Place | None = None, of: list[str] | None = None) -> Path:
+    def everybody(self, bearers: Bearers, room: Room | None = None, of: list[str] | None = None) -> Path:
         """A request by each user, always with the same bearers."""
-        place = place or self.place
-        key = (bearers.algorithm, place.alias)
+        room = room or self.room
+        key = (bearers.algorithm, room.alias)
         if key not in self.files:
-            self.files[key] = self.stage.asked(place, bearers, of or self.users)
+            self.files[key] = self.stage.asked(room, bearers, of or self.users)
         return self.files[key]
 
     def redis(self) -> dict[str, str]:
@@ -85,7 +86,7 @@ class Field:
     def answer(self) -> Path:
         """One answer of ours, for the route that answers a constant of the same size."""
         bearer = self.stage.hs256.mint(self.users[0])
-        url = f"{self.stage.service(self.stage.hs256).url}/v1/rooms/{self.place.alias}/token"
+        url = f"{self.stage.service(self.stage.hs256).url}/v1/rooms/{self.room.alias}/token"
         for _ in range(2):
             given = requests.post(url, headers={"Authorization": f"Bearer {bearer}"}, timeout=10)
         assert given.json()["source"] == "cache", given.text
@@ -94,37 +95,41 @@ class Field:
         return path
 
 
-def _naive(field: Field, name: str, title: str, upstream: float = 0.0, **more: str) -> Contestant:
-    """One of ``apps``, or of ``node``, that is asked for cached tokens."""
-    env = {"BENCH_ROOM_ID": str(field.place.room_id), **more, **field.redis()}
+def _naive(field: Field, name: str, title: str, more: Mapping[str, str] = _NOTHING) -> Contestant:
+    """One of ``apps``, or of ``node``, that is asked for cached tokens, with ``more`` in its environment."""
+    env = {"BENCH_ROOM_ID": str(field.room.room_id), **more, **field.redis()}
     node = name in {"express", "livekit"}
     server = field.stage.node(f"{name}.js", env) if node else field.stage.python(name, env)
-    return Contestant(name, title, server, lambda: field.everybody(field.stage.hs256), upstream)
+    return Contestant(name, title, server, lambda: field.everybody(field.stage.hs256))
 
 
 def _bare(field: Field) -> Contestant:
-    return _naive(field, "bare", "bare Flask route, a constant", BENCH_ANSWER=str(field.answer()))
+    return _naive(field, "bare", "bare Flask route, a constant", {"BENCH_ANSWER": str(field.answer())})
 
 
 def _livekit(field: Field) -> Contestant:
     keys = {"BENCH_LIVEKIT_KEY": "bench", "BENCH_LIVEKIT_SECRET": secrets.token_urlsafe(32)}
-    return _naive(field, "livekit", "LiveKit token server (Express), nothing checked", **keys)
+    return _naive(field, "livekit", "LiveKit token server (Express), nothing checked", keys)
+
+
+def _uncached(field: Field) -> Contestant:
+    return replace(_naive(field, "uncached", "no cache: telnyx package on each request"), upstream=1)
 
 
 def _equal(field: Field) -> Contestant:
-    made = _naive(field, "equal", "naive service at equal work, cache hit", **field.keys)
+    made = _naive(field, "equal", "naive service at equal work, cache hit", field.keys)
     return replace(made, server=replace(made.server, metrics=f"{made.server.url}/metrics"), reads=1)
 
 
 def _equal_renewal(field: Field) -> Contestant:
-    place, of = field.stage.room("equal"), users(_RENEWING)
+    room, of = field.stage.room("equal"), users(_RENEWING)
 
     def ask() -> Path:
-        field.store_sealed(place, of, tokens.AGED_SECONDS)
-        return field.everybody(field.stage.hs256, place, of)
+        field.store_sealed(room, of, tokens.AGED_SECONDS)
+        return field.everybody(field.stage.hs256, room, of)
 
     title = "naive service at equal work, renewal upstream"
-    return Contestant("equal-renewal", title, _equal(replace(field, place=place)).server, ask, upstream=1)
+    return Contestant("equal-renewal", title, _equal(replace(field, room=room)).server, ask, upstream=1)
 
 
 def _hit(field: Field, bearers: Bearers, name: str) -> Contestant:
@@ -137,19 +142,19 @@ def _hit(field: Field, bearers: Bearers, name: str) -> Contestant:
 
 def _first_hit(field: Field, bearers: Bearers, name: str) -> Contestant:
     def ask() -> Path:
-        return field.stage.asked(field.place, bearers, field.users)
+        return field.stage.asked(field.room, bearers, field.users)
 
     title = f"ours, cache hit, {bearers.algorithm}, bearer never seen before"
-    return Contestant(name, title, field.stage.service(bearers, STRANGERS), ask, reads=1)
+    return Contestant(name, title, field.stage.service(bearers, _STRANGERS), ask, reads=1)
 
 
 def _renewal(field: Field) -> Contestant:
     stage = field.stage
-    place, of = stage.room("renewal"), users(_RENEWING)
+    room, of = stage.room("renewal"), users(_RENEWING)
 
     def ask() -> Path:
-        tokens.age(stage.redis, place)
-        return field.everybody(stage.hs256, place, of)
+        tokens.age(stage.redis, room)
+        return field.everybody(stage.hs256, room, of)
 
     title = "ours, renewal upstream, HS256"
     return Contestant("ours-renewal", title, stage.service(stage.hs256), ask, upstream=1, warm_up=_RENEWING)
@@ -157,13 +162,13 @@ def _renewal(field: Field) -> Contestant:
 
 def _first_join(field: Field) -> Contestant:
     stage = field.stage
-    place = stage.room("cold")
+    room = stage.room("cold")
 
     def ask() -> Path:
-        return stage.asked(place, stage.hs256, users(_FIRST_JOINS, secrets.token_hex(4)))
+        return stage.asked(room, stage.hs256, users(_FIRST_JOINS, secrets.token_hex(4)))
 
     title = "ours, first issue upstream, HS256"
-    return Contestant("ours-cold", title, stage.service(stage.hs256, STRANGERS), ask, upstream=1)
+    return Contestant("ours-cold", title, stage.service(stage.hs256, _STRANGERS), ask, upstream=1)
 
 
 OPENERS: Final[Mapping[str, Callable[[Field], Contestant]]] = {
@@ -176,7 +181,7 @@ OPENERS: Final[Mapping[str, Callable[[Field], Contestant]]] = {
     "ours-es256": lambda field: _hit(field, field.stage.es256, "ours-es256"),
     "ours-hs256-new": lambda field: _first_hit(field, field.stage.hs256, "ours-hs256-new"),
     "ours-es256-new": lambda field: _first_hit(field, field.stage.es256, "ours-es256-new"),
-    "uncached": lambda field: _naive(field, "uncached", "no cache: telnyx package on each request", upstream=1),
+    "uncached": _uncached,
     "equal-renewal": _equal_renewal,
     "ours-renewal": _renewal,
     "ours-cold": _first_join,

@@ -23,11 +23,11 @@ def run(stage: Stage, people: int, latency: float) -> dict[str, Any]:
     that calls x latency / concurrency takes; the last two are milliseconds of processor time for one token, ours and
     that of the stand-in for upstream.
     """
-    service, place = stage.service(stage.hs256), stage.room("herd")
+    service, room = stage.service(stage.hs256), stage.room("herd")
     bearers = [stage.hs256.mint(user) for user in users(people)]
     pids = (service.pid, stage.sandbox.process.pid)
     before, began = [processor_seconds(pid) for pid in pids], time.monotonic()
-    answers = asyncio.run(_all_at_once(service.url, place.alias, bearers))
+    answers = asyncio.run(_all_at_once(service.url, room.alias, bearers))
     wall = time.monotonic() - began
     service_ms, sandbox_ms = (
         (processor_seconds(pid) - old) * 1000 / people for pid, old in zip(pids, before, strict=True)
@@ -41,7 +41,7 @@ def run(stage: Stage, people: int, latency: float) -> dict[str, Any]:
         "limit_s": round(limit, 2),
         "of_limit": round(wall / limit, 2),
         "failures": {what: count for what, count in Counter(what for what, _ in answers).items() if what != "200"},
-        "calls_upstream": stage.sandbox.calls("generate_join_client_token", str(place.room_id)),
+        "calls_upstream": stage.sandbox.calls("generate_join_client_token", str(room.room_id)),
         "p50_s": round(took[len(took) // 2], 2),
         "p99_s": round(took[len(took) * 99 // 100], 2),
         **GOALS.get((people, latency), {}),

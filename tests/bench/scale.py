@@ -20,7 +20,7 @@ from tests.bench.contestants import Contestant
 from tests.bench.noise import Patience
 from tests.bench.rounds import Meter, Sample, figures, interleaved, ratio
 from tests.bench.stage import HERE, Server, Stage, users
-from tests.bench.tokens import Place, multiply
+from tests.bench.tokens import Room, multiply
 from tests.processes import API_KEY
 
 SIZES: Final = (1_000, 100_000, 1_000_000)
@@ -55,44 +55,40 @@ def tokens(asked: argparse.Namespace) -> dict[str, Any]:
 
 def _filled(stage: Stage, size: int) -> tuple[Contestant, Meter, float]:
     """A contestant whose Redis holds so many pairs, its meter, and the bytes that Redis needs for a pair."""
-    places = [stage.room(f"scale-{number}") for number in range(_ROOMS)]
+    rooms = [stage.room(f"scale-{number}") for number in range(_ROOMS)]
     before = int(stage.redis.info("memory")["used_memory"])
     people = min(size, _PEOPLE)
-    path = load.ask_file(stage.folder / "asked", [_spread(stage, places, number) for number in range(people)])
+    path = load.ask_file(stage.folder / "asked", [_spread(stage, rooms, number) for number in range(people)])
     server, title = stage.service(stage.hs256), f"{size} cached tokens"
     contestant = Contestant(title, title, server, lambda: path, reads=1, warm_up=people)
     meter = Meter(stage, _CONNECTIONS)
     meter.warm(contestant)
-    for place in places:
-        multiply(stage.redis, place, size // _ROOMS)
+    for room in rooms:
+        multiply(stage.redis, room, size // _ROOMS)
     meter.listen()
     bytes_each = (int(stage.redis.info("memory")["used_memory"]) - before) / size
     _tell(f"{title}: {bytes_each:.0f} bytes for a pair")
     return contestant, meter, bytes_each
 
 
-def _spread(stage: Stage, places: list[Place], number: int) -> tuple[str, str, str]:
-    return "POST", f"/v1/rooms/{places[number % _ROOMS].alias}/token", stage.hs256.mint(f"user-{number}")
+def _spread(stage: Stage, rooms: list[Room], number: int) -> tuple[str, str, str]:
+    return "POST", f"/v1/rooms/{rooms[number % _ROOMS].alias}/token", stage.hs256.mint(f"user-{number}")
 
 
 def memory(asked: argparse.Namespace) -> dict[str, Any]:
     """Resident memory of the one worker while it answers a million hits."""
-    found = []
+    found: list[dict[str, float]] = []
     with Stage(1, latency=0.0, durable=False) as stage:
-        service, place = stage.service(stage.hs256), stage.room("memory")
-        path = stage.asked(place, stage.hs256, users(_PEOPLE))
-        answered, step = 0, asked.requests // _MEMORY_STEPS
+        path = stage.asked(stage.room("memory"), stage.hs256, users(_PEOPLE))
+        service, meter, answered = stage.service(stage.hs256), Meter(stage, _CONNECTIONS), 0
+        contestant = Contestant("memory", "", service, lambda: path, reads=1, warm_up=_PEOPLE)
+        meter.warm(contestant)
         while answered < asked.requests:
-            target = answered + step
-            while answered < target:
-                seen = load.burst(
-                    service.url, path, connections=_CONNECTIONS, seconds=10, skip=answered, cores=stage.cores.load
-                )
-                assert not seen.refused + seen.broken, seen
-                answered += seen.requests
-            worker = max(load.family(service.pid), key=load.resident_bytes)
-            found.append({"requests": answered, "resident_mb": round(load.resident_bytes(worker) / 2**20, 1)})
-            _tell(f"{answered} requests: {found[-1]['resident_mb']} MB")
+            answered += meter.sample(contestant, 10).burst.requests
+            if answered >= (len(found) + 1) * asked.requests / _MEMORY_STEPS:
+                worker = max(load.family(service.pid), key=load.resident_bytes)
+                found.append({"requests": answered, "resident_mb": round(load.resident_bytes(worker) / 2**20, 1)})
+                _tell(f"{answered} requests: {found[-1]['resident_mb']} MB")
     return {"memory": found}
 
 
@@ -148,10 +144,10 @@ def gateway(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _ways(stage: Stage) -> Iterator[Contestant]:
-    service, place = replace(stage.service(stage.hs256), metrics=None), stage.room("gateway")
+    service, room = replace(stage.service(stage.hs256), metrics=None), stage.room("gateway")
     sandbox = Server(stage.sandbox.base, stage.sandbox.process.pid)
-    bearer = stage.hs256.mint("mona", rooms={place.alias: "moderator"})
-    look, token = f"/v2/rooms/{place.room_id}", f"/v2/rooms/{place.room_id}/actions/generate_join_client_token"
+    bearer = stage.hs256.mint("mona", rooms={room.alias: "moderator"})
+    look, token = f"/v2/rooms/{room.room_id}", f"/v2/rooms/{room.room_id}/actions/generate_join_client_token"
     for what, method, path in (("look", "GET", look), ("token", "POST", token)):
         for way, server, shown in (("direct", sandbox, API_KEY), ("through", service, bearer)):
             lines = load.ask_file(stage.folder / f"{what}-{way}", [(method, path, shown)])

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from service.cli import children
 from service.cli.valkey import Valkey
 from tests.bench.load import Cores, ask_file, pinned
-from tests.bench.tokens import LIFE_SECONDS, Place
+from tests.bench.tokens import LIFE_SECONDS, Room
 from tests.processes import (
     API_KEY,
     AUDIENCE,
@@ -193,22 +193,22 @@ class Stage:
             self._services[key] = Server(service.url, service.process.pid, service.metrics_url)
         return self._services[key]
 
-    def room(self, name: str) -> Place:
+    def room(self, name: str) -> Room:
         """A new room that everybody may enter."""
         alias = fresh(name)
-        return Place(alias, UUID(make_room(self.service(self.hs256).url, alias, **SPEC)))
+        return Room(alias, UUID(make_room(self.service(self.hs256).url, alias, **SPEC)))
 
-    def pair(self, place: Place) -> Mapping[str, Any]:
+    def pair(self, room: Room) -> Mapping[str, Any]:
         """A pair of tokens that upstream made for a room."""
-        url = f"{self.sandbox.api_url}/rooms/{place.room_id}/actions/generate_join_client_token"
+        url = f"{self.sandbox.api_url}/rooms/{room.room_id}/actions/generate_join_client_token"
         asked = {"token_ttl_secs": LIFE_SECONDS, "refresh_token_ttl_secs": 86_400}
         answer = requests.post(url, json=asked, headers={"Authorization": f"Bearer {API_KEY}"}, timeout=30)
         made: Mapping[str, Any] = answer.json()["data"]
         return made
 
-    def asked(self, place: Place, bearers: Bearers, users: Iterable[str], path: str = "token") -> Path:
+    def asked(self, room: Room, bearers: Bearers, users: Iterable[str], path: str = "token") -> Path:
         """A file that asks for a token of this room for each of the users, with a new bearer each."""
-        target = f"/v1/rooms/{place.alias}/{path}"
+        target = f"/v1/rooms/{room.alias}/{path}"
         lines = [("POST", target, bearers.mint(user)) for user in users]
         return ask_file(self.folder / f"asked-{next(self._numbers)}", lines)
 

@@ -56,8 +56,8 @@ def sample(rate: float, p50: float = 1.0, *, reads: float = 1.0) -> Sample:
     return Sample(seen, seen.requests, server_us=100.0, redis_us=10.0, reads=reads, upstream=0.0)
 
 
-def made(name: str, **promises: float) -> Contestant:
-    return Contestant(name, f"title of {name}", Server("", 0, metrics=""), lambda: HERE, **promises)
+def made(name: str, reads: float | None = None) -> Contestant:
+    return Contestant(name, f"title of {name}", Server("", 0, metrics=""), lambda: HERE, reads=reads)
 
 
 def counted(contestant: Contestant) -> dict[str, float]:
@@ -73,7 +73,7 @@ def test_the_python_contestants_answer_what_they_are_measured_for(field: Field, 
 
     assert [one.status_code for one in given.values()] == [200] * 5
     assert given["ours-hs256"].json()["source"] == given["bare"].json()["source"] == "cache"
-    assert given["thirty"].json() == json.loads(field.stage.redis.get(f"token:{field.place.alias}:user-0") or "")
+    assert given["thirty"].json() == json.loads(field.stage.redis.get(f"token:{field.room.alias}:user-0") or "")
     assert given["uncached"].json()["token"].count(".") == 2
     assert field.stage.sandbox.counts()["generate_join_client_token"] == asked + 1
     assert abs(len(given["bare"].content) - len(given["ours-hs256"].content)) < 16
@@ -96,7 +96,7 @@ def test_the_naive_service_opens_a_sealed_token_and_signs_a_ticket(field: Field,
     """What it answers lies sealed in Redis, and its ticket verifies by its key and names the user and the room."""
     shown = answer(naive).json()
     cipher = AESGCM(bytes.fromhex(field.keys["BENCH_SEALING_KEY"]))
-    key = equal.token_key(field.place.alias, "user-0")
+    key = equal.token_key(field.room.alias, "user-0")
     sealed = field.stage.redis.get(key)
     assert isinstance(sealed, bytes)
     signer = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(field.keys["BENCH_TICKET_KEY"]))
@@ -105,7 +105,7 @@ def test_the_naive_service_opens_a_sealed_token_and_signs_a_ticket(field: Field,
 
     assert shown["token"].encode() not in sealed
     assert equal.unseal(cipher, key, sealed)["token"] == shown["token"]
-    assert (claims["sub"], claims["room"]) == ("user-0", field.place.alias)
+    assert (claims["sub"], claims["room"]) == ("user-0", field.room.alias)
 
 
 def test_the_naive_service_counts_each_answer_and_writes_two_lines_about_it(naive: Contestant) -> None:
@@ -154,11 +154,11 @@ def test_redis_can_be_kept_at_a_distance(field: Field) -> None:
 
 def test_copies_of_tokens_fill_redis(field: Field) -> None:
     """Without a change to those that are asked for."""
-    ours, place = OPENERS["ours-hs256"](field), field.place
+    ours, room = OPENERS["ours-hs256"](field), field.room
     given = [answer(ours, line=line).json()["token"] for line in range(PEOPLE)]
-    multiply(field.stage.redis, place, 10 * PEOPLE)
+    multiply(field.stage.redis, room, 10 * PEOPLE)
 
-    assert [len(list(place.keys(field.stage.redis, kind))) for kind in ("token", "refresh")] == [10 * PEOPLE] * 2
+    assert [len(room.keys(field.stage.redis, kind)) for kind in ("token", "refresh")] == [10 * PEOPLE] * 2
     assert [answer(ours, line=line).json()["token"] for line in range(PEOPLE)] == given
 
 

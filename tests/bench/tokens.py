@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -23,7 +23,7 @@ LIFE_SECONDS: Final = 3600
 # In the second half of its life a token is renewed.
 AGED_SECONDS: Final = LIFE_SECONDS // 2 - 60
 _KINDS: Final = ("token", "refresh", "devices")
-# The names of the copies end in a number in place of the last digits of a digest.
+# The names of the copies end in a number in room of the last digits of a digest.
 _COPY: Final = """
 for _, key in ipairs(KEYS) do
   for number = tonumber(ARGV[1]), tonumber(ARGV[2]) do
@@ -34,43 +34,43 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Room:
     """A room of the service: its name and its id upstream."""
 
     alias: str
     room_id: UUID
 
-    def keys(self, client: redis.Redis, kind: str) -> Iterator[bytes]:
+    def keys(self, client: redis.Redis, kind: str) -> set[bytes]:
         """The names of all keys of one kind that the service has in Redis for this room."""
-        return client.scan_iter(f"{RoomKeys(self.alias).base}{kind}:*", count=1000)
+        return set(client.scan_iter(f"{RoomKeys(self.alias).base}{kind}:*", count=1000))
 
 
-def age(client: redis.Redis, place: Place) -> None:
+def age(client: redis.Redis, room: Room) -> None:
     """Leave so much life to all of the service's tokens for a room that their next holder renews them."""
     with client.pipeline(transaction=False) as pipeline:
-        for key in place.keys(client, "token"):
+        for key in room.keys(client, "token"):
             pipeline.expire(key, AGED_SECONDS)
         pipeline.execute()
 
 
-def multiply(client: redis.Redis, place: Place, pairs: int) -> None:
+def multiply(client: redis.Redis, room: Room, pairs: int) -> None:
     """Add copies of a room's pairs of tokens, under names that nobody asks for, until there are ``pairs``."""
-    keys = [list(place.keys(client, kind)) for kind in _KINDS]
+    keys = [room.keys(client, kind) for kind in _KINDS]
     copies = pairs // len(keys[0]) - 1
-    for same_user in zip(*keys, strict=True):
-        client.eval(_COPY, len(_KINDS), *same_user, 1, copies)
+    for one_of_each in zip(*keys, strict=True):
+        client.eval(_COPY, len(_KINDS), *one_of_each, 1, copies)
 
 
-def store_plain(client: redis.Redis, place: Place, users: Sequence[str], token: str) -> None:
+def store_plain(client: redis.Redis, room: Room, users: Sequence[str], token: str) -> None:
     """For the services that seal nothing: JSON under a key of room and user."""
     answer = json.dumps({"token": token, "expires_at": "2030-01-01T00:00:00Z"})
-    client.mset({f"token:{place.alias}:{user}": answer for user in users})
+    client.mset({f"token:{room.alias}:{user}": answer for user in users})
 
 
 def store_sealed(
-    client: redis.Redis, cipher: AESGCM, place: Place, users: Sequence[str], pair: Mapping[str, Any], left: float
+    client: redis.Redis, cipher: AESGCM, room: Room, users: Sequence[str], pair: Mapping[str, Any], left: float
 ) -> None:
     """For the naive service at equal work: a pair of tokens that has ``left`` seconds to live."""
     held = {**pair, "expires_at": time.time() + left}
-    keys = [equal.token_key(place.alias, user) for user in users]
+    keys = [equal.token_key(room.alias, user) for user in users]
     client.mset({key: equal.seal(cipher, key, held) for key in keys})

@@ -46,7 +46,7 @@ def seal(cipher: AESGCM, key: str, held: dict[str, Any]) -> bytes:
     return nonce + cipher.encrypt(nonce, json.dumps(held).encode(), key.encode())
 
 
-def unseal(cipher: AESGCM, key: str, sealed: bytes) -> dict[str, Any]:
+def unseal(cipher: AESGCM, key: str, sealed: Any) -> dict[str, Any]:
     opened: dict[str, Any] = json.loads(cipher.decrypt(sealed[:12], sealed[12:], key.encode()))
     return opened
 
