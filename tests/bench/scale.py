@@ -6,6 +6,7 @@ Each part tells its lines as it ends; a whole run is kept: ``scale.json``, and t
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -34,10 +35,11 @@ _MEMORY_STEPS: Final = 10
 
 def tokens(asked: argparse.Namespace) -> dict[str, Any]:
     """Hits among few and among many cached tokens: the same number of bearers, in ten rooms."""
+    patience = Patience(asked.patience)
     with ExitStack() as ending:
         stages = {size: ending.enter_context(Stage(1, latency=0.0, durable=False)) for size in asked.sizes}
         filled = {size: _filled(stage, size) for size, stage in stages.items()}
-        bursts = {size: _quietly(asked, meter, one, 3) for size, (one, meter, _) in filled.items()}
+        bursts = {size: _quietly(patience, meter, one, 3) for size, (one, meter, _) in filled.items()}
         taken = interleaved(bursts, asked.rounds)
     least = taken[min(asked.sizes)]
     return {
@@ -96,12 +98,12 @@ def workers(asked: argparse.Namespace) -> dict[str, Any]:
     """Hits with more workers; nothing is pinned, and the load shares the cores."""
     with Stage(1, latency=0.0, durable=False, apart=False) as stage:
         path = stage.asked(stage.room("workers"), stage.hs256, users(_PEOPLE))
-        meter, bursts = Meter(stage, _CONNECTIONS), {}
+        meter, patience, bursts = Meter(stage, _CONNECTIONS), Patience(asked.patience), {}
         for count in WORKERS:
             server = stage.service(stage.hs256, WEB_CONCURRENCY=str(count))
             contestant = Contestant(f"{count} workers", "", server, lambda: path, warm_up=_PEOPLE * count)
             meter.warm(contestant)
-            bursts[count] = _quietly(asked, meter, contestant, 3)
+            bursts[count] = _quietly(patience, meter, contestant, 3)
         taken = interleaved(bursts, asked.rounds)
     return {
         "workers": [
@@ -116,7 +118,7 @@ def herds(asked: argparse.Namespace) -> dict[str, Any]:
     found, patience = [], Patience(asked.patience)
     for people, latency in HERDS:
         with Stage(2, latency=latency, durable=False) as stage:
-            outcome = patience.quietly(lambda stage=stage, case=(people, latency): herd.run(stage, *case))
+            outcome = patience.quietly(functools.partial(herd.run, stage, people, latency))
         found.append(outcome)
         _tell(str(outcome))
     return {"herds": found}
@@ -124,11 +126,11 @@ def herds(asked: argparse.Namespace) -> dict[str, Any]:
 
 def gateway(asked: argparse.Namespace) -> dict[str, Any]:
     """A moderator's look at a room through ``/v2`` beside the same call without us, at one connection."""
-    found = []
+    found, patience = [], Patience(asked.patience)
     for latency in (0.0, 0.05):
         with Stage(1, latency=latency, durable=False) as stage:
             meter = Meter(stage, 1)
-            taken = interleaved({one.name: _quietly(asked, meter, one, 2) for one in _ways(stage)}, asked.rounds)
+            taken = interleaved({one.name: _quietly(patience, meter, one, 2) for one in _ways(stage)}, asked.rounds)
         for what in ("look", "token"):
             direct, through = (taken[f"{what} {way}"] for way in ("direct", "through"))
             found.append(
@@ -155,9 +157,8 @@ def _ways(stage: Stage) -> Iterator[Contestant]:
             yield Contestant(f"{what} {way}", what, server, lambda lines=lines: lines, upstream=calls)
 
 
-def _quietly(asked: argparse.Namespace, meter: Meter, contestant: Contestant, seconds: int) -> Callable[[], Sample]:
-    patience = Patience(asked.patience)
-    return lambda: patience.quietly(lambda: meter.sample(contestant, seconds))
+def _quietly(patience: Patience, meter: Meter, contestant: Contestant, seconds: int) -> Callable[[], Sample]:
+    return functools.partial(patience.quietly, functools.partial(meter.sample, contestant, seconds))
 
 
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]]] = {
