@@ -13,10 +13,10 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
@@ -35,7 +35,7 @@ def installed(folder: Path = HERE) -> Path:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise NotHere("there is no Node here")
-    with _once(f"packages-{folder.name}", [folder / "package-lock.json"]) as needed:
+    with once(f"packages-{folder.name}", [folder / "package-lock.json"]) as needed:
         if needed:
             options = ("--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", "--fetch-timeout=20000")
             done = subprocess.run(
@@ -50,7 +50,7 @@ def web() -> Path:
     """The web client as ``npm pack`` makes it, installed beside the other packages."""
     place = installed() / NAME
     made_from = [path for path in WEB.rglob("*") if path.is_file() and "node_modules" not in path.parts]
-    with _once("web", [*made_from, HERE / "package-lock.json"]) as needed:
+    with once("web", [*made_from, HERE / "package-lock.json"]) as needed:
         if needed or not place.exists():
             shutil.rmtree(place, ignore_errors=True)
             packed = json.loads(run(["npm", "pack", "--json", "--pack-destination", str(BUILD)], cwd=WEB))
@@ -64,7 +64,7 @@ def compiled() -> Path:
     """What the strict compiler makes of the tests' own app and the client generated from ``openapi.yaml``."""
     web()
     made_from = [*WEB.rglob("*.d.ts"), ROOT / "openapi.yaml", *HERE.glob("*.ts"), HERE / "tsconfig.json"]
-    with _once("compiled", [*made_from, HERE / "package-lock.json"]) as needed:
+    with once("compiled", [*made_from, HERE / "package-lock.json"]) as needed:
         if needed:
             run([program("openapi-typescript"), str(ROOT / "openapi.yaml"), "-o", str(BUILD / "openapi.d.ts")])
             run([program("tsc"), "-p", str(HERE)])
@@ -87,7 +87,7 @@ def run(command: Sequence[str], *, cwd: Path = HERE, given: str | None = None, s
 
 
 @contextmanager
-def _once(what: str, made_from: Sequence[Path]) -> Iterator[bool]:
+def once(what: str, made_from: Sequence[Path]) -> Iterator[bool]:
     """Whether ``what`` has to be made; remembered as made if nothing is raised."""
     BUILD.mkdir(exist_ok=True)
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(made_from))).hexdigest()
@@ -99,16 +99,3 @@ def _once(what: str, made_from: Sequence[Path]) -> Iterator[bool]:
         yield needed
         if needed:
             stamp.write_text(digest, "ascii")
-
-
-def _stories_on_the_web(plans: str) -> Any:
-    web()
-    return json.loads(run(["node", str(HERE / "stories.mjs")], given=plans))
-
-
-def _stories_on_android(plans: str) -> Any:
-    raise NotHere("not yet")
-
-
-# Each takes the plans of stories as JSON and answers what the app was told, by the story's name.
-RUNNERS: Final[Mapping[str, Callable[[str], Any]]] = {"web": _stories_on_the_web, "android": _stories_on_android}

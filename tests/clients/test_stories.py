@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import pytest
 
-from tests.clients import packages
+from tests.clients import kotlin, packages
 from tests.clients.scripted import Request, ScriptedServer
 from tests.clients.story_table import STORIES, Story, what_a_status_means
 
 Told = list[dict[str, Any]]
-PLATFORMS = ("web", "android")
+
+
+def on_the_web(plans: str) -> Any:
+    packages.web()
+    return json.loads(packages.run(["node", str(packages.HERE / "stories.mjs")], given=plans))
+
+
+def on_android(plans: str) -> Any:
+    path = kotlin.compiled("stories", kotlin.HOME / "Stories.kt")
+    return json.loads(packages.run(["java", "-cp", path, "videotoken.client.StoriesKt"], given=plans))
+
+
+# Each takes the plans of stories as JSON and answers what the app was told, by the story's name.
+PLATFORMS: Final[Mapping[str, Callable[[str], Any]]] = {"web": on_the_web, "android": on_android}
 
 
 class Library:
@@ -22,14 +37,28 @@ class Library:
 
     def __init__(self, server: ScriptedServer) -> None:
         self._server = server
-        self._told: dict[str, dict[str, Told]] = {}
+        self._told: dict[str, dict[str, Told] | BaseException] = {}
 
     def told(self, platform: str, story: Story) -> Told:
         if platform not in self._told:
-            stories = [one for one in STORIES if platform in one.platforms]
-            plans = [plan(one, self._server.url(f"{platform}-{one.name}")) for one in stories]
-            self._told[platform] = packages.RUNNERS[platform](json.dumps(plans))
-        return self._told[platform][story.name]
+            self._told[platform] = self._tell(platform)
+        match self._told[platform]:
+            case packages.NotHere() as why:
+                pytest.skip(str(why))
+            case BaseException() as failure:
+                raise failure
+            case told:
+                return told[story.name]
+
+    def _tell(self, platform: str) -> dict[str, Told] | BaseException:
+        stories = [one for one in STORIES if platform in one.platforms]
+        plans = [plan(one, self._server.url(f"{platform}-{one.name}")) for one in stories]
+        try:
+            told: dict[str, Told] = PLATFORMS[platform](json.dumps(plans))
+        except (packages.NotHere, AssertionError, subprocess.SubprocessError) as failure:
+            # Not tried again for each story.
+            return failure
+        return told
 
     def requests(self, platform: str, name: str) -> Sequence[Request]:
         """What the service was asked in a story."""
@@ -54,19 +83,8 @@ def plan(story: Story, service: str) -> Mapping[str, Any]:
 def library() -> Iterator[Library]:
     scripts = {f"{platform}-{story.name}": story.answers for platform in PLATFORMS for story in STORIES}
     server = ScriptedServer(scripts)
-    try:
-        yield Library(server)
-    except packages.NotHere as why:
-        pytest.skip(str(why))
-    finally:
-        server.stop()
-
-
-def told(library: Library, platform: str, story: Story) -> Told:
-    try:
-        return library.told(platform, story)
-    except packages.NotHere as why:
-        pytest.skip(str(why))
+    yield Library(server)
+    server.stop()
 
 
 def fits(expected: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
@@ -92,7 +110,7 @@ def fits(expected: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
 )
 def test_a_story_goes_as_written(library: Library, platform: str, story: Story) -> None:
     """The app is told this and nothing else, at these moments."""
-    given = told(library, platform, story)
+    given = library.told(platform, story)
 
     matches = [fits(expected, one) for expected, one in zip(story.told, given, strict=False)]
     assert matches == [True] * len(story.told), given
@@ -103,13 +121,7 @@ def test_a_story_goes_as_written(library: Library, platform: str, story: Story) 
 def asked(request: pytest.FixtureRequest, library: Library) -> Any:
     """What the service was asked in a story, on one platform."""
 
-    def of(name: str) -> Sequence[Request]:
-        try:
-            return library.requests(request.param, name)
-        except packages.NotHere as why:
-            pytest.skip(str(why))
-
-    return of
+    return functools.partial(library.requests, request.param)
 
 
 def test_an_alias_is_one_segment_of_the_path_whatever_is_in_it(asked: Any) -> None:
