@@ -1,34 +1,37 @@
-"""The Android library, compiled with the Kotlin compiler of the npm registry against stand-ins for Android's classes."""
+"""The Android library, the example of its README and the tests' own programs, compiled for a plain JVM.
+
+The Kotlin compiler comes from the npm registry. What the library needs of Android and the example of the SDK is played by
+the classes in ``android/stubs``.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from tests.clients.packages import BUILD, HERE, ROOT, NotHere, installed, once, run
 
-LIBRARY: Final = ROOT / "clients" / "android" / "src" / "main" / "kotlin"
+LIBRARY: Final = ROOT / "clients" / "android"
 HOME: Final = HERE / "android"
+_JARS: Final = ("kotlin-stdlib", "kotlinx-coroutines-core-jvm", "kotlin-compiler")
+_COMPILER: Final = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 
 
-def compiled(name: str, *more: Path) -> str:
-    """A class path with the library, the stand-ins and ``more`` sources. Raises ``NotHere``."""
+def compiled() -> str:
+    """The class path. Raises ``NotHere``."""
     if shutil.which("java") is None:
         raise NotHere("there is no Java here: apt-get install default-jre-headless")
     libraries = installed(HOME) / "kotlin-compiler" / "lib"
-    needed = [libraries / f"{jar}.jar" for jar in ("kotlin-stdlib", "kotlinx-coroutines-core-jvm", "kotlin-compiler")]
-    path = ":".join(map(str, needed))
-    sources = [*sorted(LIBRARY.rglob("*.kt")), *sorted((HOME / "stubs").glob("*.kt")), *more]
-    made = BUILD / f"{name}.jar"
-    with once(name, [*sources, HOME / "package-lock.json"]) as wanted:
-        if wanted or not made.exists():
-            _compile(libraries, path, sources, made)
+    path = ":".join(str(libraries / f"{jar}.jar") for jar in _JARS)
+    sources = [*sorted((LIBRARY / "src").rglob("*.kt")), *sorted(HOME.glob("*.kt")), *sorted(HOME.glob("stubs/*.kt"))]
+    made = BUILD / "android.jar"
+    with once("android", [*sources, LIBRARY / "README.md", HOME / "package-lock.json"]) as needed:
+        if needed:
+            readme = (LIBRARY / "README.md").read_text("utf-8")
+            (example,) = re.findall(r"^```kotlin\n(package .*?)^```", readme, re.MULTILINE | re.DOTALL)
+            (BUILD / "Meeting.kt").write_text(example, "utf-8")
+            compiler = ["java", "-Xmx512m", "-cp", str(libraries / "kotlin-compiler.jar"), _COMPILER]
+            options = ["-no-reflect", "-no-stdlib", "-Werror", "-jvm-target", "11", "-cp", path, "-d", str(made)]
+            run([*compiler, *options, str(BUILD / "Meeting.kt"), *map(str, sources)], seconds=300)
     return f"{path}:{made}"
-
-
-def _compile(libraries: Path, path: str, sources: Sequence[Path], made: Path) -> None:
-    compiler = ["java", "-Xmx512m", "-cp", str(libraries / "kotlin-compiler.jar")]
-    options = ["-no-reflect", "-no-stdlib", "-Werror", "-jvm-target", "11", "-cp", path, "-d", str(made)]
-    run([*compiler, "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", *options, *map(str, sources)], seconds=300)

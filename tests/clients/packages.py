@@ -71,6 +71,21 @@ def compiled() -> Path:
     return BUILD / "js"
 
 
+def types() -> Path:
+    """The types that the strict compiler makes of the web package's code."""
+    installed()
+    made_from = [*(WEB / "src").iterdir(), WEB / "tsconfig.json", HERE / "package-lock.json"]
+    with once("types", made_from) as needed:
+        if needed:
+            shutil.rmtree(BUILD / "types", ignore_errors=True)
+            react = str(MODULES / "@types" / "react" / "index.d.ts")
+            options = {"outDir": str(BUILD / "types"), "rootDir": str(WEB / "src"), "paths": {"react": [react]}}
+            project = {"extends": str(WEB / "tsconfig.json"), "compilerOptions": options, "include": [str(WEB / "src")]}
+            (BUILD / "types.json").write_text(json.dumps(project), "utf-8")
+            run([program("tsc"), "-p", str(BUILD / "types.json")])
+    return BUILD / "types"
+
+
 def program(name: str) -> str:
     """The path of a program that came with the packages."""
     return str(MODULES / ".bin" / name)

@@ -20,8 +20,8 @@ NUMBER = "X-Number"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, byte for byte. ``manner``: ``silent`` never comes, ``dropped`` is a connection that is closed instead,
-    ``truncated`` one that is closed within the body, and a ``dripping`` body never ends.
+    """One answer, byte for byte. ``manner``: ``silent`` never comes, ``dropped`` is a connection that is closed
+    instead, ``truncated`` one that is closed within the body, and a ``dripping`` body never ends.
     """
 
     status: int = 200

@@ -1,4 +1,4 @@
-"""Stories of a token keeper, for all platforms alike: what the service answers, what else happens, what the app is told.
+"""Stories of a token keeper, for all platforms: what the service answers, what else happens, what the app is told.
 
 A story runs in a time of its own: the keeper's clocks jump from timer to timer while no request is under way, and the
 random part of each pause is 0.5. So each moment can be told exactly. The service and the sockets are real. Times are
@@ -23,9 +23,9 @@ RETRYABLE = frozenset({408, 425, 429, *range(500, 600)})
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """``bearers``: what the app's callback returns, one after the other, the last again and again; ``None`` throws, ``...``
-    never returns. ``actions``: (awake seconds, what, seconds). ``told``: all that the app is told up to ``until``.
-    ``options`` as the wire calls them. ``platforms``: where it is told, if not everywhere.
+    """``bearers``: what the app's callback returns, one after the other, the last again and again; ``None`` throws,
+    ``...`` never returns. ``actions``: (awake seconds, what, seconds). ``told``: all that the app is told up to
+    ``until``. ``options`` as the wire calls them. ``platforms``: where it is told, if not everywhere.
     """
 
     name: str
@@ -45,9 +45,9 @@ def got(at: float | tuple[float, float], name: str, source: str = "refreshed") -
 
 
 def trouble(at: float, code: str, reaction: str = "retry", *, failures: int = 1, left: float = 0, retry: float) -> Told:
-    return {
-        "at": at, "what": "trouble", "code": code, "reaction": reaction, "failures": failures, "left": left, "retry": retry,
-    }  # fmt: skip
+    """An attempt failed; ``left`` of the token's life, ``retry`` until the next try."""
+    told = {"code": code, "reaction": reaction, "failures": failures, "left": left, "retry": retry}
+    return {"at": at, "what": "trouble", **told}
 
 
 def ended(at: float, reason: str, code: str, reaction: str = "retry") -> Told:

@@ -1,4 +1,4 @@
-"""One table of stories, told by each package that can be run here; what is asked and what is told is the same on all."""
+"""One table of stories, told by each package that can be run here: they ask the same and tell the same."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ def on_the_web(plans: str) -> Any:
 
 
 def on_android(plans: str) -> Any:
-    path = kotlin.compiled("stories", kotlin.HOME / "Stories.kt")
-    return json.loads(packages.run(["java", "-cp", path, "videotoken.client.StoriesKt"], given=plans))
+    return json.loads(packages.run(["java", "-cp", kotlin.compiled(), "videotoken.client.StoriesKt"], given=plans))
 
 
 # Each takes the plans of stories as JSON and answers what the app was told, by the story's name.
@@ -120,7 +119,6 @@ def test_a_story_goes_as_written(library: Library, platform: str, story: Story) 
 @pytest.fixture(params=PLATFORMS)
 def asked(request: pytest.FixtureRequest, library: Library) -> Any:
     """What the service was asked in a story, on one platform."""
-
     return functools.partial(library.requests, request.param)
 
 
