@@ -93,14 +93,14 @@ class App:
 
 
 @contextlib.contextmanager
-def browser(sandbox: Sandbox) -> Iterator[Browser]:
-    """One that is led to this sandbox. Raises ``NoBrowser``."""
+def browser(sandbox: Sandbox, *more: str) -> Iterator[Browser]:
+    """One that is led to this sandbox, with more options. Raises ``NoBrowser``."""
     path, told = executable(), sandbox.control("GET", "signalling")
     led = f"MAP {told['host']}:443 {told['listening']}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     trusted = f"--ignore-certificate-errors-spki-list={told['spki_sha256']}"
     with sync_playwright() as driver:
         made = driver.chromium.launch(
-            executable_path=path, args=[*OPTIONS, f"--host-resolver-rules={led}", trusted], handle_sigint=False
+            executable_path=path, args=[*OPTIONS, f"--host-resolver-rules={led}", trusted, *more], handle_sigint=False
         )
         yield made
         made.close()
