@@ -1,19 +1,24 @@
 /**
- * Plays an app that uses clients/web/meeting.ts, as told on standard input, and prints what came of it as JSON.
+ * Plays an app that uses the web package as it is packed, as told on standard input, and prints what came of it as JSON.
  * Everything else that the app asks of the service goes through a client generated from openapi.yaml. Where a browser has
  * the SDK there is a stand-in for it here: it joins the sandbox as a simulated participant.
  */
 import createClient from "openapi-fetch";
+import { type Problem, type TokenAnswer, TokenError, TokenKeeper, reaction } from "video-token-client";
+import { joinRoom } from "video-token-client/telnyx";
 
-import { type Answer, type Options, type Problem, Refused, join, reaction } from "../../clients/web/meeting.js";
 import type { components, paths } from "./.build/openapi.js";
 
-// What the snippet says of the two documents is what openapi.yaml says of them, or this does not compile.
+// What the package says of the two documents is what openapi.yaml says of them, or this does not compile.
 type Fits<Given extends Wanted, Wanted> = Given;
 export type Checked = [
-  Fits<components["schemas"]["TokenAnswer"], Answer>,
+  Fits<components["schemas"]["TokenAnswer"], TokenAnswer>,
   Fits<components["schemas"]["Problem"], Problem>,
 ];
+// The vendor's own initialize() is one that joinRoom takes, with its own options, and the room is the vendor's.
+declare const initialize: typeof import("@telnyx/video").initialize;
+export const typed = async (keeper: TokenKeeper): Promise<void> =>
+  (await joinRoom(initialize, keeper, { enableMessages: true })).removeStream("camera");
 
 interface Plan {
   service: string;
@@ -23,7 +28,6 @@ interface Plan {
   bearers: string[];
   /** How many tokens to see before leaving; none: until the call ends. */
   tokens?: number;
-  patience?: number;
 }
 
 interface Participant {
@@ -54,21 +58,19 @@ async function control(plan: Plan, method: string, path: string, body: object): 
   return (answer.status === 204 ? {} : await answer.json()) as Participant;
 }
 
-/** What the snippet needs of the SDK, for a simulated participant. */
-function simulated(plan: Plan, handedOver: () => void) {
+/** What the package needs of the SDK, for a simulated participant. */
+function simulated(plan: Plan, onHandedOver: () => void, onLeft: (reason: string) => void) {
   return async ({ clientToken, context }: { clientToken: string; context?: string }) => {
-    let gone: ((reason: "unknown" | "user_initiated") => void) | undefined;
+    let gone: ((reason: string) => void) | undefined;
     let id = "";
     let watch: NodeJS.Timeout | undefined;
-    const leave = (reason: "unknown" | "user_initiated"): void => {
+    const leave = (reason: string): void => {
       clearInterval(watch);
       gone?.(reason);
+      onLeft(reason);
     };
     return {
-      on: (event: string, callback: (...args: never[]) => void) => {
-        if (event === "disconnected") gone = callback as typeof gone;
-        return () => undefined;
-      },
+      on: (_: "disconnected", callback: (reason: string) => void) => void (gone = callback),
       connect: async () => {
         id = (await control(plan, "POST", "participants", { token: clientToken, context })).id;
         tell("connected", { id });
@@ -83,7 +85,7 @@ function simulated(plan: Plan, handedOver: () => void) {
       updateClientToken: async (token: string) => {
         const { token_expires_in } = await control(plan, "PUT", `participants/${id}/token`, { token });
         tell("handed over", { token_expires_in });
-        handedOver();
+        onHandedOver();
       },
     };
   };
@@ -102,38 +104,39 @@ async function who(plan: Plan): Promise<void> {
 async function main(plan: Plan): Promise<void> {
   const bearers = [...plan.bearers];
   let seen = 0;
+  const keeper = new TokenKeeper({
+    service: plan.service,
+    room: plan.alias,
+    getBearer: ({ forceRefresh }) => {
+      if (forceRefresh) tell("another bearer");
+      return (forceRefresh ? bearers.at(-1) : bearers[0]) ?? "";
+    },
+  });
+  keeper.on("token", ({ source, expires_in, refresh_after }) => {
+    tell("token", { source, expires_in, refresh_after });
+    seen += 1;
+  });
+  keeper.on("trouble", ({ problem, expiresIn }) => tell("trouble", { code: problem.code, left: expiresIn }));
+  keeper.on("ended", ({ reason, problem, reaction: told }) => {
+    if (told !== reaction(problem)) throw new Error("two reactions to one problem");
+    tell("ended", { reason, code: problem.code, reaction: told, opens_at: problem.opens_at });
+  });
   await new Promise<void>((done) => {
-    const options: Options = {
-      service: plan.service,
-      alias: plan.alias,
-      ...(plan.patience === undefined ? {} : { patience: plan.patience }),
-      bearer: async (renewed) => {
-        if (renewed) tell("another bearer");
-        return (renewed ? bearers.at(-1) : bearers[0]) ?? "";
-      },
-      onToken: (answer) => {
-        tell("token", { source: answer.source, expires_in: answer.expires_in, refresh_after: answer.refresh_after });
-        seen += 1;
-      },
-      onEnd: (reason, problem) => {
-        tell("ended", { reason, reaction: problem && reaction(problem) });
-        done();
-      },
-    };
     const enough = (): void => {
       if (seen === plan.tokens) void who(plan).then(done);
     };
-    const start = simulated(plan, enough);
-    join(start, options)
+    const left = (reason: string): void => {
+      tell("left", { reason });
+      done();
+    };
+    joinRoom(simulated(plan, enough, left), keeper)
       .then(enough)
       .catch((error: unknown) => {
-        if (!(error instanceof Refused)) throw error;
-        tell("refused", { ...error.problem, reaction: reaction(error.problem) });
+        if (!(error instanceof TokenError)) throw error;
         done();
       });
   });
-  // After its end the app may still be leaving the room; where it has only seen enough, its timers go on for ever.
-  process.stdout.write(JSON.stringify(told), () => seen === plan.tokens && process.exit(0));
+  process.stdout.write(JSON.stringify(told), () => process.exit(0));
 }
 
 let text = "";

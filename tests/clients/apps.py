@@ -1,4 +1,4 @@
-"""Runs ``story.ts``, an app that uses the web snippet: what it is told, and what it tells."""
+"""Runs ``app.ts``, an app that uses the web package: what it is told, and what it tells."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 Told = list[dict[str, Any]]
 
 
-class Story:
+class App:
     """One run of the app, going on until it has seen enough or its call is over."""
 
     def __init__(self, built: Path, plan: dict[str, Any]) -> None:
         self._process = subprocess.Popen(
-            ["node", str(built / "tests" / "clients" / "story.js")],
+            ["node", str(built / "app.js")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
