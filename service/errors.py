@@ -72,9 +72,9 @@ class InvalidRequest(CallerError):
 
 
 class BodyTooLarge(CallerError):
-    """Over 64 KiB."""
+    """Over 64 KiB, or over 4 KiB where a call takes no more; ``detail`` says which."""
 
-    status, code, title = 413, "body_too_large", "The body is larger than 64 KiB"
+    status, code, title = 413, "body_too_large", "The body is too large"
 
 
 class RequestTimeout(CallerError):
