@@ -83,7 +83,7 @@ def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
             random=random.Random(),
             cooldowns=Cooldowns(client, clock),
             metrics=metrics,
-            pool_size=1,
+            concurrency=1,
         )
         yield from _telnyx(telnyx, name, settings.telnyx_api_url, clock)
     client.stop()

@@ -38,7 +38,7 @@ from service.storage.redis_client import RedisClient
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.tokens.models import IssuedToken, RateStatus, TokenRequest
-from service.web.openapi import Contract
+from service.web.openapi import OpenApiValidator
 from service.web.services import Console, Services
 
 OPENAPI = Path(__file__).resolve().parents[2] / "openapi.yaml"
@@ -214,9 +214,9 @@ def document() -> dict[str, Any]:
 
 
 @cache
-def contract() -> Contract:
+def contract() -> OpenApiValidator:
     """The validators of ``openapi.yaml``, compiled once."""
-    return Contract(document())
+    return OpenApiValidator(document())
 
 
 def make_face(drain_file: Path) -> Face:
