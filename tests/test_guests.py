@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from service.clock import rfc3339
 from service.crypto import GUEST_AUDIENCE, GUEST_ISSUER, GuestSigner, TicketSigner
 from service.errors import Banned, Closed, InvalidRequest, InvalidToken, NotOpenYet, RecordUnreadable, RoomNotFound
+from service.identity import key_sources
 from service.identity.issuers import IssuerFaults, read_issuer
-from service.identity.verifier import Invited, Principal, Verifier, key_sources
+from service.identity.verifier import Invited, Principal, Verifier
 from service.rooms.access import admit
 from service.rooms.guests import guest_issuer
 from service.rooms.invites import LONGEST_SECS, Code, Invite, new_code, read_code

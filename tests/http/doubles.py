@@ -27,7 +27,7 @@ from service.identity.key_sources import KeySource, KeyState
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
-from service.meetings.webhook_receiver import Inbox
+from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics, logging_config
 from service.rooms.directory import Directory, Page, RoomListing
 from service.rooms.guests import Guests
@@ -245,7 +245,7 @@ def make_face(drain_file: Path) -> Face:
             moderation=cast("Moderators", told),
             meeting=cast("Meeting", told),
             gateway=cast("Relay", told),
-            inbox=cast("Inbox", told),
+            inbox=cast("WebhookReceiver", told),
         )
     )
     return Face(told, dependencies, registry, drain_file, app)

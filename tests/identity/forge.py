@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import settings
 
 from service.clock import Clock
+from service.identity import key_sources
 from service.identity.issuers import IssuerConfig, read_issuer
 from service.identity.key_sources import KeySource
-from service.identity.verifier import Principal, Verifier, key_sources
+from service.identity.verifier import Principal, Verifier
 
 NOW = 1_795_358_000.0
 ISSUER = "https://login.example.com/"
