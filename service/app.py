@@ -19,7 +19,6 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 
 from service.clock import Clock
-from service.config import redis_url
 from service.config.settings import Settings
 from service.crypto import GuestSigner, Sealer, TicketSigner
 from service.gateway.proxy import Relay
@@ -43,6 +42,7 @@ from service.rooms.guests import Guests, guest_issuer
 from service.rooms.housekeeping import Housekeeping
 from service.rooms.moderators import Moderators
 from service.rooms.provisioning import Provisioning
+from service.storage import redis_url
 from service.storage.cooldown_store import Cooldowns
 from service.storage.directory_store import DirectoryStore
 from service.storage.event_store import EventStore

@@ -19,12 +19,12 @@ from prometheus_client import CollectorRegistry
 
 from service.cli import serve
 from service.clock import Clock, Deadline, time_limit
-from service.config import redis_url
 from service.config.settings import Settings, SettingsError, masked
 from service.errors import StoreUnavailable, UpstreamError, UpstreamRejectedCredentials
 from service.identity import key_sources
 from service.identity.issuers import IssuerConfig
 from service.observability.telemetry import Metrics
+from service.storage import redis_url
 from service.storage.availability import SAFE_POLICY
 from service.storage.cooldown_store import Cooldowns
 from service.storage.redis_client import RedisClient

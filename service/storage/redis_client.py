@@ -23,9 +23,9 @@ from gevent.lock import BoundedSemaphore
 from redis import exceptions
 
 from service.clock import Clock, time_limit
-from service.config.redis_url import RedisUrl
 from service.errors import RecordUnreadable, StoreOutage, StoreUnavailable
 from service.storage.availability import OUTAGE_SECS, Availability, StoreMetrics, run_one
+from service.storage.redis_url import RedisUrl
 from service.storage.scripts import Call, ForeignReply, Reply
 from service.storage.sentinels import MasterUnknown
 from service.storage.servers import Client, Servers, servers_of

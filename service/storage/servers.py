@@ -18,8 +18,8 @@ from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from service.clock import time_limit
-from service.config.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
 from service.storage import sentinels
+from service.storage.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
 
 # A second limit below that of ``redis_client``, for what the library does by itself in the background.
 SOCKET_SECS: Final = 1.0

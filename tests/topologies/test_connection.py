@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from service.config.redis_url import parse
+from service.storage.redis_url import parse
 from service.errors import StoreUnavailable
 from service.secret import Secret
 from service.storage.node import TIMEOUT_SECS, open_client
