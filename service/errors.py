@@ -1,7 +1,7 @@
 """Everything that can go wrong, as seen by a caller.
 
 Each class carries its HTTP meaning as data (status, code, title, whether a repeat may help, when) and knows no
-framework: ``routes.problems`` is the only place that turns one into an answer. The tree:
+framework: ``web.problems`` is the only place that turns one into an answer. The tree:
 
     ServiceError
       CallerError                     the request is at fault; a repeat of it cannot help
