@@ -3,7 +3,7 @@
 Rules for editors:
 * this is the only module that knows everything; it decides nothing at request time;
 * ``face`` makes the HTTP application of given services, ``create_app`` the services of given settings;
-* background threads start here and nowhere else, in the process that will serve (after gunicorn has forked).
+* background work starts here and nowhere else, in the process that will serve (after gunicorn has forked).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ from service.web import (
 )
 from service.web.openapi import OpenApiValidator
 from service.web.services import EXTENSION, Console, Services
-from service.web.static_files import Seats
+from service.web.static_files import DownloadSlots
 from service.web.token_endpoint import TokenEndpoint
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
@@ -307,8 +307,8 @@ def face(services: Services) -> Flask:
     for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
-    seats = Seats()
+    slots = DownloadSlots()
     for pages in (docs, console):
-        app.register_blueprint(pages.blueprint(seats))
+        app.register_blueprint(pages.blueprint(slots))
     app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

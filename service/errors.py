@@ -1,7 +1,7 @@
 """Everything that can go wrong, as seen by a caller.
 
 Each class carries its HTTP meaning as data (status, code, title, whether a repeat may help, when) and knows no
-framework: ``routes.problems`` is the only place that turns one into an answer. The tree:
+framework: ``web.problems`` is the only place that turns one into an answer. The tree:
 
     ServiceError
       CallerError                     the request is at fault; a repeat of it cannot help
@@ -75,9 +75,9 @@ class InvalidRequest(CallerError):
 
 
 class BodyTooLarge(CallerError):
-    """Over 64 KiB."""
+    """Over 64 KiB, or over 4 KiB where a call takes no more; ``detail`` says which."""
 
-    status, code, title = 413, "body_too_large", "The body is larger than 64 KiB"
+    status, code, title = 413, "body_too_large", "The body is too large"
 
 
 class RequestTimeout(CallerError):

@@ -17,6 +17,8 @@ from service.web.request_body import strict_json
 from tests.http.doubles import Face, contract
 
 TOKEN_PATH = "/v1/rooms/standup/token"
+REFRESH_PATH = TOKEN_PATH + "/refresh"
+REDEEM_PATH = "/v1/invites/redeem"
 ROOM_PATH = "/v1/admin/rooms/standup"
 
 MALFORMED = {
@@ -39,9 +41,18 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_not_plain_json_is_400(face: Face, client: FlaskClient, alice: dict[str, str], body: bytes) -> None:
+def test_what_is_not_plain_json_is_400(face: Face, client: FlaskClient, ada: dict[str, str], body: bytes) -> None:
     """Anything that two readers could understand differently is refused, and nobody is asked."""
-    answer = client.post(TOKEN_PATH, headers=alice, data=body, content_type="application/json")
+    answer = client.put(ROOM_PATH, headers=ada, data=body, content_type="application/json")
+
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "malformed_request")
+    assert face.told.asked == []
+
+
+@pytest.mark.parametrize("name", ["cut off", "not JSON", "repeated name", "not UTF-8"])
+def test_the_token_call_reads_as_strictly(face: Face, client: FlaskClient, alice: dict[str, str], name: str) -> None:
+    """It is answered without the framework, and by the same reader."""
+    answer = client.post(TOKEN_PATH, headers=alice, data=MALFORMED[name], content_type="application/json")
 
     assert (answer.status_code, answer.get_json()["code"]) == (400, "malformed_request")
     assert face.told.asked == []
@@ -157,23 +168,49 @@ class Unreadable(io.RawIOBase):
         raise AssertionError("the body was read")
 
 
-def test_a_large_body_is_413_and_not_read(client: FlaskClient, alice: dict[str, str]) -> None:
-    """What announces more than 64 KiB is refused by its announcement."""
-    answer = client.post(
-        TOKEN_PATH,
-        headers=alice,
+LIMITS = [
+    ("POST", TOKEN_PATH, 4, b"{}", 200),
+    ("POST", REFRESH_PATH, 4, b"{}", 200),
+    ("POST", REDEEM_PATH, 4, b"{}", 422),
+    ("PUT", ROOM_PATH, 64, b"{}", 201),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "kibibytes", "_body", "_status"), LIMITS)
+def test_a_large_body_is_413_and_not_read(
+    face: Face,
+    client: FlaskClient,
+    ada: dict[str, str],
+    method: str,
+    path: str,
+    kibibytes: int,
+    _body: bytes,
+    _status: int,
+) -> None:
+    """What announces more than the call takes is refused by its announcement, and told the limit."""
+    answer = client.open(
+        path,
+        method=method,
+        headers=ada,
         content_type="application/json",
-        environ_overrides={"wsgi.input": Unreadable(), "CONTENT_LENGTH": str(64 * 1024 + 1)},
+        environ_overrides={"wsgi.input": Unreadable(), "CONTENT_LENGTH": str(kibibytes * 1024 + 1)},
     )
 
     assert (answer.status_code, answer.get_json()["code"]) == (413, "body_too_large")
+    assert f"{kibibytes} KiB" in answer.get_json()["detail"]
+    assert face.told.asked == []
 
 
-def test_a_body_of_exactly_the_limit_is_read(client: FlaskClient, alice: dict[str, str]) -> None:
-    """64 KiB are allowed."""
-    body = b'{"device_id":"a"}'.ljust(64 * 1024)
+@pytest.mark.parametrize(("method", "path", "kibibytes", "body", "status"), LIMITS)
+def test_a_body_of_exactly_the_limit_is_read(
+    client: FlaskClient, ada: dict[str, str], method: str, path: str, kibibytes: int, body: bytes, status: int
+) -> None:
+    """The limit itself is allowed: what is in the body decides."""
+    padded = body.ljust(kibibytes * 1024)
 
-    assert client.post(TOKEN_PATH, headers=alice, data=body, content_type="application/json").status_code == 200
+    answer = client.open(path, method=method, headers=ada, data=padded, content_type="application/json")
+
+    assert answer.status_code == status
 
 
 QUERIES = [
