@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service.observability import tracing
 from service.observability.log_writer import LineWriter
+from service.observability.server_log import WithoutCallersBytes
 
 VERSION: Final = "0.1.0"
 
@@ -137,6 +138,7 @@ def logging_config(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": RedactingFormatter}},
+        "filters": {"without_callers_bytes": {"()": WithoutCallersBytes}},
         "handlers": {"stdout": {"()": LineWriter, "formatter": "json"}},
         "root": {"handlers": ["stdout"], "level": "WARNING"},
         "loggers": {
@@ -145,7 +147,11 @@ def logging_config(level: str) -> dict[str, Any]:
             # An audit line is written whatever LOG_LEVEL says: it is a record, not a message.
             "audit": {**loud, "level": "INFO"},
             # Its debug lines hold the requests' targets, queries and all.
-            "gunicorn.error": {**loud, "level": "INFO" if level == "debug" else level.upper()},
+            "gunicorn.error": {
+                **loud,
+                "level": "INFO" if level == "debug" else level.upper(),
+                "filters": ["without_callers_bytes"],
+            },
             "gunicorn.access": quiet,
             "urllib3": {**quiet, "level": "ERROR"},
         },
