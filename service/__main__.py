@@ -20,7 +20,7 @@ _ASKING = {"apply", "check", "export"}
 if __name__ == "__main__" and set(sys.argv[1:2]) & _ASKING:
     monkey.patch_all()
 
-from service.cli import backup, check, dev, mint, serve
+from service.cli import backup, check, dev, mint, serve  # noqa: E402 - what patches comes first
 
 _DAY_SECS = 86_400
 

@@ -19,7 +19,6 @@ from flask import Flask
 from prometheus_client import CollectorRegistry
 
 from service.clock import Clock
-from service.config import redis_url
 from service.config.settings import Settings
 from service.crypto import GuestSigner, Sealer, TicketSigner
 from service.gateway.proxy import Relay
@@ -31,18 +30,19 @@ from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
 from service.identity.revocations import KEEP_SECS, Revocations
 from service.identity.verifier import Verifier
-from service.meetings.event_worker import Attendant
+from service.meetings.event_worker import EventWorker
 from service.meetings.moderation import Meeting
-from service.meetings.participants import Presence, flag_impostors
-from service.meetings.reconciler import OnJoined, OnLeft, Roster
+from service.meetings.participants import Presence
+from service.meetings.reconciler import Reconciler
 from service.meetings.tickets import Tickets
-from service.meetings.webhook_receiver import Inbox
+from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests, guest_issuer
 from service.rooms.housekeeping import Housekeeping
 from service.rooms.moderators import Moderators
 from service.rooms.provisioning import Provisioning
+from service.storage import redis_url
 from service.storage.cooldown_store import Cooldowns
 from service.storage.directory_store import DirectoryStore
 from service.storage.event_store import EventStore
@@ -56,7 +56,7 @@ from service.storage.roster_store import RosterStore
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.tokens.renewal import Renewal, RenewedToken
-from service.tokens.single_flight import Flights
+from service.tokens.single_flight import SingleFlight
 from service.tokens.vault import Vault
 from service.web import (
     admin,
@@ -75,7 +75,7 @@ from service.web import (
     user_ids,
     webhooks,
 )
-from service.web.openapi import Contract
+from service.web.openapi import OpenApiValidator
 from service.web.services import EXTENSION, Console, Services
 from service.web.static_files import Seats
 from service.web.token_endpoint import TokenEndpoint
@@ -83,8 +83,6 @@ from service.web.token_endpoint import TokenEndpoint
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
 # Calls to Redis that a worker has under way at a time.
 MAX_REDIS_CALLS: Final = 64
-# Of a worker's threads so many of four may wait for upstream; the rest is kept for hits (DESIGN 7).
-_WAITING_OF_FOUR: Final = 3
 _WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
 
 
@@ -107,11 +105,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     guest_signer = GuestSigner(settings.service_secrets)
     verifier = _verifier(settings, gateways, guest_signer)
     running = _meeting(settings, gateways, signer)
-    on_joined = running.put_out_impostors if settings.impostors == "kick" else flag_impostors
-    roster = _roster(gateways, directory, signer, on_joined, running.measure_removals)
-    attendant = Attendant(roster)
-    attendant.start()
-    broker = _broker(settings, gateways, directory, provisioning, signer, roster)
+    reconciler = _reconciler(gateways, directory, signer, running)
+    worker = EventWorker(reconciler)
+    worker.start()
+    broker = _broker(settings, gateways, directory, provisioning, signer, reconciler)
     moderation = Moderators(directory)
     openapi = OPENAPI.read_bytes()
     return face(
@@ -119,7 +116,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             clock=gateways.clock,
             jitter=gateways.jitter,
             metrics=gateways.metrics,
-            contract=Contract.read(openapi),
+            contract=OpenApiValidator.read(openapi),
             openapi=openapi,
             allowed_origins=frozenset(settings.allowed_origins),
             drain_file=drain_file,
@@ -137,7 +134,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             moderation=moderation,
             meeting=running,
             gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
-            inbox=Inbox(settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, attendant.call),
+            inbox=WebhookReceiver(
+                settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, worker
+            ),
         )
     )
 
@@ -170,7 +169,7 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
         random=jitter,
         cooldowns=Cooldowns(redis, clock),
         metrics=metrics,
-        pool_size=settings.web_threads + _most_waiting(settings),
+        concurrency=settings.upstream_concurrency,
     )
     redis.start()
     return _Gateways(
@@ -214,43 +213,38 @@ def _broker(
     directory: Directory,
     provisioning: Provisioning,
     signer: TicketSigner,
-    roster: Roster,
+    reconciler: Reconciler,
 ) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
-    flights: Flights[RenewedToken] = Flights(
-        clock, _most_waiting(settings), lambda: telnyx.troubled("tokens"), metrics.shed
-    )
+    single_flight: SingleFlight[RenewedToken] = SingleFlight(clock)
     return Broker(
         gateways.rooms,
         directory,
         Renewal(gateways.rooms, provisioning, telnyx, vault, clock, metrics),
-        flights,
+        single_flight,
         vault,
         signer,
         clock,
         metrics,
         gateways.jitter.random,
-        roster.expect,
+        reconciler,
         default_ttl=settings.token_ttl_secs,
         calls_per_minute=settings.token_calls_per_minute,
     )
 
 
-def _roster(
-    gateways: _Gateways, directory: Directory, signer: TicketSigner, on_joined: OnJoined, on_left: OnLeft
-) -> Roster:
+def _reconciler(gateways: _Gateways, directory: Directory, signer: TicketSigner, meeting: Meeting) -> Reconciler:
     tickets = Tickets(signer, MeetingStore(gateways.redis))
-    return Roster(
+    return Reconciler(
         gateways.events,
         gateways.roster,
         directory,
         Presence(gateways.telnyx, tickets),
         tickets,
+        meeting,
         gateways.clock,
         gateways.metrics,
-        on_joined,
-        on_left,
     )
 
 
@@ -262,8 +256,9 @@ def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> M
         store,
         gateways.rooms,
         gateways.clock,
-        gateways.metrics.removed_after,
+        gateways.metrics,
         default_ttl=settings.token_ttl_secs,
+        kicks_impostors=settings.impostors == "kick",
     )
 
 
@@ -285,10 +280,6 @@ def _relay(
 
 def _console(settings: Settings) -> Console | None:
     return Console(settings.console_sandbox, settings.admin_scope) if settings.console == "on" else None
-
-
-def _most_waiting(settings: Settings) -> int:
-    return max(1, settings.web_threads * _WAITING_OF_FOUR // 4)
 
 
 class _App(Flask):

@@ -13,7 +13,8 @@ framework: ``routes.problems`` is the only place that turns one into an answer. 
                                       Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope,
                                       InvalidRefreshToken 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
-        WebhooksOff, KeysUnavailable, StoreUnavailable (StoreOutage, RecordUnreadable), Overloaded 503, DeadlineExceeded 504
+        WebhooksOff, KeysUnavailable, Overloaded, StoreUnavailable (StoreOutage, RecordUnreadable) 503, DeadlineExceeded
+        504
         UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
                                       UpstreamRejectedCredentials, UpstreamRejected, UpstreamInvalidResponse,
                                       UpstreamRoomMissing 502

@@ -1,35 +1,33 @@
 """One HTTP attempt with a total time, a size cap, no redirects, and nothing taken from the environment.
 
-``requests`` alone cannot bound an attempt: its timeout starts anew with every byte, so a peer that drips holds a thread
-for as long as it likes (measured: 12.4 s at ``timeout=1``). Here a timer shuts the attempt's socket at the end of its
-time, whether it is at the status line, the headers or the body. Everything else is the library's.
+``requests`` alone cannot bound an attempt: its time limit starts anew with every byte, so a peer that drips would hold
+a caller for as long as it likes (measured: 12.4 s at ``timeout=1``). ``time_limit`` bounds all of it: name look-up,
+connecting, TLS handshake, headers and body.
 
-The only module that imports ``requests``, for ``telnyx`` and ``keys``.
+The library's adapter is used without a session. What a session adds is cookies, netrc entries, proxies of the
+environment and redirects, and to look ahead it reads the whole body of a redirect, also where none is followed.
+
+The only module that imports ``requests``, for ``telnyx`` and ``identity``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket
-import threading
-from collections.abc import Mapping
+import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util.retry import Retry
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from service.clock import time_limit
+
+# For each address of a name in turn: where one of two is dead, there is a second left for the other's answer.
 CONNECT_SECS: Final = 2.0
-MOST_BYTES: Final = 256 * 1024
-_CHUNK: Final = 16 * 1024
-
-_attempt = threading.local()
+MAX_BYTES: Final = 256 * 1024
+_CHUNK_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +40,8 @@ class Reply:
 
 
 class TransportError(Exception):
-    """No whole answer. ``sent`` says whether the request may have reached the peer, ``kind`` is for logs and metrics:
-    ``timeout``, ``connection`` or ``too_large``.
+    """No whole answer. ``sent`` says whether the peer may have the whole request; it is false only where that is
+    certain. ``kind`` is for logs and metrics: ``timeout``, ``connection``, ``certificate`` or ``too_large``.
     """
 
     def __init__(self, kind: str, *, sent: bool) -> None:
@@ -52,164 +50,48 @@ class TransportError(Exception):
         self.sent = sent
 
 
-class _Cutter:
-    """Ends one attempt: shuts its connection when its time is over.
+class _Body:
+    """A request's body, and whether the library has ``taken`` it: it does so once the request's head is out."""
 
-    It holds a descriptor of its own: the TLS layer takes away that of the socket it wraps, and has state that must not
-    be shut from under the reading thread.
-    """
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.taken = False
 
-    def __init__(self, seconds: float) -> None:
-        self.cut = False
-        self.connected = False
-        self._over = False
-        self._lock = threading.Lock()
-        self._sock: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
+    def __len__(self) -> int:
+        return len(self._content)
 
-    def __enter__(self) -> Self:
-        _attempt.cutter = self
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        _attempt.cutter = None
-        self.let_go()
-
-    def watch(self, sock: socket.socket) -> None:
-        """From now on this connection is the attempt's."""
-        with self._lock:
-            self._close()
-            self._sock = socket.socket(fileno=os.dup(sock.fileno()))
-            if self.cut:
-                self._shut()
-
-    def let_go(self) -> None:
-        """From now on the connection may be another attempt's."""
-        with self._lock:
-            self._over = True
-            self._close()
-
-    def _cut(self) -> None:
-        with self._lock:
-            if not self._over:
-                self.cut = True
-                self._shut()
-
-    def _shut(self) -> None:
-        if self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
-
-    def _close(self) -> None:
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
-
-
-def _cutter() -> _Cutter | None:
-    cutter: _Cutter | None = getattr(_attempt, "cutter", None)
-    return cutter
-
-
-class _Watched(HTTPConnection):
-    """Shows its socket to the attempt that uses it."""
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is not None:
-            self._show(self.sock)
-            self._note_connected()
-        super().request(*args, **kwargs)
-
-    def connect(self) -> None:
-        super().connect()
-        self._note_connected()
-
-    def _new_conn(self) -> socket.socket:
-        """A connection to the first address that takes one; the library would allow the whole time to each of them."""
-        name, whole = self.host, self.timeout
-        addresses = [str(found[4][0]) for found in socket.getaddrinfo(name, self.port, type=socket.SOCK_STREAM)]
-        if isinstance(whole, int | float):
-            self.timeout = whole / len(addresses)
-        try:
-            sock = self._first_of(addresses)
-        finally:
-            self.host, self.timeout = name, whole
-        if isinstance(whole, int | float):
-            sock.settimeout(whole)
-        self._show(sock)
-        return sock
-
-    def _first_of(self, addresses: list[str]) -> socket.socket:
-        for address in addresses[:-1]:
-            self.host = address
-            with contextlib.suppress(urllib3.exceptions.HTTPError):
-                return super()._new_conn()
-        self.host = addresses[-1]
-        return super()._new_conn()
-
-    @staticmethod
-    def _show(sock: socket.socket) -> None:
-        if (cutter := _cutter()) is not None:
-            cutter.watch(sock)
-
-    @staticmethod
-    def _note_connected() -> None:
-        if (cutter := _cutter()) is not None:
-            cutter.connected = True
-
-
-class _WatchedTLS(_Watched, HTTPSConnection):
-    """As ``_Watched``, over TLS."""
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Watched
-
-    def _put_conn(self, conn: Any) -> None:
-        if (cutter := _cutter()) is not None:
-            cutter.let_go()
-        super()._put_conn(conn)
-
-
-class _TLSPool(_Pool, HTTPSConnectionPool):
-    ConnectionCls = _WatchedTLS
+    def __iter__(self) -> Iterator[bytes]:
+        self.taken = True
+        yield self._content
 
 
 class _Adapter(HTTPAdapter):
-    """The library's adapter with connections that can be cut."""
+    """The library's adapter with one TLS context for all connections.
+
+    By itself it reads the whole file of root certificates for each new connection: 20 ms in which no other greenlet
+    runs, so that a herd that opens a hundred connections would stop a worker for two seconds.
+    """
+
+    def __init__(self, pool_size: int) -> None:
+        self.tls = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+        super().__init__(pool_connections=2, pool_maxsize=pool_size)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        super().init_poolmanager(*args, ssl_context=self.tls, **kwargs)
 
-
-class _Session(requests.Session):
-    """The library's session without any thought of redirects: to look ahead it would read their whole body."""
-
-    def get_redirect_target(self, _resp: requests.Response) -> str | None:
-        return None
+    def cert_verify(self, *_: Any) -> None:
+        """Whom to trust is the context's business."""
 
 
 class Transport:
-    """A pool of connections; safe to use from many threads."""
+    """A pool of connections for many greenlets."""
 
     def __init__(self, pool_size: int) -> None:
-        self._session = _Session()
-        # Otherwise a netrc entry would replace our Authorization header, and proxy variables would have a say.
-        self._session.trust_env = False
-        self._session.headers.clear()
-        # Callers share this session and nothing else.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        adapter = _Adapter(pool_connections=2, pool_maxsize=pool_size, max_retries=Retry(0, read=False))
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._adapter = _Adapter(pool_size)
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        self._session.close()
+        self._adapter.close()
 
     def send(
         self,
@@ -220,45 +102,43 @@ class Transport:
         seconds: float,
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        most_bytes: int = MOST_BYTES,
+        max_bytes: int = MAX_BYTES,
     ) -> Reply:
-        """One attempt of at most ``seconds`` and ``most_bytes`` of body in all; raises ``TransportError``."""
-        with _Cutter(seconds) as cutter:
-            try:
-                with self._session.request(
-                    method,
-                    url,
-                    params=params,
-                    data=body,
-                    # A compressed answer could be small on the wire and huge in memory.
-                    headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
-                    timeout=(min(CONNECT_SECS, seconds), seconds),
-                    allow_redirects=False,
-                    stream=True,
-                ) as response:
-                    content = _content(response, most_bytes)
-                    names = {name.lower(): value for name, value in response.headers.items()}
-                    return self._whole(Reply(response.status_code, names, content), cutter)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                raise TransportError(_kind(error, cutter), sent=cutter.connected) from None
-
-    @staticmethod
-    def _whole(reply: Reply, cutter: _Cutter) -> Reply:
-        """An answer that ends with its connection looks whole when we have cut it ourselves."""
-        if cutter.cut:
-            raise TransportError("timeout", sent=True)
-        return reply
+        """One attempt of at most ``seconds`` and ``max_bytes`` of body in all; raises ``TransportError``."""
+        content = None if body is None else _Body(body)
+        # A compressed answer could be small on the wire and huge in memory.
+        fixed = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        request = requests.Request(method, url, {**fixed, **headers}, params=params, data=content)
+        limits = (min(CONNECT_SECS, seconds), seconds)
+        try:
+            with time_limit(seconds), self._adapter.send(request.prepare(), stream=True, timeout=limits) as response:
+                return _reply(response, max_bytes)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            failure = _failure(error, content)
+        # Not from in there: whoever remembers the failure would keep what the library had in hand.
+        raise failure
 
 
-def _content(response: requests.Response, most_bytes: int) -> bytes:
+def _reply(response: requests.Response, max_bytes: int) -> Reply:
     content = b""
-    while piece := response.raw.read1(_CHUNK, decode_content=False):
+    # Piece by piece: a whole ``read`` takes a body that ends too soon for a whole one.
+    while piece := response.raw.read1(_CHUNK_BYTES, decode_content=False):
         content += piece
-        if len(content) > most_bytes:
+        if len(content) > max_bytes:
             raise TransportError("too_large", sent=True)
-    return content
+    return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, content)
 
 
-def _kind(error: Exception, cutter: _Cutter) -> str:
-    timed_out = cutter.cut or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
-    return "timeout" if timed_out else "connection"
+def _failure(error: Exception, body: _Body | None) -> TransportError:
+    causes = tuple(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return TransportError("certificate", sent=False)
+    connected = not any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in causes)
+    timed_out = isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
+    return TransportError("timeout" if timed_out else "connection", sent=body.taken if body is not None else connected)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -86,7 +86,11 @@ ROWS: Final = {
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the short form: without what is ``LONG``, and of the suites named in ``ROWS`` not every row of a table."""
+    """Keep what this run is for (``tests/cooperative.py``), and of that the short form: without what is ``LONG``, and
+    of the suites named in ``ROWS`` not every row of a table.
+    """
+    cooperative = config.pluginmanager.has_plugin("tests.cooperative")
+    _deselect(config, items, {item for item in items if bool(item.get_closest_marker("cooperative")) != cooperative})
     if os.environ.get("FAULTS") == "full" or config.getoption("keyword"):
         return
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
@@ -94,6 +98,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         tests[item.nodeid.partition("[")[0]].append(item)
     left_out = {item for name, rows in tests.items() for item in _surplus(name, rows)}
     left_out |= {item for item in items if item.nodeid.startswith(LONG) and not item.nodeid.startswith(SHORT)}
+    _deselect(config, items, left_out)
+
+
+def _deselect(config: pytest.Config, items: list[pytest.Item], left_out: set[pytest.Item]) -> None:
     if left_out:
         config.hook.pytest_deselected(items=list(left_out))
         items[:] = [item for item in items if item not in left_out]

@@ -14,6 +14,8 @@ from service.errors import Overloaded, UpstreamUnavailable
 from service.tokens.single_flight import Flights
 from tests.processes import until
 
+pytestmark = pytest.mark.cooperative
+
 
 class Trouble:
     """Whether upstream is in trouble, and how often somebody was shed."""

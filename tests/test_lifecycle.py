@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.tokens.policy import (
-    TokenLimits,
     ClientToken,
     Decision,
-    UnusableAnswer,
+    TokenLimits,
     TokenPreferences,
+    UnusableAnswer,
     decide,
     may_refresh,
     read_pair,

@@ -23,7 +23,7 @@ from service.config.settings import Settings, SettingsError
 from service.errors import InvalidRequest, OwnTrouble, ServiceError
 from service.rooms.directory import Directory
 from service.rooms.models import Member, Room
-from service.web.openapi import Contract
+from service.web.openapi import OpenApiValidator
 
 _ROOM_SECS: Final = 20.0
 _TRIES: Final = 5
@@ -92,7 +92,7 @@ def _patiently(clock: Clock, call: Callable[[], _T]) -> _T:
 
 def _checked(document: Mapping[str, Any]) -> dict[str, Planned]:
     """Rooms and members held against the rules of the HTTP calls, before anything is written. Raises ``ValueError``."""
-    contract = Contract.read(app.OPENAPI.read_bytes())
+    contract = OpenApiValidator.read(app.OPENAPI.read_bytes())
     if set(document) - {"rooms"}:
         raise ValueError(f"{min(set(document) - {'rooms'})} is not known here; rooms are tables named [rooms.ALIAS]")
     planned: dict[str, Planned] = {}

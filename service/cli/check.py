@@ -19,12 +19,12 @@ from prometheus_client import CollectorRegistry
 
 from service.cli import serve
 from service.clock import Clock, Deadline, time_limit
-from service.config import redis_url
 from service.config.settings import Settings, SettingsError, masked
 from service.errors import UpstreamError, UpstreamRejectedCredentials
 from service.identity import key_sources
 from service.identity.issuers import IssuerConfig
 from service.observability.telemetry import Metrics
+from service.storage import redis_url
 from service.storage.availability import SAFE_POLICY
 from service.storage.cooldown_store import Cooldowns
 from service.storage.redis_client import RedisClient
@@ -81,7 +81,7 @@ def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
             random=random.Random(),
             cooldowns=Cooldowns(client, clock),
             metrics=metrics,
-            pool_size=1,
+            concurrency=1,
         )
         yield from _telnyx(telnyx, name, settings.telnyx_api_url, clock)
     client.stop()

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from service.config import redis_url
 from service.identity.issuers import check_url
 from service.secret import Secret, SecretBytes
+from service.storage import redis_url
 
 _SECRET_BYTES: Final = 32
 _LOCAL_ORIGIN: Final = re.compile(r"http://(127\.0\.0\.1|localhost):\d{1,5}")

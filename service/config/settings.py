@@ -77,7 +77,7 @@ class Settings:
     port: int
     metrics_port: int
     web_concurrency: int
-    web_threads: int
+    upstream_concurrency: int
     keepalive_seconds: int
     drain_seconds: int
     log_level: str
@@ -279,7 +279,12 @@ FIELDS: Final = (
     Field("PORT", parsers.between(0, 65_535), "Port to listen on.", "8080"),
     Field("METRICS_PORT", parsers.between(0, 65_535), "Port for /metrics, never to be public.", "9090"),
     Field("WEB_CONCURRENCY", parsers.between(1, 64), "Worker processes.", "2"),
-    Field("WEB_THREADS", parsers.between(4, 512), "Threads of a worker.", "32"),
+    Field(
+        "UPSTREAM_CONCURRENCY",
+        parsers.between(1, 1000),
+        "Token calls of a worker to Telnyx at the same time, and a quarter as many of all others; the rest waits.",
+        "128",
+    ),
     Field(
         "KEEPALIVE_SECONDS",
         parsers.between(1, 3600),

@@ -47,7 +47,7 @@ class Attendance:
     entries: Mapping[Place, Entry] = field(default_factory=dict)
     ends: Mapping[UUID, int] = field(default_factory=dict)
 
-    def here(self) -> dict[Place, Entry]:
+    def present(self) -> dict[Place, Entry]:
         """Those who are in now."""
         return {
             place: entry
@@ -74,7 +74,9 @@ class Attendance:
         ``before`` is what was known when the list was asked for: only of that the list can say that it is no more.
         """
         gone = {
-            place for place, entry in before.here().items() if place not in listed and self.entries.get(place) == entry
+            place
+            for place, entry in before.present().items()
+            if place not in listed and self.entries.get(place) == entry
         }
         entries = {place: entry for place, entry in self.entries.items() if place not in gone}
         for place, at in listed.items():
@@ -93,7 +95,7 @@ class Attendance:
     def trimmed(self, now_micros: int) -> Attendance:
         """Without what is too old to matter."""
         oldest = now_micros - REMEMBERED_MICROS
-        here = self.here()
+        here = self.present()
         gone = sorted((entry.at, place) for place, entry in self.entries.items() if place not in here)
         kept = {place for at, place in gone[-MOST_REMEMBERED:] if at > oldest} | here.keys()
         newest = sorted(self.ends.items(), key=lambda end: end[1])[-MOST_REMEMBERED:]

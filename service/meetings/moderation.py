@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 from uuid import UUID
 
 from service.clock import Clock, Deadline
-from service.errors import BanNotFound, DeadlineExceeded, StoreUnavailable, UpstreamError
+from service.errors import BanNotFound, DeadlineExceeded, Overloaded, StoreUnavailable, UpstreamError
 from service.meetings.participants import Presence, Present, flag_impostors
+from service.observability.telemetry import Metrics
 from service.rooms.models import Ban, Room
 from service.rooms.moderators import Moderator
 from service.storage.meeting_store import MeetingStore
@@ -26,7 +27,7 @@ from service.storage.room_store import RoomStore
 from service.telnyx import Telnyx
 
 Action = Literal["kick", "mute", "unmute"]
-PUT_OUT_SECS: Final = 4.0
+KICK_IMPOSTORS_SECS: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Removal:
     participants: tuple[UUID, ...]
     banned: tuple[str, ...]
     removed_by: float
-    trouble: UpstreamError | DeadlineExceeded | None
+    trouble: UpstreamError | DeadlineExceeded | Overloaded | None
 
 
 class Meeting:
@@ -75,17 +76,19 @@ class Meeting:
         store: MeetingStore,
         rooms: RoomStore,
         clock: Clock,
-        removed_after: Callable[[float], object],
+        metrics: Metrics,
         *,
         default_ttl: int,
+        kicks_impostors: bool,
     ) -> None:
         self._telnyx = telnyx
         self._presence = presence
         self._store = store
         self._rooms = rooms
         self._clock = clock
-        self._removed_after = removed_after
+        self._metrics = metrics
         self._default_ttl = default_ttl
+        self._kicks_impostors = kicks_impostors
 
     def participants(self, room: Room, deadline: Deadline) -> list[Present]:
         """Who is in the room now."""
@@ -102,26 +105,31 @@ class Meeting:
         banned = tuple(sorted(users))
         self._ban(room.alias, banned, until, own)
         removed: tuple[UUID, ...] = ()
-        trouble: UpstreamError | DeadlineExceeded | None = None
+        trouble: UpstreamError | DeadlineExceeded | Overloaded | None = None
         try:
             present = self._presence.present(room, deadline) if known is None else known
             targets = [one for one in present if whom.means(one)]
             self._act("kick", targets, deadline)
             removed = tuple(one.participant_id for one in targets)
-        except (UpstreamError, DeadlineExceeded) as error:
+        except (UpstreamError, DeadlineExceeded, Overloaded) as error:
             trouble = error
         self._forget(room.alias, banned)
         return Removal(removed, banned, self._clock.wall() + self._longest_life(room), trouble)
 
-    def put_out_impostors(self, room: Room, joined: Sequence[Present]) -> None:
-        """Those of the newcomers who are not who they would have to be; nobody stands behind them to be banned."""
-        self._act("kick", flag_impostors(room, joined), Deadline.after(self._clock, PUT_OUT_SECS))
+    def meet(self, room: Room, newcomers: Sequence[Present]) -> None:
+        """Write a line for each impostor among the newcomers and, by policy, kick them: there is nobody to ban.
+
+        Raises the ``UpstreamError`` family and ``DeadlineExceeded``.
+        """
+        impostors = flag_impostors(room, newcomers)
+        if self._kicks_impostors:
+            self._act("kick", impostors, Deadline.after(self._clock, KICK_IMPOSTORS_SECS))
 
     def measure_removals(self, alias: str, left: Mapping[str, float]) -> None:
         """How long it took from a ban until the banned user's call ended; ``left`` are moments of leaving, epoch."""
         for ban in (Ban.parse(record) for record in self._store.bans(alias)):
             if ban.since is not None and ban.user in left and left[ban.user] >= ban.since:
-                self._removed_after(left[ban.user] - ban.since)
+                self._metrics.removed_after(left[ban.user] - ban.since)
 
     def act(self, action: Action, room: Room, whom: Whom, deadline: Deadline) -> list[UUID]:
         """Mute or unmute; answers the participants that it was done to."""

@@ -1,28 +1,24 @@
-"""Taking webhooks in: a signature first, then a durable record, then yes (DESIGN 4.6).
+"""Taking webhooks in: a signature first, then a durable record, then yes .
 
-Nothing else happens while Telnyx waits: what an event does is done from the record, by ``roster``.
+Nothing else happens while Telnyx waits: what an event does is done from the record, by ``reconciler``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Literal
 
 from service.clock import Clock
 from service.errors import BadSignature, MalformedRequest, StoreUnavailable, WebhooksOff
 from service.meetings import webhook_events
+from service.meetings.event_worker import EventWorker
+from service.observability.telemetry import Metrics
 from service.storage.event_store import EventStore
 
 Result = Literal["recorded", "repeated", "ignored"]
 
 
-class WebhookMetrics(Protocol):
-    """What is reported of webhooks: the event's kind, and what became of it."""
-
-    def webhook(self, kind: str, outcome: str) -> None: ...
-
-
-class Inbox:
+class WebhookReceiver:
     """Webhooks of one Telnyx account."""
 
     def __init__(
@@ -30,14 +26,14 @@ class Inbox:
         keys: Sequence[bytes],
         store: EventStore,
         clock: Clock,
-        metrics: WebhookMetrics,
-        arrived: Callable[[], object],
+        metrics: Metrics,
+        worker: EventWorker,
     ) -> None:
         self._keys = keys
         self._store = store
         self._clock = clock
         self._metrics = metrics
-        self._arrived = arrived
+        self._worker = worker
 
     def receive(self, stamp: str | None, signature: str | None, body: bytes) -> Result:
         """Record an event, once. Only after this Telnyx may be told that it arrived.
@@ -60,5 +56,5 @@ class Inbox:
             raise
         self._metrics.webhook(webhook_events.label(event), result)
         if result == "recorded":
-            self._arrived()
+            self._worker.wake()
         return result

@@ -60,9 +60,7 @@ class DirectoryStore:
             self._redis.run(command("HSET", redis_keys.ROOM_IDS, room_id.hex, alias))
 
     def aliases_with(self, room_id: UUID) -> list[str]:
-        """The rooms that were recorded under an upstream id, or adopted as it; ``room_and_adopted`` says whether they
-        still are.
-        """
+        """The rooms that were recorded under an upstream id, or adopted as it, at some time."""
         recorded, adopted = self._redis.run_all(
             [command("HGET", redis_keys.ROOM_IDS, room_id.hex), command("GET", redis_keys.stand_in(room_id))]
         )

@@ -46,14 +46,14 @@ class EventStore:
         """They have taken effect."""
         self._redis.run_all([command("LREM", redis_keys.EVENTS, 1, event) for event in events])
 
-    def expect(self, alias: str, moment: float) -> None:
-        """Something happens in this room: compare it at ``moment``, unless that is arranged already."""
+    def schedule(self, alias: str, moment: float) -> None:
+        """Something happens in this room: reconcile it at ``moment``, unless that is arranged already."""
         self._redis.run(command("ZADD", redis_keys.ROOMS_DUE, "NX", moment, alias))
 
-    def postpone(self, alias: str, moment: float) -> None:
-        """Compare the room at ``moment`` and not before."""
+    def reschedule(self, alias: str, moment: float) -> None:
+        """Reconcile the room at ``moment`` and not before."""
         self._redis.run(command("ZADD", redis_keys.ROOMS_DUE, moment, alias))
 
-    def retire(self, alias: str) -> None:
+    def unschedule(self, alias: str) -> None:
         """Nothing happens in this room any more."""
         self._redis.run(command("ZREM", redis_keys.ROOMS_DUE, alias))

@@ -23,9 +23,9 @@ import redis
 from redis import exceptions
 
 from service.clock import Clock, time_limit
-from service.config.redis_url import RedisUrl
 from service.errors import RecordUnreadable, StoreOutage, StoreUnavailable
 from service.storage.availability import Availability, StoreMetrics
+from service.storage.redis_url import RedisUrl
 from service.storage.removals import RecentRemovals, Removal, RemovalReader, announcement
 from service.storage.round_trip import NotConnected, TimeLimits, ask, ask_importing, connection, plain
 from service.storage.scripts import Call, Reply

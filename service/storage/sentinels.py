@@ -17,7 +17,7 @@ import gevent
 import redis
 
 from service.clock import time_limit
-from service.config.redis_url import Address
+from service.storage.redis_url import Address
 
 
 class MasterUnknown(Exception):

@@ -21,9 +21,9 @@ from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from service.clock import Clock, time_limit
-from service.config.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
 from service.storage import sentinels
 from service.storage.redis_keys import PREFIX
+from service.storage.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
 from service.storage.round_trip import TimeLimits
 from service.storage.sentinels import MasterUnknown
 

@@ -3,7 +3,7 @@
 Rules for editors (DESIGN 9):
 * a call that may have had an effect is not repeated, unless its repetition does no harm (``Operation.repeatable``);
 * a wait that upstream asks for is handed to the caller, never slept in a worker;
-* token calls and management calls have breakers and cool-downs of their own: neither starves the other;
+* token calls and management calls have breakers, cool-downs and places of their own: neither starves the other;
 * no body and no token reaches a log.
 """
 
@@ -33,7 +33,7 @@ from service.http_client import Reply, Transport, TransportError
 from service.observability import tracing
 from service.secret import Secret
 from service.telnyx.breaker import Breaker
-from service.telnyx.load import InFlight, RetryBudget
+from service.telnyx.load import ConcurrencyLimit, RetryBudget
 from service.telnyx.operations import OPERATIONS, Kind, Operation
 from service.telnyx.responses import (
     Answer,
@@ -45,11 +45,14 @@ from service.telnyx.responses import (
 
 ATTEMPT_SECS: Final = 3.0
 # Less than this is no time for an attempt.
-LEAST_SECS: Final = 0.05
+MIN_SECS: Final = 0.05
+# With less time than this an attempt does not show whether upstream is well.
+MIN_JUDGED_SECS: Final = 1.0
 PAUSE_SECS: Final = (0.05, 0.2)
 REST_SECS: Final = 5.0
 CREDENTIALS_REST_SECS: Final = 60.0
-TROUBLED_SECS: Final = 1.0
+# For each place of token calls so much of one for all others: they are rarer, and nobody waits at a door for them.
+MANAGEMENT_SHARE: Final = 0.25
 KINDS: Final[tuple[Kind, ...]] = ("tokens", "management")
 
 _log: Final = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ class UpstreamMetrics(Protocol):
 
     def upstream_call(self, operation: str, outcome: str, seconds: float) -> None: ...
     def breaker(self, name: str, state: str) -> None: ...
+    def shed(self) -> None: ...
 
 
 class SharedCooldowns(Protocol):
@@ -70,7 +74,7 @@ class SharedCooldowns(Protocol):
 
 
 class Telnyx:
-    """The Telnyx Video API. Every call raises the ``UpstreamError`` family and ``DeadlineExceeded``, nothing else."""
+    """The Telnyx Video API. Every call raises the ``UpstreamError`` family, ``DeadlineExceeded`` and ``Overloaded``."""
 
     def __init__(
         self,
@@ -81,7 +85,7 @@ class Telnyx:
         random: random_module.Random,
         cooldowns: SharedCooldowns,
         metrics: UpstreamMetrics,
-        pool_size: int,
+        concurrency: int,
     ) -> None:
         self._api_url = api_url
         self._api_keys = tuple(api_keys)
@@ -90,22 +94,24 @@ class Telnyx:
         self._random = random
         self._cooldowns = cooldowns
         self._metrics = metrics
-        self._transport = Transport(pool_size)
+        places = {"tokens": concurrency, "management": max(1, int(concurrency * MANAGEMENT_SHARE))}
+        self._transport = Transport(sum(places.values()))
         self._budget = RetryBudget()
-        self._in_flight = {kind: InFlight(clock) for kind in KINDS}
+        self._limits = {kind: ConcurrencyLimit(places[kind], metrics.shed) for kind in KINDS}
         self._breakers = {kind: self._breaker(kind, REST_SECS) for kind in KINDS}
         self._credentials = self._breaker("credentials", CREDENTIALS_REST_SECS, consecutive=1)
 
     def _breaker(self, name: str, rest: float, consecutive: int = 5) -> Breaker:
-        return Breaker(self._clock, rest, lambda state: self._metrics.breaker(name, state), consecutive)
+        return Breaker(self._clock, rest, lambda state: self._breaker_changed(name, state), consecutive)
+
+    def _breaker_changed(self, name: str, state: str) -> None:
+        self._metrics.breaker(name, state)
+        if state == "open" and name in self._limits:
+            self._limits[name].shed_waiting()
 
     def breaker_states(self) -> dict[str, str]:
         """Each breaker's state, for operators."""
         return {**{kind: self._breakers[kind].state for kind in KINDS}, "credentials": self._credentials.state}
-
-    def troubled(self, kind: Kind) -> bool:
-        """Whether calls of this kind are failing, or one has been waiting for over a second."""
-        return self._breakers[kind].state == "open" or self._in_flight[kind].oldest() > TROUBLED_SECS
 
     def generate_join_client_token(
         self,
@@ -163,26 +169,28 @@ class Telnyx:
         deadline: Deadline,
         before: Callable[[], object] | None = None,
     ) -> Answer:
-        """Any of the 25 operations by its name in ``OPERATIONS``."""
+        """Any of the 25 operations by its name in ``OPERATIONS``; ``before`` is called before each attempt."""
         operation = OPERATIONS[name]
         if ("{id}" in operation.path) != isinstance(target, UUID):
             # Anything else could be a path of its own.
             raise TypeError(f"{name} takes {'a UUID' if '{id}' in operation.path else 'no id'}")
-        self._check_cooldown(operation.kind)
-        self._budget.earn()
-        for last in (False, True):
-            if before is not None:
-                before()
-            try:
-                return self._attempt(operation, target, query, body, deadline)
-            except _Repeatable as failure:
-                if last or not self._may_repeat(deadline):
-                    raise failure.error from None
+        failing = self._breakers[operation.kind].state == "open"
+        with self._limits[operation.kind].place(deadline, failing=failing):
+            self._check_cooldown(operation.kind)
+            self._budget.earn()
+            for last in (False, True):
+                if before is not None:
+                    before()
+                try:
+                    return self._attempt(operation, target, query, body, deadline)
+                except _Repeatable as failure:
+                    if last or not self._may_repeat(deadline):
+                        raise failure.error from None
         raise AssertionError("unreachable")
 
     def _may_repeat(self, deadline: Deadline) -> bool:
         pause = self._random.uniform(*PAUSE_SECS)
-        if deadline.remaining() < pause + LEAST_SECS or not self._budget.spend():
+        if deadline.remaining() < pause + MIN_SECS or not self._budget.spend():
             return False
         self._clock.sleep(pause)
         return True
@@ -207,12 +215,11 @@ class Telnyx:
         if not breaker.admits():
             self._credentials.unknown()
             raise UpstreamUnavailable(retry_after=breaker.rest_left())
-        call = self._in_flight[operation.kind].begin()
         began = self._clock.monotonic()
         try:
             reply, sent_at = self._send(operation, target, query, body, seconds)
         except TransportError as error:
-            if error.kind == "timeout" and seconds < TROUBLED_SECS:
+            if error.kind == "timeout" and seconds < MIN_JUDGED_SECS:
                 # The rest of a caller's time was too short to judge upstream by.
                 breaker.unknown()
             else:
@@ -223,8 +230,6 @@ class Telnyx:
             breaker.unknown()
             self._credentials.unknown()
             raise
-        finally:
-            self._in_flight[operation.kind].end(call)
         return self._sorted(operation, reply, began, sent_at)
 
     def _send(
@@ -244,7 +249,7 @@ class Telnyx:
             kind = {"Content-Type": "application/json"} if content is not None else {}
             headers = {**credentials, **kind, **tracing.outgoing()}
             sent_at = self._clock.monotonic()
-            left = max(LEAST_SECS, ends - sent_at)
+            left = max(MIN_SECS, ends - sent_at)
             reply = self._transport.send(
                 operation.method,
                 url,
@@ -252,7 +257,7 @@ class Telnyx:
                 seconds=left,
                 params=query,
                 body=content,
-                most_bytes=operation.most_bytes,
+                max_bytes=operation.max_bytes,
             )
             if reply.status != HTTPStatus.UNAUTHORIZED:
                 if index is not None:

@@ -1,11 +1,22 @@
-"""How much we ask of Telnyx at this moment: retries within a budget, and how long the calls under way have taken."""
+"""How much we ask of Telnyx: so many calls at a time, in the order of asking, and retries within a budget.
+
+Rules for editors:
+* a place that becomes free goes to whoever has waited longest, never to somebody who has just come (a semaphore of
+  gevent's lets newcomers pass);
+* nothing between two waits switches to another greenlet, so nothing here needs a lock.
+"""
 
 from __future__ import annotations
 
-import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from service.clock import Clock
+from gevent.event import AsyncResult
+
+from service.clock import Deadline
+from service.errors import DeadlineExceeded, Overloaded
 
 RETRY_SHARE: Final = 0.1
 RETRY_BURST: Final = 10.0
@@ -16,39 +27,71 @@ class RetryBudget:
 
     def __init__(self) -> None:
         self._credit = RETRY_BURST
-        self._lock = threading.Lock()
 
     def earn(self) -> None:
-        with self._lock:
-            self._credit = min(RETRY_BURST, self._credit + RETRY_SHARE)
+        self._credit = min(RETRY_BURST, self._credit + RETRY_SHARE)
 
     def spend(self) -> bool:
-        with self._lock:
-            if self._credit < 1.0:
-                return False
-            self._credit -= 1.0
-            return True
+        if self._credit < 1.0:
+            return False
+        self._credit -= 1.0
+        return True
 
 
-class InFlight:
-    """When the calls under way began."""
+class ConcurrencyLimit:
+    """Places for calls; whoever finds none free waits for one, and is refused only while upstream is failing."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._began: dict[int, float] = {}
-        self._next = 0
+    def __init__(self, places: int, on_shed: Callable[[], None]) -> None:
+        self._free = places
+        self._on_shed = on_shed
+        self._waiting: deque[AsyncResult[bool]] = deque()
 
-    def begin(self) -> int:
-        with self._lock:
-            self._next += 1
-            self._began[self._next] = self._clock.monotonic()
-            return self._next
+    @contextmanager
+    def place(self, deadline: Deadline, *, failing: bool) -> Iterator[None]:
+        """A place for the length of the block; raises ``DeadlineExceeded`` or ``Overloaded``."""
+        if self._free:
+            self._free -= 1
+        elif failing:
+            self._shed()
+        else:
+            self._wait(deadline)
+        try:
+            yield
+        finally:
+            self._pass_on()
 
-    def end(self, call: int) -> None:
-        with self._lock:
-            del self._began[call]
+    def shed_waiting(self) -> None:
+        """Refuse everybody who waits: upstream has begun to fail."""
+        while self._waiting:
+            self._waiting.popleft().set(False)
 
-    def oldest(self) -> float:
-        with self._lock:
-            return self._clock.monotonic() - min(self._began.values(), default=self._clock.monotonic())
+    def _wait(self, deadline: Deadline) -> None:
+        turn: AsyncResult[bool] = AsyncResult()
+        self._waiting.append(turn)
+        admitted: bool | None = None
+        try:
+            admitted = turn.wait(deadline.remaining())
+        finally:
+            if admitted is None:
+                self._leave(turn)
+        if admitted is None:
+            raise DeadlineExceeded
+        if not admitted:
+            self._shed()
+
+    def _leave(self, turn: AsyncResult[bool]) -> None:
+        if not turn.ready():
+            self._waiting.remove(turn)
+        elif turn.value:
+            # Its turn came at the moment in which it was cut off.
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().set(True)
+        else:
+            self._free += 1
+
+    def _shed(self) -> None:
+        self._on_shed()
+        raise Overloaded

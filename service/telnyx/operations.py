@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from service.http_client import MOST_BYTES
+from service.http_client import MAX_BYTES
 
 Kind = Literal["tokens", "management"]
 
-MOST_LIST_BYTES: Final = 4 * MOST_BYTES
+MAX_LIST_BYTES: Final = 4 * MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Operation:
     keyless: bool = False
 
     @property
-    def most_bytes(self) -> int:
+    def max_bytes(self) -> int:
         """The longest answer that is read: 256 KiB (DESIGN 9), but a list may hold 250 items of over 1 KiB."""
-        return MOST_LIST_BYTES if self.name.startswith("list_") else MOST_BYTES
+        return MAX_LIST_BYTES if self.name.startswith("list_") else MAX_BYTES
 
 
 def _action(name: str, action: str) -> Operation:

@@ -26,7 +26,9 @@ from service.errors import (
     UpstreamRoomMissing,
 )
 from service.identity.verifier import Principal
-from service.meetings.reconciler import check_place
+from service.meetings.occupancy import check_capacity
+from service.meetings.reconciler import Reconciler
+from service.observability.telemetry import Metrics
 from service.rooms.authorization import Access, authorize, check_not_revoked
 from service.rooms.directory import Directory
 from service.secret import Secret
@@ -44,8 +46,8 @@ from service.tokens.policy import (
     refresh_after,
     retry_stale_after,
 )
-from service.tokens.renewal import Renewal, RenewalMetrics, RenewalRequest, RenewedToken
-from service.tokens.single_flight import Flight, Flights
+from service.tokens.renewal import Renewal, RenewalRequest, RenewedToken
+from service.tokens.single_flight import Flight, SingleFlight
 from service.tokens.vault import Vault
 
 ADVISORY_WAIT_SECS: Final = 1.5
@@ -70,13 +72,13 @@ class Broker:
         rooms: RoomStore,
         directory: Directory,
         renewal: Renewal,
-        flights: Flights[RenewedToken],
+        single_flight: SingleFlight[RenewedToken],
         vault: Vault,
         signer: TicketSigner,
         clock: Clock,
-        metrics: RenewalMetrics,
+        metrics: Metrics,
         jitter: Callable[[], float],
-        on_issued: Callable[[str], object],
+        reconciler: Reconciler,
         *,
         default_ttl: int,
         calls_per_minute: int,
@@ -84,13 +86,13 @@ class Broker:
         self._rooms = rooms
         self._directory = directory
         self._renewal = renewal
-        self._flights = flights
+        self._single_flight = single_flight
         self._vault = vault
         self._signer = signer
         self._clock = clock
         self._metrics = metrics
         self._jitter = jitter
-        self._on_issued = on_issued
+        self._reconciler = reconciler
         self._default_ttl = default_ttl
         self._calls_per_minute = calls_per_minute
 
@@ -106,7 +108,7 @@ class Broker:
             records, session = authorized.snapshot.records, request.principal.session_id
             self._rooms.sync_local_token(request.alias, request.owner, records, session)
         if authorized.snapshot.token is None and not authorized.snapshot.has_other_device:
-            check_place(authorized.access.room, authorized.snapshot.occupancy, request.principal.user)
+            check_capacity(authorized.access.room, authorized.snapshot.occupancy, request.principal.user)
         decision = self._decision(request, authorized)
         if decision is Decision.SERVE and authorized.token is not None:
             return self._answer(request, authorized, authorized.token, authorized.ends, "cache", rate)
@@ -160,7 +162,7 @@ class Broker:
         advisory = decision is Decision.ADVISORY
         try:
             order = self._renewal_request(request, authorized)
-            flight = self._flights.join((request.alias, request.owner), lambda: self._renewal.run(order))
+            flight = self._single_flight.join((request.alias, request.owner), lambda: self._renewal.run(order))
             if advisory and not flight.started and authorized.token is not None:
                 return self._answer(request, authorized, authorized.token, authorized.ends, "cache", rate)
             renewed = self._wait_for_renewal(request, authorized, flight, advisory=advisory)
@@ -174,7 +176,7 @@ class Broker:
         if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, left):
             raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
         if flight.started:
-            self._on_issued(request.alias)
+            self._reconciler.schedule(request.alias)
         source = renewed.source if flight.started else "cache"
         return self._answer(request, current, renewed.token, renewed.ends, source, rate)
 
@@ -184,11 +186,11 @@ class Broker:
         """The flight's outcome, by the deadline; ``TimeoutError`` sooner where the token at hand will do meanwhile."""
         if advisory:
             try:
-                return self._flights.wait(flight, min(ADVISORY_WAIT_SECS, request.deadline.remaining()))
+                return flight.wait(min(ADVISORY_WAIT_SECS, request.deadline.remaining()))
             except TimeoutError:
                 if self._usable(authorized):
                     raise
-        return self._flights.wait(flight, request.deadline.remaining())
+        return flight.wait(request.deadline.remaining())
 
     def _usable(self, authorized: _Authorized) -> bool:
         """Whether the token at hand may still be handed out."""

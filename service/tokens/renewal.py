@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from service.clock import Clock, Deadline
@@ -27,13 +27,15 @@ from service.errors import (
     UpstreamRejectedCredentials,
     UpstreamRoomMissing,
 )
+from service.observability.telemetry import Metrics
 from service.rooms.adoption import adoption
 from service.rooms.provisioning import Provisioning
 from service.secret import Secret
 from service.storage.records import AccessRecords, ClockPair, LeaseResult, SealedToken, TokenWrite
 from service.storage.redis_keys import Owner
-from service.storage.room_store import RoomStore
+from service.storage.room_store import LEASE_SECS, RoomStore
 from service.telnyx import Answer, Telnyx
+from service.telnyx.client import ATTEMPT_SECS
 from service.tokens.models import Source
 from service.tokens.packing import packed
 from service.tokens.policy import (
@@ -53,14 +55,6 @@ ADOPTED_SECS: Final = 3600
 POLL_SECS: Final = (0.03, 0.08)
 
 _log: Final = logging.getLogger(__name__)
-
-
-class RenewalMetrics(Protocol):
-    """What this module reports."""
-
-    def lease_wait(self, seconds: float) -> None: ...
-    def unreadable_token(self) -> None: ...
-    def cache_corrupt(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +101,7 @@ class Renewal:
         telnyx: Telnyx,
         vault: Vault,
         clock: Clock,
-        metrics: RenewalMetrics,
+        metrics: Metrics,
     ) -> None:
         self._rooms = rooms
         self._provisioning = provisioning
@@ -123,7 +117,7 @@ class Renewal:
         if isinstance(found_lease, RenewedToken):
             return found_lease
         try:
-            upstream = self._call_upstream(request, found_lease, lease)
+            upstream = self._call_upstream(request, found_lease, self._extension(request, lease))
         except BaseException:
             self._rooms.release_lease(request.alias, request.owner, lease)
             raise
@@ -149,36 +143,38 @@ class Renewal:
             return None
         return RenewedToken(token, self._clock.monotonic() + sealed.left, request.room_id, "cache")
 
-    def _call_upstream(self, request: RenewalRequest, found_lease: LeaseResult, lease: str) -> _UpstreamTokens:
+    def _call_upstream(
+        self, request: RenewalRequest, found_lease: LeaseResult, extend: Callable[[], None]
+    ) -> _UpstreamTokens:
         refresh_token = self._vault.refresh_token(request.alias, request.owner, request.room_id, found_lease.refresh)
         ttl = request.limits.token_ttl()
         if refresh_token is not None and found_lease.refresh is not None and may_refresh(found_lease.refresh.left, ttl):
             try:
-                return self._refresh(request, refresh_token, lease)
+                return self._refresh(request, refresh_token, extend)
             except UpstreamRejected as refusal:
                 _log.info("refresh token refused", extra={"upstream_status": refusal.upstream_status})
-        return self._generate(request, lease)
+        return self._generate(request, extend)
 
-    def _refresh(self, request: RenewalRequest, refresh_token: Secret, lease: str) -> _UpstreamTokens:
+    def _refresh(self, request: RenewalRequest, refresh_token: Secret, extend: Callable[[], None]) -> _UpstreamTokens:
         def ask() -> Answer:
             return self._telnyx.refresh_client_token(
                 request.room_id,
                 refresh_token=refresh_token,
                 token_ttl_secs=request.limits.token_ttl(),
                 deadline=request.deadline,
-                before_attempt=self._extension(request, lease),
+                before_attempt=extend,
             )
 
         return self._call_and_validate(request, request.room_id, "refreshed", ask)
 
-    def _generate(self, request: RenewalRequest, lease: str) -> _UpstreamTokens:
+    def _generate(self, request: RenewalRequest, extend: Callable[[], None]) -> _UpstreamTokens:
         def ask(room_id: UUID) -> Answer:
             return self._telnyx.generate_join_client_token(
                 room_id,
                 token_ttl_secs=request.limits.token_ttl(),
                 refresh_token_ttl_secs=request.limits.refresh_ttl(),
                 deadline=request.deadline,
-                before_attempt=self._extension(request, lease),
+                before_attempt=extend,
             )
 
         try:
@@ -189,8 +185,18 @@ class Renewal:
             adopted = self._find_replacement_room(request, refusal)
         return self._call_and_validate(request, adopted, "issued", lambda: ask(adopted))
 
-    def _extension(self, request: RenewalRequest, lease: str) -> Callable[[], object]:
-        return lambda: self._rooms.acquire_lease(request.alias, request.owner, lease)
+    def _extension(self, request: RenewalRequest, lease: str) -> Callable[[], None]:
+        """Extends a lease that was just taken, before an attempt that it would not outlast."""
+        taken = self._clock.monotonic()
+
+        def extend() -> None:
+            nonlocal taken
+            now = self._clock.monotonic()
+            if now - taken > LEASE_SECS - ATTEMPT_SECS:
+                self._rooms.acquire_lease(request.alias, request.owner, lease)
+                taken = now
+
+        return extend
 
     def _find_replacement_room(self, request: RenewalRequest, refusal: UpstreamRejected) -> UUID:
         """The room that bears our room's name now that ours is gone; raises where it is not gone, or has no heir."""

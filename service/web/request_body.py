@@ -43,7 +43,7 @@ def check_request() -> None:
     g.query = contract.check_query(called, request.args.lists() if request.query_string else ())
     g.body = {}
     if operation.body is not None:
-        g.body = contract.check_body(called, _document(required=operation.body_required))
+        g.body = contract.check_body(called, _document(required=operation.body_required), size(request.environ))
 
 
 def body() -> Mapping[str, Any]:
@@ -115,6 +115,11 @@ def document(environ: WSGIEnvironment, *, required: bool = False, max_bytes: int
     if parse_options_header(environ.get("CONTENT_TYPE"))[0].lower() != JSON:
         raise UnsupportedMediaType("The body must be application/json")
     return strict_json(raw)
+
+
+def size(environ: WSGIEnvironment) -> int:
+    """The bytes that a body may have."""
+    return MAX_BYTES if "HTTP_TRANSFER_ENCODING" in environ else int(environ.get("CONTENT_LENGTH") or 0)
 
 
 def raw_body() -> bytes:

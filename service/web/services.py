@@ -17,7 +17,7 @@ from service.identity.key_sources import KeySource
 from service.identity.revocations import Revocations
 from service.identity.verifier import Verifier
 from service.meetings.moderation import Meeting
-from service.meetings.webhook_receiver import Inbox
+from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests
@@ -25,7 +25,7 @@ from service.rooms.moderators import Moderators
 from service.storage.redis_client import RedisClient
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
-from service.web.openapi import Contract
+from service.web.openapi import OpenApiValidator
 
 EXTENSION = "services"
 
@@ -49,7 +49,7 @@ class Services:
     clock: Clock
     jitter: random.Random
     metrics: Metrics
-    contract: Contract
+    contract: OpenApiValidator
     openapi: bytes
     allowed_origins: frozenset[str]
     drain_file: Path | None
@@ -67,7 +67,7 @@ class Services:
     moderation: Moderators
     meeting: Meeting
     gateway: Relay
-    inbox: Inbox
+    inbox: WebhookReceiver
 
 
 def services() -> Services:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-
-from service.config.redis_url import parse
 from service.storage.node import Errand, Exchange, Node, open_client
+
+from service.storage.redis_url import parse
 
 COMMANDS = (("ZADD", "key", 1, "member"), ("SET", "key", 1), ("HMGET", "key", "a"), ("GET", "key"), ("INFO", "server"))
 REPLIES = (b"*2\r\n:1\r\n$1\r\na\r\n", b"*1\r\n*0\r\n", b":7\r\n", b"$-1\r\n", b"$3\r\nabc\r\n", b"+OK\r\n", b"*-1\r\n")

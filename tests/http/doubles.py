@@ -29,16 +29,16 @@ from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
 from service.meetings.webhook_receiver import Inbox
 from service.observability.telemetry import Metrics, logging_config
-from service.rooms.moderators import Moderators
 from service.rooms.directory import Directory, Entry, Page
 from service.rooms.guests import Guests
 from service.rooms.models import Member, Role, Room, is_alias
+from service.rooms.moderators import Moderators
 from service.secret import Secret
 from service.storage.redis_client import Connection
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.tokens.models import Grant, Rate
-from service.web.openapi import Contract
+from service.web.openapi import OpenApiValidator
 from service.web.services import Console, Services
 
 OPENAPI = Path(__file__).resolve().parents[2] / "openapi.yaml"
@@ -231,9 +231,9 @@ def document() -> dict[str, Any]:
 
 
 @cache
-def contract() -> Contract:
+def contract() -> OpenApiValidator:
     """The validators of ``openapi.yaml``, compiled once."""
-    return Contract(document())
+    return OpenApiValidator(document())
 
 
 def make_face(drain_file: Path, doorman: Doorman | None = None) -> Face:

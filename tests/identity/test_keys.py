@@ -24,6 +24,8 @@ from tests.identity.idp import (
 )
 from tests.processes import until
 
+pytestmark = pytest.mark.cooperative
+
 OLD = 1000.0  # older than any set of these tests
 
 

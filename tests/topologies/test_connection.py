@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
+from service.storage.node import TIMEOUT_SECS, open_client
 
-from service.config.redis_url import parse
 from service.errors import StoreUnavailable
 from service.secret import Secret
-from service.storage.node import TIMEOUT_SECS, open_client
 from service.storage.redis_client import Connection
+from service.storage.redis_url import parse
 from tests.processes import Caller, ServiceProcess, fresh, make_room, running, until
 from tests.topologies.servers import MASTER, ClusterTopology, Server
 

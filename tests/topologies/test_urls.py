@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from service.config.redis_url import RedisUrl, parse
 from service.config.settings import masked
+from service.storage.redis_url import RedisUrl, parse
 
 PASSWORD = "canary-password"  # no real one
 GOOD = {

@@ -18,8 +18,8 @@ def rig() -> Iterator[MakeRig]:
     """Makes clients and closes them."""
     made: list[Rig] = []
 
-    def make(url: str, *keys: str, cooldowns: SharedCooldowns | None = None) -> Rig:
-        made.append(Rig(url, *keys, cooldowns=cooldowns))
+    def make(url: str, *keys: str, cooldowns: SharedCooldowns | None = None, concurrency: int = 32) -> Rig:
+        made.append(Rig(url, *keys, cooldowns=cooldowns, concurrency=concurrency))
         return made[-1]
 
     yield make

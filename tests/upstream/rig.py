@@ -60,6 +60,7 @@ class Reports:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
         self.breakers: list[tuple[str, str]] = []
+        self.sheds = 0
 
     def upstream_call(self, operation: str, outcome: str, _seconds: float) -> None:
         self.calls.append((operation, outcome))
@@ -67,11 +68,14 @@ class Reports:
     def breaker(self, name: str, state: str) -> None:
         self.breakers.append((name, state))
 
+    def shed(self) -> None:
+        self.sheds += 1
+
 
 class Rig:
     """A client of ``url`` and its surroundings."""
 
-    def __init__(self, url: str, *keys: str, cooldowns: SharedCooldowns | None = None) -> None:
+    def __init__(self, url: str, *keys: str, cooldowns: SharedCooldowns | None = None, concurrency: int = 32) -> None:
         self.clock = MovableClock()
         self.cooldowns = cooldowns or Cooldowns(self.clock)
         self.reports = Reports()
@@ -83,7 +87,7 @@ class Rig:
             random=random.Random(1),
             cooldowns=self.cooldowns,
             metrics=self.reports,
-            pool_size=8,
+            concurrency=concurrency,
         )
 
     def close(self) -> None:

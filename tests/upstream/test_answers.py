@@ -21,6 +21,8 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import answers, peer, sends, wire
 from tests.upstream.rig import Rig
 
+pytestmark = pytest.mark.cooperative
+
 OVER = [name for name, operation in OPERATIONS.items() if operation.already_over]
 NOT_OVER = [name for name, operation in OPERATIONS.items() if not operation.already_over]
 WITHOUT_BODY = ["delete_room", "delete_room_recording", "delete_room_composition"]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
 
-from service import http_client
 from service.errors import UpstreamError
 from service.http_client import Transport, TransportError
 from tests.processes import until
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Behaviour, answers, echoes, hangs, hangs_up, held, peer, sends, wire
+
+pytestmark = pytest.mark.cooperative
 
 
 @pytest.mark.parametrize("status", [200, 204, 404, 422, 503])
@@ -120,22 +121,12 @@ def _ask(sender: Transport, url: str, seconds: float = 5.0) -> bytes:
     return sender.send("GET", url, headers={}, seconds=seconds).body
 
 
-def test_the_end_of_an_attempt_spares_a_connection_that_it_gave_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once an answer was read whole, its connection may be another call's; a time that ends then cuts nobody."""
-    read: Callable[..., bytes] = http_client._content
-    rested = threading.Event()
-
-    def read_and_dawdle(response: object, most_bytes: int) -> bytes:
-        content = read(response, most_bytes)
-        # Longer than the attempt's time, which ends meanwhile.
-        rested.wait(0.4)
-        return content
-
-    monkeypatch.setattr(http_client, "_content", read_and_dawdle)
+def test_the_end_of_an_attempt_spares_a_connection_that_it_gave_back() -> None:
+    """Once an answer was read whole its connection may be another call's, and a time that ends then cuts nobody."""
     with peer(answers(200)) as upstream:
         sender = Transport(1)
         _ask(sender, upstream.url, seconds=0.2)
-        rested.set()
+        time.sleep(0.4)
         _ask(sender, upstream.url)
         sender.close()
 
@@ -156,15 +147,3 @@ def test_cutting_one_attempt_leaves_the_others_alone() -> None:
 
             assert patient.result(10)
         sender.close()
-
-
-def test_no_thread_outlives_its_attempt(rig: MakeRig) -> None:
-    """The timer of an attempt ends with it."""
-    with peer(answers(200)) as upstream:
-        client = rig(upstream.url)
-        client.call("retrieve_room")
-        before = threading.active_count()
-        for _ in range(20):
-            client.call("retrieve_room")
-
-        until(lambda: threading.active_count() <= before, what="the end of the timers")

@@ -16,6 +16,8 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Behaviour, answers, drips, hangs_up, peer, sends
 from tests.upstream.rig import KEY, REFRESH_TOKEN, SECOND_KEY, Rig
 
+pytestmark = pytest.mark.cooperative
+
 DETAIL = "detail-that-nobody-may-read"
 SHAPES: dict[str, tuple[Any, str | None]] = {
     "a list": ({"errors": [{"code": "10005", "title": "Not found", "detail": DETAIL}]}, "10005"),

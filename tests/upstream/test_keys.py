@@ -14,6 +14,8 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Request, answers, hangs_up, held, peer
 from tests.upstream.rig import KEY, SECOND_KEY, Rig
 
+pytestmark = pytest.mark.cooperative
+
 BEARER, SECOND_BEARER = f"Bearer {KEY}", f"Bearer {SECOND_KEY}"
 
 

@@ -10,6 +10,8 @@ from service.telnyx.operations import OPERATIONS
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import ROOM, answers, peer
 
+pytestmark = pytest.mark.cooperative
+
 # Method and path of every operation of video-openapi.json, with any path parameter written as {id}.
 DOCUMENTED = {
     ("GET", "/rooms"),

@@ -15,6 +15,8 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import answers, hangs, hangs_up, held, peer
 from tests.upstream.rig import Rig
 
+pytestmark = pytest.mark.cooperative
+
 BROKEN = answers(500, {})
 
 
@@ -177,23 +179,6 @@ def test_each_attempt_is_reported_with_its_outcome(rig: MakeRig) -> None:
             client.failure("create_room", 0.5)
 
     assert [outcome for _, outcome in client.reports.calls] == ["2xx", "5xx", "4xx", "connection", "timeout"]
-
-
-def test_a_call_that_waits_long_is_trouble(rig: MakeRig) -> None:
-    """Before any breaker opens, one call under way for over a second tells that upstream is in trouble."""
-    gate = threading.Event()
-    with peer(held(gate, answers(200))) as upstream, ThreadPoolExecutor(1) as thread:
-        client = rig(upstream.url)
-        call = thread.submit(client.call, "list_rooms")
-        until(lambda: len(upstream.requests) == 1)
-        seen = [client.telnyx.troubled("management")]
-        client.clock.ahead += 1.1
-        seen += [client.telnyx.troubled("management"), client.telnyx.troubled("tokens")]
-        gate.set()
-        call.result(10)
-
-    assert seen == [False, True, False]
-    assert not client.telnyx.troubled("management")
 
 
 def test_an_outage_of_the_sandbox_ends_by_itself(sandbox: Sandbox, upstream: Rig) -> None:

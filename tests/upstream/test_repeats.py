@@ -13,6 +13,8 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Peer, answers, hangs, hangs_up, peer, slammed_doors
 from tests.upstream.rig import ROOM_ID, Rig
 
+pytestmark = pytest.mark.cooperative
+
 REPEATABLE = [name for name, operation in OPERATIONS.items() if operation.repeatable]
 ONCE = [name for name, operation in OPERATIONS.items() if not operation.repeatable]
 SERVER_ERRORS = [500, 502, 503, 504, 408, 599]

@@ -23,6 +23,8 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import answers, peer
 from tests.upstream.rig import Rig
 
+pytestmark = pytest.mark.cooperative
+
 NOW = 1_795_446_000.0
 
 

@@ -18,6 +18,9 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Behaviour, answers, drips, full_backlog, hangs, peer, wire
 from tests.upstream.rig import Rig
 
+# What is cut while it connects is closed with the frames that know it (``time_limit``).
+pytestmark = [pytest.mark.cooperative, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
+
 SHORT = 0.4
 # What a drip would take if nobody cut it is a minute and more; a busy machine stays under this.
 LATE = 8.0

@@ -18,6 +18,8 @@ from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import answers, drips, hangs, peer
 from tests.upstream.rig import Rig
 
+pytestmark = pytest.mark.cooperative
+
 
 def make_certificate(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
     """A server's side of TLS for an address, and the file by which a client trusts it."""
@@ -45,7 +47,7 @@ def make_certificate(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
 
 
 def trusting(client: Rig, trusted: str) -> Rig:
-    client.telnyx._transport._session.verify = trusted
+    client.telnyx._transport._adapter.tls.load_verify_locations(trusted)
     return client
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from service.errors import OwnTrouble, UpstreamError, UpstreamInvalidResponse, UpstreamUnavailable
-from service.http_client import MOST_BYTES
+from service.http_client import MAX_BYTES
 from tests.processes import Sandbox
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Behaviour, answers, floods, peer, sends, wire
 from tests.upstream.rig import Rig
+
+pytestmark = pytest.mark.cooperative
 
 # More than any buffer between the two ends holds, far less than an uncapped reader would take.
 FLOOD = 64 * 1024 * 1024
@@ -60,15 +62,15 @@ def test_a_huge_body_is_not_read(behaviour: Behaviour, rig: MakeRig) -> None:
 
 def test_a_body_of_exactly_the_cap_is_read(rig: MakeRig) -> None:
     """256 KiB are allowed."""
-    body = b'{"data": {"text": "' + b"x" * (MOST_BYTES - 22) + b'"}}'
-    assert len(body) == MOST_BYTES
+    body = b'{"data": {"text": "' + b"x" * (MAX_BYTES - 22) + b'"}}'
+    assert len(body) == MAX_BYTES
     with peer(answers(200, body)) as upstream:
         assert rig(upstream.url).call("retrieve_room").data["text"].startswith("xxx")
 
 
 def test_one_byte_over_the_cap_is_too_much(rig: MakeRig) -> None:
     """256 KiB and a byte are not an answer, though they would be JSON."""
-    body = b'{"data": {"text": "' + b"x" * (MOST_BYTES - 21) + b'"}}'
+    body = b'{"data": {"text": "' + b"x" * (MAX_BYTES - 21) + b'"}}'
     with peer(answers(200, body)) as upstream:
         assert isinstance(rig(upstream.url).failure("retrieve_room"), UpstreamInvalidResponse)
 
