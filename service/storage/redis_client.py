@@ -14,6 +14,7 @@ Rules for editors:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -268,15 +269,13 @@ class RedisClient:
 
     def _wait_for_replica(self, server: Server, wire: Any) -> None:
         """Count a write on this connection that no replica confirms. One that is known and away counts as away."""
-        match plain(wire, "ROLE"):
-            case [b"master", int() as offset, list() as connected]:
-                # What is sent to replicas is counted from the first that there ever was.
-                expected = offset > 0 or connected or server.replicas
-                confirmed = connected and plain(wire, "WAIT", 1, REPLICA_MS)
-            case _:
-                expected = server.replicas
-                confirmed = expected and plain(wire, "WAIT", 1, REPLICA_MS)
-        if expected and not confirmed:
+        told = plain(wire, "INFO", "replication") or b""
+        connected = _number(told, b"connected_slaves")
+        server.replicas = max(server.replicas, connected)
+        # A backlog is kept for an hour after the last replica has gone.
+        if not (connected or server.replicas or _number(told, b"repl_backlog_active")):
+            return
+        if (told and not connected) or not plain(wire, "WAIT", 1, REPLICA_MS):
             self._metrics.store_error("unreplicated")
 
     def _raise_if_final(self, call: Call, error: Exception, *, again: bool) -> None:
@@ -305,6 +304,11 @@ def _speaks_of_writes(error: Exception) -> bool:
     return isinstance(error, redis.ResponseError) and (
         isinstance(error, _NO_WRITES) or any(word in str(error) for word in _NO_WRITES_WORDS)
     )
+
+
+def _number(told: bytes, name: bytes) -> int:
+    found = re.search(rb"^%b:(\d+)" % name, told, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def _kind(error: BaseException) -> str:

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import redis
-from gevent.lock import BoundedSemaphore
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisClusterException
@@ -22,6 +21,7 @@ from redis.retry import Retry
 
 from service.clock import Clock, time_limit
 from service.storage import sentinels
+from service.storage.places import Places
 from service.storage.redis_keys import PREFIX
 from service.storage.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
 from service.storage.round_trip import TimeLimits
@@ -58,8 +58,8 @@ class Server:
         self.name = name
         self.client = client
         self.pool = client.connection_pool
-        self.places = BoundedSemaphore(max_calls)
-        self.bulk_places = BoundedSemaphore(MAX_BULK_CALLS)
+        self.places = Places(max_calls)
+        self.bulk_places = Places(MAX_BULK_CALLS)
         self.replicas = 0
         self.greeted = False
         self.told_out = False
