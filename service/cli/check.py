@@ -6,6 +6,7 @@ change and what to do; secrets stay masked.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import re
@@ -59,6 +60,8 @@ def run() -> int:
         serve.tell_faults(error)
         return serve.CONFIGURATION_EXIT
     print("ok     settings: complete", flush=True)
+    # What the log would say is said by the findings.
+    logging.getLogger("service").addHandler(logging.NullHandler())
     good = True
     for finding in _findings(settings, Metrics(CollectorRegistry())):
         print(f"{'ok    ' if finding.good else 'FAULT '} {finding.variable}: {finding.message}", flush=True)

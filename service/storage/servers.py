@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import RedisClusterException
+from redis.exceptions import NoPermissionError, RedisClusterException
 from redis.retry import Retry
 
 from service.clock import Clock, time_limit
@@ -255,9 +255,8 @@ class _ClusterServers:
                     self._cluster.nodes_manager.initialize(
                         disconnect_startup_nodes_pools=False, last_failed_node_name=failing
                     )
-        except RedisClusterException as error:
-            disabled = "cluster support disabled" in f"{error} {error.__cause__}"
-            self._why = "not a cluster" if disabled else "no member of the cluster answers"
+        except (RedisClusterException, NoPermissionError) as error:
+            self._why = _why_no_cluster(error)
             raise MasterUnknown(self._why) from None
         self._take_over(self._cluster)
 
@@ -298,3 +297,14 @@ class _ClusterServers:
         members = [ClusterNode(*address) for address in self._url.nodes]  # type: ignore[no-untyped-call]
         options = _options(self._url, self._limits)
         return RedisCluster(startup_nodes=members, require_full_coverage=False, retry=_no_retry(), **options)
+
+
+def _why_no_cluster(error: BaseException) -> str:
+    # The library wraps what the last member said, and a refusal once more.
+    told = error.__cause__ or error
+    told = (told.__context__ or told) if isinstance(told, RedisClusterException) else told
+    if isinstance(told, redis.AuthenticationError):
+        return "AuthenticationError"
+    if isinstance(told, NoPermissionError):
+        return "the user may not run COMMAND or CLUSTER SLOTS"
+    return "not a cluster" if isinstance(told, redis.ResponseError) else "no member of the cluster answers"
