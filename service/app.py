@@ -178,7 +178,7 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
         jitter=jitter,
         metrics=metrics,
         redis=redis,
-        rooms=RoomStore(redis, LocalFallback(clock), clock),
+        rooms=RoomStore(redis, LocalFallback(clock, redis.removals), clock),
         directory_store=DirectoryStore(redis),
         revocations=RevocationStore(redis, KEEP_SECS),
         invites=InviteStore(redis),

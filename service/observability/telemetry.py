@@ -208,6 +208,8 @@ class Metrics:
         removals = "From a ban until the end of the banned user's call, where Telnyx told of it."
         self._removals = histogram("vts_removal_seconds", removals, _REMOVAL_BUCKETS)
         self._shed = counter("vts_shed", "Callers refused because too many wait for Telnyx.")
+        unread = "1 for a worker that could not read the list of recent removals for 2 seconds, else 0."
+        self._removals_unread = Gauge("vts_removals_unread", unread, registry=registry, multiprocess_mode="livemax")
         gauge("vts_build_info", "Always 1.", "version").labels(VERSION).set(1)
         # What each token asks for is found by name once, and not in each of its answers.
         self._handed_out_as = lru_cache(self._handed_out.labels)
@@ -231,6 +233,9 @@ class Metrics:
 
     def store_error(self, kind: str) -> None:
         self._store_errors.labels(kind).inc()
+
+    def removals_unread(self, *, unread: bool) -> None:
+        self._removals_unread.set(int(unread))
 
     def verification(self, issuer: str, outcome: str, reason: str = "") -> None:
         self._verified(issuer, outcome, reason).inc()
