@@ -21,10 +21,10 @@ from prometheus_client import CollectorRegistry
 from service.clock import Clock
 from service.config.settings import Settings
 from service.crypto import GuestSigner, Sealer, TicketSigner
-from service.gateway.proxy import Relay
-from service.gateway.resolver import Finder
-from service.gateway.room_handlers import RoomDesk
-from service.gateway.token_handlers import TokenDesk
+from service.gateway.proxy import GatewayProxy
+from service.gateway.resolver import Resolver
+from service.gateway.room_handlers import RoomHandlers
+from service.gateway.token_handlers import TokenHandlers
 from service.identity import key_sources
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
@@ -271,12 +271,12 @@ def _relay(
     broker: Broker,
     meeting: Meeting,
     revocations: Revocations,
-) -> Relay:
+) -> GatewayProxy:
     telnyx, clock = gateways.telnyx, gateways.clock
-    finder = Finder(telnyx, directory, moderation, clock)
-    rooms = RoomDesk(directory, telnyx, name_prefix=settings.room_name_prefix)
-    tokens = TokenDesk(broker, Sealer(settings.service_secrets), finder, clock)
-    return Relay(telnyx, finder, rooms, tokens, meeting, revocations)
+    finder = Resolver(telnyx, directory, moderation, clock)
+    rooms = RoomHandlers(directory, telnyx, name_prefix=settings.room_name_prefix)
+    tokens = TokenHandlers(broker, Sealer(settings.service_secrets), finder, clock)
+    return GatewayProxy(telnyx, finder, rooms, tokens, meeting, revocations)
 
 
 def _console(settings: Settings) -> Console | None:
