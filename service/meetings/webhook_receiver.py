@@ -38,8 +38,8 @@ class WebhookReceiver:
     def receive(self, stamp: str | None, signature: str | None, body: bytes) -> Result:
         """Record an event, once. Only after this Telnyx may be told that it arrived.
 
-        Raises ``WebhooksNotConfigured`` without keys, ``BadSignature``, ``MalformedRequest`` for a signed body that is no
-        event, and ``StoreUnavailable`` where it could not be recorded.
+        Raises ``WebhooksNotConfigured`` without keys, ``BadSignature``, ``MalformedRequest`` for a signed body that is
+        no event, and ``StoreUnavailable`` where it could not be recorded.
         """
         if not self._keys:
             raise WebhooksNotConfigured

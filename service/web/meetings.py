@@ -10,7 +10,7 @@ from flask import Response, jsonify
 
 from service.clock import rfc3339
 from service.errors import ServiceError
-from service.meetings.moderation import Action
+from service.meetings.moderation import Action, ParticipantSelector
 from service.observability.telemetry import audit_log
 from service.rooms.models import Ban
 from service.web.auth import Gate, GatedBlueprint, moderator
