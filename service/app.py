@@ -3,7 +3,7 @@
 Rules for editors:
 * this is the only module that knows everything; it decides nothing at request time;
 * ``face`` makes the HTTP application of given services, ``create_app`` the services of given settings;
-* background threads start here and nowhere else, in the process that will serve (after gunicorn has forked).
+* background work starts here and nowhere else, in the process that will serve (after gunicorn has forked).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from prometheus_client import CollectorRegistry
 from service.clock import Clock
 from service.config.settings import Settings
 from service.crypto import GuestSigner, Sealer, TicketSigner
-from service.gateway.proxy import Relay
-from service.gateway.resolver import Finder
-from service.gateway.room_handlers import RoomDesk
-from service.gateway.token_handlers import TokenDesk
+from service.gateway.proxy import GatewayProxy
+from service.gateway.resolver import Resolver
+from service.gateway.room_handlers import RoomHandlers
+from service.gateway.token_handlers import TokenHandlers
 from service.identity import key_sources
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
@@ -78,7 +78,7 @@ from service.web import (
 )
 from service.web.openapi import OpenApiValidator
 from service.web.services import EXTENSION, Console, Services
-from service.web.static_files import Seats
+from service.web.static_files import DownloadSlots
 from service.web.token_endpoint import TokenEndpoint
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
@@ -178,7 +178,7 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
         jitter=jitter,
         metrics=metrics,
         redis=redis,
-        rooms=RoomStore(redis, LocalFallback(clock), clock),
+        rooms=RoomStore(redis, LocalFallback(clock, redis.removals), clock),
         directory_store=DirectoryStore(redis),
         revocations=RevocationStore(redis, KEEP_SECS),
         invites=InviteStore(redis),
@@ -271,12 +271,12 @@ def _relay(
     broker: Broker,
     meeting: Meeting,
     revocations: Revocations,
-) -> Relay:
+) -> GatewayProxy:
     telnyx, clock = gateways.telnyx, gateways.clock
-    finder = Finder(telnyx, directory, moderation, clock)
-    rooms = RoomDesk(directory, telnyx, name_prefix=settings.room_name_prefix)
-    tokens = TokenDesk(broker, Sealer(settings.service_secrets), finder, clock)
-    return Relay(telnyx, finder, rooms, tokens, meeting, revocations)
+    finder = Resolver(telnyx, directory, moderation, clock)
+    rooms = RoomHandlers(directory, telnyx, name_prefix=settings.room_name_prefix)
+    tokens = TokenHandlers(broker, Sealer(settings.service_secrets), finder, clock)
+    return GatewayProxy(telnyx, finder, rooms, tokens, meeting, revocations)
 
 
 def _console(settings: Settings) -> Console | None:
@@ -307,8 +307,8 @@ def face(services: Services) -> Flask:
     for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
-    seats = Seats()
+    slots = DownloadSlots()
     for pages in (docs, console):
-        app.register_blueprint(pages.blueprint(seats))
+        app.register_blueprint(pages.blueprint(slots))
     app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

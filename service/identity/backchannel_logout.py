@@ -4,7 +4,7 @@ Verification has the three outcomes of bearers: good, certainly bad (``InvalidLo
 (``KeysUnavailable``, 503), upon which a provider may try again.
 
 Rule for editors: a logout token is never a bearer and a bearer never a logout token. Here the ``events`` claim tells
-them apart, and there ``identity`` refuses whatever has one.
+them apart, and there ``verifier`` refuses whatever has one.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ import gevent
 import pytest
 
 from service.clock import time_limit
-from service.config import redis_url
 from service.http_client import CONNECT_SECS, Transport, TransportError
+from service.storage import redis_url
 from service.storage.servers import servers_of
 from tests.cuts.names import name_server
 from tests.processes import Valkey

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from service.clock import time_limit
-from service.config import redis_url
+from service.storage import redis_url
 from service.storage.servers import servers_of
 from tests.cuts.storm import CALLERS, CUTS, Ask, storm
 from tests.faults.proxy import Proxy

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.clock import Clock
-from service.config import redis_url
 from service.errors import UpstreamThrottled
 from service.observability.telemetry import Metrics
+from service.storage import redis_url
 from service.storage.cooldown_store import Cooldowns as StoredCooldowns
 from service.storage.redis_client import RedisClient
 from service.telnyx.responses import cooldown_secs
