@@ -16,12 +16,12 @@ run: $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile -p tests.beside $(ARGS)
 
 # 20 minutes at most: after 19 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1140)); \
-	$(PY) -m pytest -n 4 --dist loadfile tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
+	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside tests/cuts tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
 
 clients: $(READY)
