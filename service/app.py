@@ -55,7 +55,8 @@ from service.storage.room_store import RoomStore
 from service.storage.roster_store import RosterStore
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
-from service.tokens.renewal import Renewal, RenewedToken
+from service.tokens.models import HeldToken
+from service.tokens.renewal import Renewal
 from service.tokens.single_flight import SingleFlight
 from service.tokens.vault import Vault
 from service.web import (
@@ -177,7 +178,7 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
         jitter=jitter,
         metrics=metrics,
         redis=redis,
-        rooms=RoomStore(redis, LocalFallback(clock), clock),
+        rooms=RoomStore(redis, LocalFallback(clock, redis.removals), clock),
         directory_store=DirectoryStore(redis),
         revocations=RevocationStore(redis, KEEP_SECS),
         invites=InviteStore(redis),
@@ -217,7 +218,7 @@ def _broker(
 ) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
-    single_flight: SingleFlight[RenewedToken] = SingleFlight(clock)
+    single_flight: SingleFlight[HeldToken] = SingleFlight(clock)
     return Broker(
         gateways.rooms,
         directory,

@@ -24,6 +24,8 @@ from service.errors import DeadlineExceeded
 
 # Of the answers of one hour most tell the same few moments.
 _MOST_MOMENTS: Final = 4096
+_SLICES: Final = 5
+_MIN_SLICE_SECS: Final = 0.001
 
 
 class Clock:
@@ -70,22 +72,48 @@ class Deadline:
 def time_limit(seconds: float) -> Iterator[None]:
     """Cut the block off after ``seconds``, wherever it waits at that moment; raises ``TimeoutError``.
 
-    What interrupts the block is a ``BaseException`` of gevent's, so that no library takes it for a failure of its own
-    and goes on; redis-py and urllib3 close a connection that any exception leaves in the middle of an answer
-    (``tests/cuts`` proves it). The process must be patched by ``gevent.monkey``, or nothing can be interrupted.
+    What interrupts the block is a ``BaseException``, so that no library takes it for a failure of its own and goes on;
+    redis-py and urllib3 close a connection that any exception leaves in the middle of an answer (``tests/cuts`` proves
+    it). The process must be patched by ``gevent.monkey``, or nothing can be interrupted.
     """
-    timeout = gevent.Timeout.start_new(seconds)
+    limit = _Limit(seconds)
     try:
         yield
-    except gevent.Timeout as cut:
-        if cut is not timeout:
+    except _Cut as cut:
+        if cut is not limit.cut:
             raise
-        # A socket that was cut while it connected is known to these frames alone, and is closed with them. They and the
-        # exception hold each other, so that it would stay open until the collector comes.
-        cut.__traceback__ = None
         raise TimeoutError from None
     finally:
-        timeout.close()
+        limit.close()
+
+
+class _Cut(BaseException):
+    """Interrupts a greenlet whose time is over."""
+
+
+class _Limit:
+    """A time limit that passes in slices, each at most once for each turn of the event loop.
+
+    With one timer for the whole (``gevent.Timeout``) a process that is short of processor time cuts off what has long
+    been answered, and takes its own state for an outage of everybody else's (seen in a herd of a thousand).
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.cut = _Cut()
+        self._greenlet = gevent.getcurrent()
+        self._slices = _SLICES
+        every = max(_MIN_SLICE_SECS, seconds / _SLICES)
+        self._timer = gevent.get_hub().loop.timer(every, every)
+        self._timer.start(self._pass)
+
+    def close(self) -> None:
+        self._timer.close()
+
+    def _pass(self) -> None:
+        self._slices -= 1
+        if self._slices == 0:
+            self._timer.stop()
+            self._greenlet.throw(self.cut)
 
 
 def rfc3339(seconds: float) -> str:

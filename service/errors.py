@@ -55,7 +55,9 @@ class MalformedRequest(CallerError):
 
 
 class InvalidLogoutToken(CallerError):
-    """The logout token is certainly bad. Which check failed is never told (OpenID Connect Back-Channel Logout 2.8)."""
+    """The logout token is certainly bad. Which check failed is logged, never told (OpenID Connect Back-Channel Logout
+    2.8).
+    """
 
     status, code, title = 400, "invalid_logout_token", "The logout token is not valid"
 
@@ -129,7 +131,7 @@ class MissingCredentials(Unauthenticated):
 
 
 class InvalidToken(Unauthenticated):
-    """The bearer token is certainly bad. Which check failed is logged, never told."""
+    """The bearer token is certainly bad. Which check failed is logged (``refusal.RefusedToken``), never told."""
 
     code, title = "invalid_token", "The bearer token is not valid"
 
@@ -206,7 +208,7 @@ class InsufficientRole(Refused):
 
 
 class InsufficientScope(Refused):
-    """The admin scope is missing, or its issuer is not trusted with it."""
+    """The admin scope is missing, or its issuer is not trusted with it, which the log says where it is so."""
 
     status, code, title = 403, "insufficient_scope", "This needs the admin scope"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from service.clock import Clock
@@ -52,9 +52,3 @@ class Expiring(Generic[_K, _V]):
         """End a value now."""
         with self._lock:
             self._values.pop(key, None)
-
-    def drop_where(self, fits: Callable[[_K], bool]) -> None:
-        """Drop every value whose key ``fits``; looks at all of them, for what happens rarely."""
-        with self._lock:
-            for key in [key for key in self._values if fits(key)]:
-                del self._values[key]

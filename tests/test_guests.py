@@ -36,7 +36,7 @@ def verifier() -> Verifier:
         {"issuer": ISSUER, "audience": AUDIENCE, "hs256_secret": SECRET, "trust": "admin,rooms,claims"}
     )
     table, clock = (people, guest_issuer(GuestSigner([OURS]).public_keys_pem())), MovableClock()
-    return Verifier(table, key_sources.build(table, clock), clock, "rooms:admin", lambda _name, _code: None)
+    return Verifier(table, key_sources.build(table, clock), clock, "rooms:admin", lambda *_: None)
 
 
 def bearer(secret: SecretBytes = OURS, *, now: float = NOW, seconds: float = 600, **changes: Any) -> str:

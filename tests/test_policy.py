@@ -16,7 +16,6 @@ from service.tokens.policy import (
     ClientToken,
     Decision,
     TokenLimits,
-    TokenPreferences,
     UnusableAnswer,
     decide,
     may_refresh,
@@ -51,7 +50,7 @@ def token_of(life: float, *, asked_ttl: int = 600, closes_at: float | None = Non
 )
 def test_lines_of_a_ten_minute_token(left: float, expected: Decision) -> None:
     """A token of 600 s is served to 300 s, renewed at leisure to 60 s, renewed first to 30 s, and then never served."""
-    assert decide(token_of(600), left, FREE, TokenPreferences()) is expected
+    assert decide(token_of(600), left, FREE) is expected
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_lines_of_a_ten_minute_token(left: float, expected: Decision) -> None:
 )
 def test_lines_of_a_short_token_scale_with_its_life(left: float, expected: Decision) -> None:
     """A token of 9 s has its lines at 4.5, 2.25 and 1.125 s."""
-    assert decide(token_of(9), left, FREE, TokenPreferences()) is expected
+    assert decide(token_of(9), left, FREE) is expected
 
 
 @pytest.mark.parametrize(
@@ -78,48 +77,51 @@ def test_min_ttl_moves_the_serving_line_between_the_mandatory_line_and_nine_tent
     asked: int, left: float, expected: Decision
 ) -> None:
     """The caller's least life replaces L/2, but not below the mandatory line and not above 0.9 L."""
-    assert decide(token_of(600), left, FREE, TokenPreferences(min_ttl_secs=asked)) is expected
+    assert decide(token_of(600), left, FREE, min_ttl_secs=asked) is expected
 
 
 @pytest.mark.parametrize(("left", "expected"), [(591, Decision.SERVE), (589, Decision.MANDATORY)])
 def test_a_forced_renewal_happens_at_most_once_per_ten_seconds(left: float, expected: Decision) -> None:
     """A token younger than 10 s answers a forced renewal; an older one is renewed whatever life it has."""
-    assert decide(token_of(600), left, FREE, TokenPreferences(force=True)) is expected
+    assert decide(token_of(600), left, FREE, force=True) is expected
 
 
 def test_nothing_in_hand_is_a_miss() -> None:
     """Without a token there is nothing to decide."""
-    assert decide(None, 0, FREE, TokenPreferences()) is Decision.MISS
+    assert decide(None, 0, FREE) is Decision.MISS
 
 
 def test_a_token_that_outlives_a_room_cut_short_is_a_miss() -> None:
     """When the room's end moves nearer, a token made before that and reaching beyond it is not served."""
     limits = TokenLimits(ttl=600, closes_at=NOW + 100, until_close=100.0)
 
-    assert decide(token_of(600), 500, limits, TokenPreferences()) is Decision.MISS
+    assert decide(token_of(600), 500, limits) is Decision.MISS
 
 
 def test_a_token_made_under_a_longer_ttl_is_a_miss() -> None:
     """When the room's TTL is cut, tokens of the old length are not served."""
-    assert decide(token_of(600), 500, TokenLimits(60, None, None), TokenPreferences()) is Decision.MISS
+    assert decide(token_of(600), 500, TokenLimits(60, None, None)) is Decision.MISS
 
 
 def test_an_upstream_that_grants_more_than_asked_does_not_make_every_call_a_miss() -> None:
     """A token longer than the room's TTL is served if the room was not cut since: asking again would not help."""
-    assert decide(token_of(600, asked_ttl=60), 500, TokenLimits(60, None, None), TokenPreferences()) is Decision.SERVE
+    assert decide(token_of(600, asked_ttl=60), 500, TokenLimits(60, None, None)) is Decision.SERVE
 
 
 @given(
     life=st.floats(1, 4000),
-    preferences=st.builds(TokenPreferences, st.none() | st.integers(1, 4000), st.booleans()),
+    min_ttl_secs=st.none() | st.integers(1, 4000),
+    force=st.booleans(),
     data=st.data(),
 )
-def test_what_is_served_is_never_below_the_never_line(life: float, preferences: TokenPreferences, data: Any) -> None:
+def test_what_is_served_is_never_below_the_never_line(
+    life: float, min_ttl_secs: int | None, force: bool, data: Any
+) -> None:
     """Whatever the caller asks, SERVE and ADVISORY mean at least the mandatory line, which is above the never line."""
     left = data.draw(st.floats(0, life))
     token = token_of(life)
 
-    decision = decide(token, left, FREE, preferences)
+    decision = decide(token, left, FREE, min_ttl_secs=min_ttl_secs, force=force)
 
     assert token.min_servable <= token.mandatory_line
     if decision in {Decision.SERVE, Decision.ADVISORY}:
@@ -217,7 +219,7 @@ def test_an_unreadable_token_is_believed(token: str) -> None:
     """Client tokens are documented as opaque, so one that cannot be read is good and says so."""
     pair = read_pair(answer(token), ROOM, FREE, NOW)
 
-    assert not pair.read
+    assert not pair.readable
 
 
 def test_an_unusable_refresh_token_does_not_spoil_the_client_token() -> None:

@@ -10,6 +10,7 @@ from service.storage import redis_keys, revocation_store
 from service.storage.records import AccessRecords, read_snapshot
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys
+from service.storage.removals import Removal
 from service.storage.room_store import snapshot_call
 from service.storage.scripts import command, script
 
@@ -45,7 +46,7 @@ class DirectoryStore:
 
     def write(self, alias: str, record: bytes, room_id: UUID | None) -> None:
         """Create or replace a room. The record goes first: an index entry without one is passed over by readers."""
-        self._redis.run_replicated(command("SET", RoomKeys(alias).record, record))
+        self._redis.run_removal(command("SET", RoomKeys(alias).record, record), Removal(alias))
         self._list(alias, room_id)
 
     def write_new(self, alias: str, record: bytes, room_id: UUID | None) -> None:
@@ -77,7 +78,7 @@ class DirectoryStore:
         if room_id is not None:
             self._redis.run(command("HDEL", redis_keys.ROOM_IDS, room_id.hex))
         names = (keys.members, keys.bans, keys.adopted, keys.used, keys.invites, keys.invite_uses)
-        self._redis.run_replicated(command("DEL", keys.record, more_keys=(*names, keys.roster, keys.live)))
+        self._redis.run_removal(command("DEL", keys.record, more_keys=(*names, keys.roster, keys.live)), Removal(alias))
         self._redis.run(command("ZREM", redis_keys.ROOM_INDEX, alias))
         self._redis.run(command("SREM", redis_keys.TEMPLATES, alias))
 
@@ -94,13 +95,13 @@ class DirectoryStore:
 
     def write_member(self, alias: str, user: str, record: bytes) -> bool:
         """Create or replace a member; says whether it is new."""
-        return bool(
-            self._redis.run_replicated(command("HSET", RoomKeys(alias).members, redis_keys.digest(user), record))
-        )
+        write = command("HSET", RoomKeys(alias).members, redis_keys.digest(user), record)
+        return bool(self._redis.run_removal(write, Removal(alias, user)))
 
     def erase_member(self, alias: str, user: str) -> bool:
         """Says whether there was one."""
-        return bool(self._redis.run_replicated(command("HDEL", RoomKeys(alias).members, redis_keys.digest(user))))
+        write = command("HDEL", RoomKeys(alias).members, redis_keys.digest(user))
+        return bool(self._redis.run_removal(write, Removal(alias, user)))
 
     def templates(self) -> list[str]:
         """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""

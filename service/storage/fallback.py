@@ -1,6 +1,7 @@
 """What this process remembers for the time when Redis is out; while Redis answers, Redis decides.
 
-Tokens are remembered sealed, as Redis holds them. Records older than 300 s vouch for nobody. Both are bounded.
+Tokens are remembered sealed, as Redis holds them. Records older than 300 s vouch for nobody, nor does anything that was
+asked for before the last removal that concerns it (``removals``). All of it is bounded.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import Final
 from service.clock import Clock
 from service.storage.records import AccessRecords, RoomSnapshot, SealedToken
 from service.storage.redis_keys import RATE_WINDOW_SECS, Owner
+from service.storage.removals import RecentRemovals
 from service.ttl_cache import Expiring
 
 MAX_AGE_SECS: Final = 300.0
 MAX_ENTRIES: Final = 10_000
-
 
 # A token's room and owner.
 _Entry = tuple[str, Owner]
@@ -23,78 +24,101 @@ _Entry = tuple[str, Owner]
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
-    """A sealed value, and whether Redis holds it too."""
+    """A sealed value, whether Redis holds it too, and the monotonic moment when it was asked for."""
 
     value: bytes
     in_redis: bool
+    asked: float
 
 
 class LocalFallback:
     """Access records and tokens seen by this process, tokens that Redis would not take, calls that it did not count."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._access: Expiring[tuple[str, str, str | None], AccessRecords] = Expiring(clock, most=MAX_ENTRIES)
+    def __init__(self, clock: Clock, removals: RecentRemovals) -> None:
+        self._removals = removals
+        self._access: Expiring[tuple[str, str, str | None], tuple[AccessRecords, float]]
+        self._access = Expiring(clock, most=MAX_ENTRIES)
         self._tokens: Expiring[_Entry, _Remembered] = Expiring(clock, most=MAX_ENTRIES)
         self._refreshes: Expiring[_Entry, _Remembered] = Expiring(clock, most=MAX_ENTRIES)
         self._calls: Expiring[tuple[str, str], int] = Expiring(clock, most=MAX_ENTRIES)
         # Thousands of members share one record; without this each would keep a copy of its bytes.
         self._rooms: Expiring[str, bytes] = Expiring(clock, most=MAX_ENTRIES)
 
-    def saw(self, alias: str, owner: Owner, session: str | None, snapshot: RoomSnapshot) -> None:
-        """Redis answered this."""
+    def saw(
+        self, alias: str, owner: Owner, session: str | None, snapshot: RoomSnapshot, asked: float
+    ) -> SealedToken | None:
+        """Redis answered this to what was asked at the monotonic moment ``asked``. The token to go on with, which is
+        the snapshot's own unless this process has one that lives longer.
+        """
         shared = self._sharing_record(alias, snapshot.records)
-        self._access.put((alias, owner.user, session), shared, MAX_AGE_SECS)
-        self._saw(self._tokens, (alias, owner), snapshot.token)
+        self._access.put((alias, owner.user, session), (shared, asked), MAX_AGE_SECS)
+        return self._saw(self._tokens, (alias, owner), snapshot.token, asked)
 
-    def saw_refresh(self, alias: str, owner: Owner, refresh: SealedToken | None) -> None:
-        """Redis answered this when a lease was asked for."""
-        self._saw(self._refreshes, (alias, owner), refresh)
+    def saw_tokens(
+        self, alias: str, owner: Owner, token: SealedToken | None, refresh: SealedToken | None, asked: float
+    ) -> tuple[SealedToken | None, SealedToken | None]:
+        """As ``saw``, for both tokens, as Redis answered when a lease was asked for."""
+        key = (alias, owner)
+        return self._saw(self._tokens, key, token, asked), self._saw(self._refreshes, key, refresh, asked)
 
     def stored(
-        self, alias: str, owner: Owner, token: SealedToken, refresh: SealedToken | None, *, in_redis: bool
+        self,
+        alias: str,
+        owner: Owner,
+        token: SealedToken,
+        refresh: SealedToken | None,
+        asked: float,
+        *,
+        in_redis: bool,
     ) -> None:
         """A new token; ``in_redis`` says whether Redis has it too."""
-        self._tokens.put((alias, owner), _Remembered(token.value, in_redis), token.left)
+        self._tokens.put((alias, owner), _Remembered(token.value, in_redis, asked), token.left)
         if refresh is not None:
-            self._refreshes.put((alias, owner), _Remembered(refresh.value, in_redis), refresh.left)
-
-    def forget(self, alias: str, user: str) -> None:
-        """Drop what is known of this user's tokens for the room, on every device, and what vouches for the user."""
-        for held in (self._tokens, self._refreshes):
-            held.drop_where(lambda key: key[0] == alias and key[1].user == user)
-        self._access.drop_where(lambda key: key[0] == alias and key[1] == user)
+            self._refreshes.put((alias, owner), _Remembered(refresh.value, in_redis, asked), refresh.left)
 
     def records(self, alias: str, owner: Owner, session: str | None) -> AccessRecords | None:
         """What access was decided on at most ``MAX_AGE_SECS`` ago."""
-        return self._access.value((alias, owner.user, session))
+        found = self._access.value((alias, owner.user, session))
+        if found is None or found[1] <= self._removals.last(alias, owner, session):
+            return None
+        return found[0]
 
-    def token(self, alias: str, owner: Owner, *, only_here: bool = False) -> SealedToken | None:
-        """The token; ``only_here`` asks for one that Redis would not take."""
-        return self._left(self._tokens, (alias, owner), only_here=only_here)
+    def token(self, alias: str, owner: Owner) -> SealedToken | None:
+        """The token, whether Redis has it too or not."""
+        return self._left(self._tokens, (alias, owner))
 
-    def refresh(self, alias: str, owner: Owner, *, only_here: bool = False) -> SealedToken | None:
+    def refresh(self, alias: str, owner: Owner) -> SealedToken | None:
         """The refresh token, as ``token``."""
-        return self._left(self._refreshes, (alias, owner), only_here=only_here)
+        return self._left(self._refreshes, (alias, owner))
+
+    def unstored(self, alias: str, owner: Owner) -> tuple[SealedToken | None, SealedToken | None]:
+        """The tokens that Redis has not taken."""
+        key = (alias, owner)
+        return self._left(self._tokens, key, only_here=True), self._left(self._refreshes, key, only_here=True)
 
     def count(self, alias: str, owner: Owner) -> int:
         """Count a call in this process alone, for as long as nobody counts for all."""
-        key = (alias, owner.user)
-        found = self._calls.get(key)
-        calls, left = (found[0] + 1, found[1]) if found else (1, RATE_WINDOW_SECS)
-        self._calls.put(key, calls, left)
-        return calls
+        found = self._calls.get((alias, owner.user))
+        calls, left = found or (0, float(RATE_WINDOW_SECS))
+        self._calls.put((alias, owner.user), calls + 1, left)
+        return calls + 1
 
-    @staticmethod
-    def _saw(held: Expiring[_Entry, _Remembered], key: _Entry, value: SealedToken | None) -> None:
-        if value is not None:
-            held.put(key, _Remembered(value.value, in_redis=True), value.left)
-        elif (known := held.value(key)) is not None and known.in_redis:
+    def _saw(
+        self, held: Expiring[_Entry, _Remembered], key: _Entry, found: SealedToken | None, asked: float
+    ) -> SealedToken | None:
+        own = self._left(held, key, only_here=True)
+        if own is not None and (found is None or found.left < own.left):
+            # While Redis takes no writes it goes on answering with the one before.
+            return own
+        if found is not None:
+            held.put(key, _Remembered(found.value, in_redis=True, asked=asked), found.left)
+        else:
             held.drop(key)
+        return found
 
-    @staticmethod
-    def _left(held: Expiring[_Entry, _Remembered], key: _Entry, *, only_here: bool) -> SealedToken | None:
+    def _left(self, held: Expiring[_Entry, _Remembered], key: _Entry, *, only_here: bool = False) -> SealedToken | None:
         found = held.get(key)
-        if found is None or (only_here and found[0].in_redis):
+        if found is None or (only_here and found[0].in_redis) or found[0].asked <= self._removals.last(*key):
             return None
         return SealedToken(found[0].value, found[1])
 

@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
+from service.storage.removals import Removal
 from service.storage.scripts import command, script
 
 
@@ -48,6 +49,7 @@ class InviteStore:
     def erase(self, alias: str, invite: str) -> bool:
         """Says whether there was one. The record goes first: without it nothing counts."""
         keys = RoomKeys(alias)
-        found = bool(self._redis.run_replicated(command("HDEL", keys.invites, invite)))
+        revoked = Removal(alias, invite=invite)
+        found = bool(self._redis.run_removal(command("HDEL", keys.invites, invite), revoked))
         self._redis.run(command("HDEL", keys.invite_uses, invite))
         return found

@@ -8,6 +8,7 @@ from typing import Final, cast
 from service.storage import redis_keys
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
+from service.storage.removals import Removal
 from service.storage.scripts import command
 
 # Longer than any ticket can be shown for the first time, and any session that shows it goes on.
@@ -26,7 +27,8 @@ class MeetingStore:
     def write_bans(self, alias: str, records: Mapping[str, bytes]) -> None:
         """Ban users, all of them or none, each with a record."""
         fields = [part for user, record in records.items() for part in (redis_keys.digest(user), record)]
-        self._redis.run_replicated(command("HSET", RoomKeys(alias).bans, *fields))
+        removals = [Removal(alias, user) for user in records]
+        self._redis.run_removal(command("HSET", RoomKeys(alias).bans, *fields), *removals)
 
     def erase_bans(self, alias: str, users: Sequence[str]) -> int:
         """Says how many there were."""

@@ -1,41 +1,43 @@
 """All talk with Redis: bounded in time, in number and in what it may raise.
 
-An attempt has ``CALL_SECS`` in all. A call that Redis does not answer is asked again until it does or the server is out
-(``availability``); a caller waits as a greenlet, for free. At most ``max_calls`` are under way, and who comes later
-waits for a place, in order. What reads a lot (lists, exports, reconciling) has places and a time of its own, so that it
-never looks like an outage to anybody.
+A call that Redis does not answer is asked again until it does or the server is out (``availability``); a caller waits
+as a greenlet, for free. Each server has ``max_calls`` places, and who comes later waits for one, in order. What reads a
+lot (lists, exports, reconciling) has places and a time of its own, so that it never looks like an outage to anybody.
 
 Rules for editors:
-* ``run``, ``run_all`` and ``run_replicated`` are the only ways to Redis; they raise ``StoreUnavailable`` and nothing
-  else;
+* ``run``, ``run_all``, ``run_replicated``, ``run_removal`` and ``read_much`` are the only ways to Redis; they raise
+  ``StoreUnavailable`` and nothing else;
 * refusals are sorted here, once: *not now* (asked again), *no writes* (reads go on), *not readable* (nobody else may
-  decide in its place).
+  decide in its place);
+* what may have been run is sent again only if the call says that this does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 import gevent
 import redis
-from gevent.lock import BoundedSemaphore
 from redis import exceptions
 
 from service.clock import Clock, time_limit
 from service.errors import RecordUnreadable, StoreOutage, StoreUnavailable
-from service.storage.availability import OUTAGE_SECS, Availability, StoreMetrics, run_one
+from service.storage.availability import Availability, StoreMetrics
 from service.storage.redis_url import RedisUrl
-from service.storage.scripts import Call, ForeignReply, Reply
-from service.storage.sentinels import MasterUnknown
-from service.storage.servers import Client, Servers, servers_of
+from service.storage.removals import RecentRemovals, Removal, RemovalReader, announcement
+from service.storage.round_trip import NotConnected, TimeLimits, ask, ask_importing, connection, plain
+from service.storage.scripts import Call, Reply
+from service.storage.servers import Server, Servers, ServerUnknown, servers_of
 
-CALL_SECS: Final = 0.25
 BULK_SECS: Final = 5.0
-MAX_BULK_CALLS: Final = 4
 # How long a write that must outlive its server waits for a replica to have it.
 REPLICA_MS: Final = 100
 _ASK_AGAIN_SECS: Final = 0.03
+# A caller waits so much longer than an outage needs to be noticed.
+_PATIENCE_SECS: Final = 0.5
 
 _NO_WRITES: Final = (exceptions.ReadOnlyError, exceptions.OutOfMemoryError)
 _NO_WRITES_WORDS: Final = ("READONLY", "OOM ", "MISCONF", "NOREPLICAS")
@@ -48,192 +50,268 @@ _NOT_NOW: Final = (
     exceptions.NoScriptError,
     exceptions.TryAgainError,
 )
-_NOT_NOW_WORDS: Final = ("BUSY", "LOADING", "NOAUTH")
-# What an attempt raises. The library's parser lets the ValueError of what is no number through.
-_FAILURES: Final = (
-    redis.RedisError,
-    exceptions.RedisClusterException,
-    OSError,
-    ValueError,
-    ForeignReply,
-    MasterUnknown,
-)
+_NOT_NOW_WORDS: Final = ("BUSY", "LOADING", "NOAUTH", "ACL failure", "The user executing the script")
+# The keys of this call are on their way from one server to another, and nobody can be asked about them.
+_ON_THE_WAY: Final = (exceptions.AskError, exceptions.TryAgainError)
+
+
+class _Passing(Exception):
+    """There is no server for this call at the moment, or none that may be used yet: nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Manner:
+    """How calls are made: the limits of an attempt, and the seconds in which all attempts have to come to an end."""
+
+    limits: TimeLimits
+    seconds: float
+    much: bool = False
+    replicated: bool = False
 
 
 class RedisClient:
-    """The store's one door. ``max_calls`` at a time; ``clock`` measures, and never cuts."""
+    """The store's one door. ``max_calls`` at a time to each server; ``clock`` measures, and never cuts."""
 
-    def __init__(self, url: RedisUrl, clock: Clock, metrics: StoreMetrics, *, max_calls: int) -> None:
-        self.servers: Servers = servers_of(url)
-        self.availability = Availability(self.servers, clock, metrics)
+    def __init__(
+        self, url: RedisUrl, clock: Clock, metrics: StoreMetrics, *, max_calls: int, limits: TimeLimits | None = None
+    ) -> None:
+        limits = limits or TimeLimits()
+        self.servers: Servers = servers_of(url, limits, clock, max_calls)
+        self.availability = Availability(self.servers, limits, clock, metrics)
+        self.removals = RecentRemovals(clock)
+        self._reader = RemovalReader(self.servers, self.removals, limits, clock, metrics)
+        self._usual = _Manner(limits, limits.outage + _PATIENCE_SECS)
+        self._lasting = _Manner(limits, limits.outage + _PATIENCE_SECS, replicated=True)
+        self._bulk = _Manner(TimeLimits(BULK_SECS, limits.connect), BULK_SECS, much=True)
         self._clock = clock
         self._metrics = metrics
-        self._places = BoundedSemaphore(max_calls)
-        self._bulk_places = BoundedSemaphore(MAX_BULK_CALLS)
 
     def start(self) -> None:
         """Make the first contact; the service starts without Redis too, and recovers by itself."""
         self.availability.start()
+        self._reader.start()
 
     def stop(self) -> None:
-        """End the background task and close what is idle."""
+        """End the background tasks and close what is idle."""
+        self._reader.stop()
         self.availability.stop()
-        self.servers.disconnect_idle()
+        for server in self.servers.each():
+            server.disconnect_idle()
 
     @property
     def up(self) -> bool:
         """Whether all of Redis is in use; while a part is not, what lies on the others is."""
         return not self.availability.reason
 
+    @property
+    def state(self) -> str:
+        """``up``, ``read_only`` or ``down``: as the worst of the servers is."""
+        if not self.up:
+            return "down"
+        return "read_only" if self.availability.no_writes else "up"
+
     def run(self, call: Call) -> Reply:
         """The reply to one call; raises ``StoreUnavailable``."""
-        return self.run_all([call])[0]
+        return self._complete([call], self._usual)[0]
 
     def run_all(self, calls: Sequence[Call]) -> list[Reply]:
         """The replies to calls that are sent together, in order; raises ``StoreUnavailable``."""
-        return self._persist(calls, lambda pending: _attempt(self.servers.client(), pending))
+        return self._complete(calls, self._usual)
 
     def run_replicated(self, call: Call) -> Reply:
         """As ``run``, for a write that must outlive its server: waits a little until a replica has it, if there is to
         be one. What no replica confirmed is written all the same, and counted.
         """
-        return self._persist([call], lambda _: [self._attempt_replicated(call)])[0]
+        return self._complete([call], self._lasting)[0]
+
+    def run_removal(self, call: Call, *removals: Removal) -> Reply:
+        """As ``run_replicated``, for a write that takes something away (``announce``)."""
+        reply = self.run_replicated(call)
+        self.announce(*removals)
+        return reply
+
+    def announce(self, *removals: Removal) -> None:
+        """Something was taken away: this process forgets it, and every other one is told. To be called when it is done
+        and before anybody hears that it is; raises ``StoreUnavailable``.
+        """
+        for removal in removals:
+            self.removals.note(removal)
+        self.run(announcement(removals))
 
     def read_much(self, calls: Sequence[Call]) -> list[Reply]:
-        """As ``run_all``, for reads that are long or many: not repeated, and never taken for an outage."""
-        self._refuse_if_out(self._names(calls))
-        try:
-            with self._bulk_places, time_limit(BULK_SECS):
-                replies = _attempt(self.servers.client(), calls)
-        except _FAILURES as error:
-            replies = [error]
-        for reply in replies:
-            if isinstance(reply, Exception):
-                self._raise_if_final(reply)
-                self._metrics.store_error("bulk")
-                raise StoreUnavailable
-        return replies
+        """As ``run_all``, for reads that are long or many: what they take is never taken for an outage."""
+        return self._complete(calls, self._bulk)
 
-    def _persist(self, calls: Sequence[Call], attempt: Callable[[Sequence[Call]], list[Reply]]) -> list[Reply]:
+    def _complete(self, calls: Sequence[Call], manner: _Manner) -> list[Reply]:
         """Ask until each call is answered; raises ``StoreUnavailable`` when that is no use any more."""
         began = self._clock.monotonic()
-        replies: list[Reply] = [None] * len(calls)
-        pending = list(range(len(calls)))
-        while True:
-            names = self._names([calls[index] for index in pending])
-            sent = self._clock.monotonic()
-            answers = self._answers(names, [calls[index] for index in pending], attempt)
-            for index, answer in zip(pending, answers, strict=True):
-                replies[index] = answer
-            pending = [index for index in pending if isinstance(replies[index], Exception)]
-            if not pending:
-                return replies
-            self._settle([replies[index] for index in pending], names, sent, began)
-            if not all(calls[index].repeatable for index in pending):
-                raise StoreUnavailable
-            gevent.sleep(_ASK_AGAIN_SECS)
-
-    def _answers(
-        self, names: set[str], calls: Sequence[Call], attempt: Callable[[Sequence[Call]], list[Reply]]
-    ) -> list[Reply]:
-        """Replies, and errors in their place."""
-        with self._places:
-            self._refuse_if_out(names)
+        replies = self._ask(calls, manner)
+        if any(isinstance(reply, Exception) for reply in replies):
             try:
-                with time_limit(CALL_SECS):
-                    return attempt(calls)
-            except _FAILURES as error:
-                return [error] * len(calls)
+                with time_limit(max(0.0, began + manner.seconds - self._clock.monotonic())):
+                    self._persist(calls, replies, manner)
+            except TimeoutError:
+                self._give_up(calls, replies)
+        return replies
 
-    def _settle(self, failures: Sequence[Exception], names: set[str], sent: float, began: float) -> None:
-        """Decide after an attempt that failed: returns if the calls are worth another one."""
-        for error in failures:
-            self._raise_if_final(error)
-            self._metrics.store_error(_kind(error))
-        if any(isinstance(error, ForeignReply | redis.ConnectionError) for error in failures):
-            # The others in the pool may have died with it, or be as far behind.
-            self.servers.disconnect_idle()
-        over = self._clock.monotonic() - began >= OUTAGE_SECS
-        if over and not any(self.availability.is_failing(name) for name in names):
-            # Redis answers the probe: these calls are too much for it, which is no outage.
-            raise StoreUnavailable
-        self.availability.suspect(names, sent)
+    def _persist(self, calls: Sequence[Call], replies: list[Reply], manner: _Manner) -> None:
+        again = False
+        while pending := [index for index, reply in enumerate(replies) if isinstance(reply, Exception)]:
+            for index in pending:
+                self._raise_if_final(calls[index], replies[index], again=again)
+            gevent.sleep(_ASK_AGAIN_SECS)
+            for index, reply in zip(pending, self._ask([calls[index] for index in pending], manner), strict=True):
+                replies[index] = reply
+            again = True
 
-    def _attempt_replicated(self, call: Call) -> Reply:
-        name, client = self.servers.name_of(call.keys[0]), self.servers.single_client(call.keys[0])
-        # WAIT speaks of the writes on its own connection.
-        with client.client() as connection:  # type: ignore[no-untyped-call]
-            reply = run_one(connection, call)
-            if self.servers.expects_replica(name, _replicas(connection)) and not _confirmed(connection):
-                self._metrics.store_error("unreplicated")
-            return reply
+    def _give_up(self, calls: Sequence[Call], replies: Sequence[Reply]) -> NoReturn:
+        for call, reply in zip(calls, replies, strict=True):
+            if isinstance(reply, (_Passing, *_ON_THE_WAY)):
+                raise StoreOutage
+            if isinstance(reply, Exception) and self.availability.is_out(self._server_of(call)):
+                raise StoreOutage
+        # Redis answers the probe: these calls are too much for it, which is no outage.
+        raise StoreUnavailable
 
-    def _names(self, calls: Sequence[Call]) -> set[str]:
+    def _ask(self, calls: Sequence[Call], manner: _Manner) -> list[Reply]:
+        """One attempt, at all servers that are concerned at the same time. Errors are in the places of replies."""
+        groups: dict[Server, list[int]] = {}
+        for index, call in enumerate(calls):
+            try:
+                groups.setdefault(self._server_of(call), []).append(index)
+            except _Passing as nobody:
+                return [nobody] * len(calls)
+        if len(groups) == 1:
+            return self._try(next(iter(groups)), calls, manner)
+        tasks = [
+            (indexes, gevent.spawn(self._try, server, [calls[index] for index in indexes], manner))
+            for server, indexes in groups.items()
+        ]
+        replies: list[Reply] = [None] * len(calls)
+        for indexes, task in tasks:
+            for index, reply in zip(indexes, task.get(), strict=True):
+                replies[index] = reply
+        return replies
+
+    def _server_of(self, call: Call) -> Server:
+        """The server that holds the call's keys; raises ``StoreUnavailable`` and ``_Passing``."""
         try:
-            return {self.servers.name_of(call.keys[0]) for call in calls}
-        except (MasterUnknown, exceptions.RedisClusterException):
+            server = self.servers.server_of(call.keys[0])
+        except ServerUnknown as unknown:
             self.availability.look_soon()
-            raise StoreOutage from None
-
-    def _refuse_if_out(self, names: set[str]) -> None:
-        if any(self.availability.is_out(name) for name in names):
-            raise StoreOutage
-
-    def _raise_if_final(self, error: Exception) -> None:
-        if isinstance(error, _NO_WRITES) or any(word in str(error) for word in _NO_WRITES_WORDS):
+            raise (_Passing if unknown.passing else StoreOutage) from None
+        if not call.reads and self.servers.why_unconfirmed():
             self._metrics.store_error("writes_off")
-            # Perhaps a master that became a replica: the next connection looks the name up anew.
-            self.servers.disconnect_idle()
-            self.availability.look_soon()
             raise StoreUnavailable
-        if isinstance(error, redis.ResponseError) and not _is_not_now(error):
-            self._refuse_unreadable()
+        return server
 
-    def _refuse_unreadable(self) -> NoReturn:
-        self._metrics.store_error("unreadable")
-        raise RecordUnreadable
+    def _try(self, server: Server, calls: Sequence[Call], manner: _Manner) -> list[Reply]:
+        """One attempt at one server. Raises nothing: errors are in the places of replies."""
+        with server.bulk_places if manner.much else server.places:
+            began = self._clock.monotonic()
+            if self.availability.is_out(server):
+                return [StoreOutage()] * len(calls)
+            if not server.greeted:
+                return [_Passing()] * len(calls)
+            try:
+                with connection(server.pool, manner.limits) as wire:
+                    replies = ask(wire, calls)
+                    if manner.replicated and not isinstance(replies[-1], Exception):
+                        self._wait_for_replica(server, wire)
+            except Exception as error:  # noqa: BLE001 - whatever a peer sends, a caller hears that the store is away
+                self._lost(server, error, began, manner)
+                return [error] * len(calls)
+        return [self._sorted(server, call, reply, began) for call, reply in zip(calls, replies, strict=True)]
+
+    def _lost(self, server: Server, error: Exception, began: float, manner: _Manner) -> None:
+        kind = _kind(error)
+        self._metrics.store_error(kind)
+        if kind != "timeout":
+            # The others in the pool may have died with it, or be as far behind.
+            server.disconnect_idle()
+        elif manner.much and not isinstance(error, NotConnected):
+            return
+        self.availability.suspect(server, began)
+
+    def _sorted(self, server: Server, call: Call, reply: Reply, began: float) -> Reply:
+        """The reply, after what it says of the server was noted."""
+        if not isinstance(reply, Exception):
+            if server.failing_since is not None:
+                self.availability.answered(server)
+            return reply
+        if type(reply) is exceptions.AskError:
+            return self._ask_importing(call, reply)
+        if _is_no_writes(call, reply):
+            self._metrics.store_error("writes_off")
+            self.availability.refused_write(server, str(reply))
+            # Perhaps a master that became a replica: a new connection looks the name up anew.
+            server.disconnect_idle()
+        elif _is_not_now(reply):
+            self._metrics.store_error(_kind(reply))
+            self.availability.look_soon()
+            self.availability.suspect(server, began)
+        else:
+            self._metrics.store_error("unreadable")
+        return reply
+
+    def _ask_importing(self, call: Call, moving: exceptions.AskError) -> Reply:
+        """The reply of the server to which the call's keys are being moved."""
+        server = self.servers.server_at(f"{moving.host}:{moving.port}")
+        if server is None:
+            self.availability.look_soon()
+            return moving
+        try:
+            with connection(server.pool, self._usual.limits) as wire:
+                return ask_importing(wire, call)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._metrics.store_error(_kind(error))
+            return error
+
+    def _wait_for_replica(self, server: Server, wire: Any) -> None:
+        """Count a write on this connection that no replica confirms. One that is known and away counts as away."""
+        told = plain(wire, "INFO", "replication") or b""
+        connected = _number(told, b"connected_slaves")
+        server.replicas = max(server.replicas, connected)
+        # A backlog is kept for an hour after the last replica has gone.
+        if not (connected or server.replicas or _number(told, b"repl_backlog_active")):
+            return
+        if (told and not connected) or not plain(wire, "WAIT", 1, REPLICA_MS):
+            self._metrics.store_error("unreplicated")
+
+    def _raise_if_final(self, call: Call, error: Exception, *, again: bool) -> None:
+        if isinstance(error, StoreUnavailable):
+            raise error
+        if _is_no_writes(call, error):
+            # At once by a new connection, whose name was looked up anew, and no more.
+            if again or not isinstance(error, exceptions.ReadOnlyError):
+                raise StoreUnavailable
+        elif isinstance(error, redis.ResponseError) and not _is_not_now(error):
+            raise RecordUnreadable
+        elif not call.repeatable and not isinstance(error, (NotConnected, _Passing, redis.ResponseError)):
+            raise StoreUnavailable
 
 
-def _attempt(client: Client, calls: Sequence[Call]) -> list[Reply]:
-    """The replies, or the errors in their place."""
-    if len(calls) == 1:
-        return [run_one(client, calls[0])]
-    pipeline: Any = client.pipeline(transaction=False)
-    for call in calls:
-        pipeline.execute_command(*call.by_hash())
-    answers = pipeline.execute(raise_on_error=False)
-    return [_checked(client, call, answer) for call, answer in zip(calls, answers, strict=True)]
+def _is_no_writes(call: Call, error: Exception) -> bool:
+    return not call.reads and _speaks_of_writes(error)
 
 
-def _checked(client: Client, call: Call, answer: Reply) -> Reply:
-    """What one of several calls was answered, or its error."""
-    try:
-        if isinstance(answer, exceptions.NoScriptError):
-            return run_one(client, call)
-        return answer if isinstance(answer, Exception) else call.result(answer)
-    except _FAILURES as error:
-        return error
+def _is_not_now(error: Exception) -> bool:
+    # Where even reads are refused in these words, the server is of no use.
+    return isinstance(error, _NOT_NOW) or str(error).startswith(_NOT_NOW_WORDS) or _speaks_of_writes(error)
 
 
-def _replicas(connection: redis.Redis) -> int:
-    """How many replicas are connected; 0 where the server does not say."""
-    try:
-        role: Any = connection.role()
-    except redis.ResponseError:
-        return 0
-    return len(role[2]) if role[0] == b"master" else 0
+def _speaks_of_writes(error: Exception) -> bool:
+    return isinstance(error, redis.ResponseError) and (
+        isinstance(error, _NO_WRITES) or any(word in str(error) for word in _NO_WRITES_WORDS)
+    )
 
 
-def _confirmed(connection: redis.Redis) -> bool:
-    try:
-        return bool(connection.wait(1, REPLICA_MS))
-    except redis.ResponseError:
-        return False
+def _number(told: bytes, name: bytes) -> int:
+    found = re.search(rb"^%b:(\d+)" % name, told, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
-def _is_not_now(error: redis.ResponseError) -> bool:
-    return isinstance(error, _NOT_NOW) or str(error).startswith(_NOT_NOW_WORDS)
-
-
-def _kind(error: Exception) -> str:
+def _kind(error: BaseException) -> str:
+    if isinstance(error, NotConnected) and error.__cause__ is not None:
+        return _kind(error.__cause__)
     return "timeout" if isinstance(error, TimeoutError | redis.TimeoutError) else type(error).__name__

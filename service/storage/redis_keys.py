@@ -20,6 +20,8 @@ EVENTS: Final = PREFIX + "{events}:pending"
 EVENT_LEASE: Final = PREFIX + "{events}:lease"
 ROOMS_DUE: Final = PREFIX + "{events}:due"
 ROOM_IDS: Final = PREFIX + "{index}:ids"
+# What was taken away lately (``removals``).
+REMOVALS: Final = PREFIX + "{index}:removals"
 
 
 def digest(*parts: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from service.storage import redis_keys
 from service.storage.redis_client import RedisClient
+from service.storage.removals import Removal, session_of
 from service.storage.scripts import Call, command, script
 
 _TRIM_AT_ONCE: Final = 500
@@ -48,15 +49,18 @@ class RevocationStore:
 
     def revoke(self, user: str, session: str | None, before: float) -> None:
         """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""
-        self._void(redis_keys.revoked(user), before, _EVERY if session is None else redis_keys.digest(session))
+        field = _EVERY if session is None else redis_keys.digest(session)
+        self._void(redis_keys.revoked(user), before, Removal(user=user), field)
 
     def end_session(self, user: str, session: str, before: float) -> None:
         """As ``revoke``, and bearers that do not say of which session they are go with it: they may be of this one."""
-        self._void(redis_keys.revoked(user), before, redis_keys.digest(session), _WITHOUT_SESSION)
+        fields = (redis_keys.digest(session), _WITHOUT_SESSION)
+        self._void(redis_keys.revoked(user), before, Removal(user=user), *fields)
 
     def end_session_of_anybody(self, issuer: str, session: str, before: float) -> None:
         """As ``revoke`` for one session of an issuer, where nobody says whose session it is."""
-        self._void(redis_keys.ended(issuer, session), before, _EVERY)
+        ended = Removal(session=session_of(issuer, session))
+        self._void(redis_keys.ended(issuer, session), before, ended, _EVERY)
 
     def is_known_logout(self, issuer: str, token_id: str) -> bool:
         """Whether this logout token has taken effect lately."""
@@ -79,6 +83,7 @@ class RevocationStore:
             # By score and not by name: what was voided again meanwhile has a later one and stays.
             self._redis.run(command("ZREMRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", found[-1]))
 
-    def _void(self, key: str, before: float, *fields: str) -> None:
+    def _void(self, key: str, before: float, removal: Removal, *fields: str) -> None:
         self._redis.run(command("ZADD", redis_keys.REVOCATIONS, "GT", repr(before), key))
-        self._redis.run_replicated(script("revoke").on((key,), (repr(before - self._keep_secs), repr(before), *fields)))
+        call = script("revoke").on((key,), (repr(before - self._keep_secs), repr(before), *fields))
+        self._redis.run_removal(call, removal)

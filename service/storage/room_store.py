@@ -27,6 +27,7 @@ from service.storage.records import (
 )
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RATE_WINDOW_SECS, Owner, RoomKeys, digest
+from service.storage.removals import Removal
 from service.storage.scripts import Call, command, script
 
 LEASE_SECS: Final = 4
@@ -52,10 +53,9 @@ class RoomStore:
         except StoreOutage:
             return self._remembered(alias, owner, session, count=count)
         snapshot = read_snapshot(reply, revocation_store.moments(revoked), self._clock.monotonic() - began)
-        self._fallback.saw(alias, owner, session, snapshot)
-        if snapshot.token is None:
-            token = self._fallback.token(alias, owner, only_here=True)
-            snapshot = replace(snapshot, token=token, unstored=token is not None and snapshot.calls > 0)
+        token = self._fallback.saw(alias, owner, session, snapshot, began)
+        if token is not snapshot.token:
+            snapshot = replace(snapshot, token=token, unstored=snapshot.calls > 0)
         if count and snapshot.calls < 0 and snapshot.records.room is not None:
             calls = self._fallback.count(alias, owner)
             snapshot = replace(snapshot, calls=calls, window_left=float(RATE_WINDOW_SECS))
@@ -83,14 +83,9 @@ class RoomStore:
             return LeaseResult(*tokens, acquired=True)
         token, left, refresh, refresh_left, acquired, server_ms = reply
         waited = self._clock.monotonic() - asked
-        sealed_refresh = read_sealed(refresh, refresh_left, waited)
-        self._fallback.saw_refresh(alias, owner, sealed_refresh)
-        return LeaseResult(
-            read_sealed(token, left, waited) or self._fallback.token(alias, owner, only_here=True),
-            sealed_refresh or self._fallback.refresh(alias, owner, only_here=True),
-            acquired=acquired == 1,
-            at=ClockPair(server_ms, asked),
-        )
+        found = (read_sealed(token, left, waited), read_sealed(refresh, refresh_left, waited))
+        tokens = self._fallback.saw_tokens(alias, owner, *found, asked)
+        return LeaseResult(*tokens, acquired=acquired == 1, at=ClockPair(server_ms, asked))
 
     def store_token(self, alias: str, owner: Owner, new: TokenWrite) -> bool:
         """Store a token and release the lease; ``False`` if the records that it was issued on have changed.
@@ -109,7 +104,7 @@ class RoomStore:
         late = self._clock.monotonic() - began
         refresh = new.refresh.after(late) if new.refresh is not None else None
         stored = reply not in {b"late", b"unavailable"}
-        self._fallback.stored(alias, owner, new.token.after(late), refresh, in_redis=stored)
+        self._fallback.stored(alias, owner, new.token.after(late), refresh, began, in_redis=stored)
         return True
 
     def _store_call(self, alias: str, owner: Owner, new: TokenWrite) -> Call:
@@ -131,8 +126,7 @@ class RoomStore:
         """Store the token that this process alone knows: it was issued while Redis took none."""
         lease = secrets.token_hex(16)
         found = self.acquire_lease(alias, owner, lease)
-        token = self._fallback.token(alias, owner, only_here=True)
-        refresh = self._fallback.refresh(alias, owner, only_here=True)
+        token, refresh = self._fallback.unstored(alias, owner)
         # Whoever holds the lease may be asking Telnyx in vain: no reason to keep the token from them.
         if token is not None:
             self.store_token(alias, owner, TokenWrite(records, session, token, refresh, lease, None, found.at))
@@ -153,8 +147,8 @@ class RoomStore:
     def forget_tokens(self, alias: str, user: str) -> None:
         """Drop all tokens of this user in this room, on every device; raises ``StoreUnavailable``."""
         keys = RoomKeys(alias)
-        self._fallback.forget(alias, user)
         self._redis.run(script("forget_tokens").on((keys.devices(digest(user)),), (keys.base,)))
+        self._redis.announce(Removal(alias, user))
 
     def adopt(self, alias: str, room_id: UUID, value: bytes, seconds: int) -> None:
         """Remember, as cache, under which upstream id the room is to be had now, and of which room that id is."""
@@ -171,7 +165,8 @@ def snapshot_call(alias: str, owner: Owner, *, count: bool) -> Call:
     keys, user = RoomKeys(alias), owner.user_field
     names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
     more = (keys.rate(user), keys.invites, keys.live, keys.devices(user))
-    return script("snapshot").on((*names, *more), (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base))
+    args = (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base)
+    return script("snapshot").on((*names, *more), args, reads=True)
 
 
 def _ms(seconds: float) -> int:

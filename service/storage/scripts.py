@@ -20,6 +20,10 @@ Reply = Any
 _WRAPPED: Final = (
     "local nonce = table.remove(ARGV)\nlocal function run()\n{source}\nend\nreturn {{nonce, run() or false}}"
 )
+_READS: Final = {
+    *("GET", "PTTL", "HGET", "HMGET", "HVALS", "HGETALL", "SMEMBERS"),
+    *("ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE"),
+}
 
 
 class ForeignReply(Exception):
@@ -33,9 +37,11 @@ class Script:
     source: str
     sha: str
 
-    def on(self, keys: Sequence[str], args: Sequence[Any] = (), *, repeatable: bool = True) -> Call:
-        """The call that runs it on ``keys``, all of one hash slot. See ``Call`` for ``repeatable``."""
-        return Call(self, tuple(keys), tuple(args), repeatable)
+    def on(
+        self, keys: Sequence[str], args: Sequence[Any] = (), *, reads: bool = False, repeatable: bool = True
+    ) -> Call:
+        """The call that runs it on ``keys``, all of one hash slot. See ``Call`` for the rest."""
+        return Call(self, tuple(keys), tuple(args), reads, repeatable)
 
 
 @lru_cache
@@ -48,16 +54,19 @@ def script(name: str) -> Script:
 
 def command(name: str, key: str, *args: Any, more_keys: Sequence[str] = (), repeatable: bool = True) -> Call:
     """One plain command, as a script: ``name key more_keys... args...``."""
-    return script("command").on((key, *more_keys), (name, *args), repeatable=repeatable)
+    return script("command").on((key, *more_keys), (name, *args), reads=name in _READS, repeatable=repeatable)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``repeatable``: running it twice does no harm, so it may be sent again when nobody knows whether it was run."""
+    """``reads``: it changes nothing that anybody relies on. ``repeatable``: running it twice does no harm, so it may be
+    sent again when nobody knows whether it was run.
+    """
 
     script: Script
     keys: tuple[str, ...]
     args: tuple[Any, ...]
+    reads: bool = False
     repeatable: bool = True
     nonce: bytes = field(default_factory=lambda: b"%x" % random.getrandbits(64))
 

@@ -2,24 +2,22 @@
 
 Rules for editors:
 * the side of a partition that has few Sentinels must not follow the old master: a majority of all that are configured
-  has to answer, and an epoch lower than one seen before is never followed;
+  has to answer, and a master of an epoch lower than one seen before is never followed;
 * all of them are asked at the same time, so that silent ones cost the time of one;
-* asking takes time: only the background task of ``availability`` does it, never a caller's request.
+* asking takes time: only a background task of ``availability`` does it, never a caller's request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import gevent
 import redis
 
 from service.clock import time_limit
 from service.storage.redis_url import Address
-
-ASK_SECS: Final = 0.25
 
 
 class MasterUnknown(Exception):
@@ -38,33 +36,38 @@ class MasterReport:
 Answer = MasterReport | Exception
 
 
-def ask_all(sentinels: Sequence[Sequence[redis.Redis]], master: str) -> list[Answer]:
-    """What each Sentinel says of ``master``; each is reached by the first of its clients whose login it accepts."""
-    asked = [gevent.spawn(_ask, clients, master) for clients in sentinels]
+def ask_all(sentinels: Sequence[Sequence[redis.Redis]], master: str, seconds: float) -> list[Answer]:
+    """What each Sentinel says of ``master``, each login tried for so long at most; it is reached by the first of its
+    clients whose login it accepts.
+    """
+    asked = [gevent.spawn(_ask, clients, master, seconds) for clients in sentinels]
     gevent.joinall(asked)
     return [task.get() for task in asked]
 
 
-def choose(answers: Sequence[Answer], master: str, latest_epoch: int) -> MasterReport:
-    """The report to follow; raises ``MasterUnknown``."""
+def choose(answers: Sequence[Answer], master: str, latest: MasterReport | None) -> MasterReport:
+    """The report to follow; raises ``MasterUnknown``. ``latest`` is the one that was followed until now."""
     reports = [answer for answer in answers if isinstance(answer, MasterReport)]
     if len(reports) * 2 <= len(answers):
         raise MasterUnknown(_why(answers, master, len(reports)))
     newest = max(reports, key=lambda report: report.epoch)
-    if newest.epoch < latest_epoch:
-        raise MasterUnknown("the Sentinels that answer are behind what was known before")
-    return newest
+    if latest is None or newest.epoch >= latest.epoch:
+        return newest
+    if newest.address != latest.address:
+        raise MasterUnknown("the Sentinels name a master of an earlier epoch; restart if they were made anew")
+    # Sentinels that were made anew count from the beginning. All of them have to say so.
+    return newest if len(reports) == len(answers) else latest
 
 
-def _ask(clients: Sequence[redis.Redis], master: str) -> Answer:
+def _ask(clients: Sequence[redis.Redis], master: str, seconds: float) -> Answer:
     refusal: Exception = MasterUnknown("not asked")
     for client in clients:
         try:
-            with time_limit(ASK_SECS):
+            with time_limit(seconds):
                 return _report(client, master)
         except redis.AuthenticationError as error:
             refusal = error
-        except (redis.RedisError, OSError, ValueError, LookupError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever one of them says, the others are heard
             return error
     return refusal
 

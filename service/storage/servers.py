@@ -1,89 +1,134 @@
-"""redis-py's own clients for what ``REDIS_URL`` names: one server, the master that Sentinels name, or a Cluster.
+"""The servers that ``REDIS_URL`` names: one, the master that Sentinels name, or the masters of a Cluster.
+
+redis-py's clients find them and open their connections.
 
 Rules for editors:
 * every option that matters is passed, because the library's defaults wait for seconds to a minute and repeat ten times;
 * the library repeats nothing and waits for nothing: ``redis_client`` bounds each attempt and decides what is repeated;
-* ``refresh`` talks to servers and takes time: only the background task of ``availability`` calls it.
+* ``refresh`` talks to servers and takes time: only a background task of ``availability`` calls it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.exceptions import RedisClusterException
+from redis.exceptions import NoPermissionError, RedisClusterException
 from redis.retry import Retry
 
-from service.clock import time_limit
+from service.clock import Clock, time_limit
 from service.storage import sentinels
+from service.storage.places import Places
+from service.storage.redis_keys import PREFIX
 from service.storage.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
+from service.storage.round_trip import TimeLimits
+from service.storage.sentinels import MasterUnknown
 
-# A second limit below that of ``redis_client``, for what the library does by itself in the background.
-SOCKET_SECS: Final = 1.0
-REFRESH_SECS: Final = 3.0
+# How long the master that a majority named last is believed without a majority: for writes, which the rest would never
+# hear of, and for reads, which are then as old as anything that a process may remember (``fallback``).
+UNCONFIRMED_WRITE_SECS: Final = 2.0
+UNCONFIRMED_READ_SECS: Final = 300.0
+_REFRESH_SECS: Final = 3.0
+_MAX_PROBE_KEYS: Final = 5_000
+MAX_BULK_CALLS: Final = 4
+# Connections besides those of callers: bulk reads, the probe, the reader of removals, and what is being closed.
+_MORE_CONNECTIONS: Final = 2 * MAX_BULK_CALLS
 
-Client = redis.Redis | RedisCluster
+
+class ServerUnknown(Exception):
+    """Nobody can say which server holds a key. ``passing``: it may be known in a moment."""
+
+    def __init__(self, why: str, *, passing: bool = False) -> None:
+        super().__init__(why)
+        self.passing = passing
+
+
+class Server:
+    """One server: its connections, the places for those who use it, and what ``availability`` knows of it.
+
+    ``failing_since`` is a monotonic moment, ``None`` while it answers; ``fault`` says why the last probe failed;
+    ``no_writes`` why it takes none. ``greeted``: it was found fit once. ``told_out``: the log says that it is out.
+    ``replicas`` are those that somebody else knows.
+    """
+
+    def __init__(self, name: str, client: redis.Redis, max_calls: int) -> None:
+        self.name = name
+        self.client = client
+        self.pool = client.connection_pool
+        self.places = Places(max_calls)
+        self.bulk_places = Places(MAX_BULK_CALLS)
+        self.replicas = 0
+        self.greeted = False
+        self.told_out = False
+        self.failing_since: float | None = None
+        self.fault = "connecting"
+        self.no_writes = ""
+        self.policy: str | None = None
+        self.probe_key = PREFIX + "{probe}"
+
+    def is_out(self, now: float, outage_secs: float) -> bool:
+        """Whether nobody should wait for it any more: probes have failed for so long, and nothing else succeeded."""
+        return bool(self.fault) and self.failing_since is not None and now - self.failing_since >= outage_secs
+
+    def disconnect_idle(self) -> None:
+        """Close the connections that nobody uses: they lead to a server that has gone, or are not to be trusted."""
+        self.pool.disconnect(inuse_connections=False)
 
 
 class Servers(Protocol):
-    """Where the data is. ``moves``: servers may change places while all of them answer, so they are looked at often.
-
-    A server has a name (``host:port``) by which its availability is kept.
-    """
+    """Where the data is. ``moves``: servers may change places while all of them answer, so they are looked at often."""
 
     moves: bool
 
-    def client(self) -> Client:
-        """Where calls go; raises ``sentinels.MasterUnknown`` while nobody knows."""
+    def server_of(self, key: str) -> Server:
+        """The server that holds ``key``; raises ``ServerUnknown``."""
 
-    def name_of(self, key: str) -> str:
-        """The name of the server that holds ``key``; raises as ``client``."""
+    def server_at(self, name: str) -> Server | None:
+        """The server of this name (``host:port``), if it is in use."""
 
-    def single_client(self, key: str) -> redis.Redis:
-        """A client of the one server that holds ``key``; raises as ``client``."""
-
-    def each(self) -> Mapping[str, redis.Redis]:
-        """A client for each server that is in use, by name."""
-
-    def expects_replica(self, name: str, seen: int) -> bool:
-        """Whether a write is to be on a replica too; ``seen`` replicas are connected to that server now."""
+    def each(self) -> Sequence[Server]:
+        """All servers that are in use."""
 
     def refresh(self) -> None:
         """Find out where the servers are now; raises ``MasterUnknown``, ``redis.RedisError`` and ``OSError``."""
 
-    def disconnect_idle(self) -> None:
-        """Close the connections that nobody uses: they lead to a server that has gone, or are not to be trusted."""
+    def why_unconfirmed(self) -> str:
+        """Why nobody vouches that the servers in use are the right ones to write to; empty if somebody does."""
 
 
-def servers_of(url: RedisUrl) -> Servers:
+def servers_of(url: RedisUrl, limits: TimeLimits, clock: Clock, max_calls: int) -> Servers:
     """The servers that a URL speaks of."""
     if url.scheme in SENTINEL:
-        return _SentinelServers(url)
-    return _ClusterServers(url) if url.scheme in CLUSTER else _SingleServer(url)
+        return _SentinelServers(url, limits, clock, max_calls)
+    return _ClusterServers(url, limits, max_calls) if url.scheme in CLUSTER else _SingleServer(url, limits, max_calls)
 
 
-def open_client(url: RedisUrl, address: Address | None) -> redis.Redis:
+def open_client(url: RedisUrl, address: Address | None, limits: TimeLimits, max_connections: int) -> redis.Redis:
     """A client of the server at ``address``, or at the URL's path where that is a socket of this machine."""
     place = {"unix_socket_path": url.path} if address is None else {"host": address[0], "port": address[1]}
-    return redis.Redis(**place, db=url.db, retry=_no_retry(), **_options(url))
+    options = _options(url, limits)
+    return redis.Redis(**place, db=url.db, retry=_no_retry(), max_connections=max_connections, **options)
 
 
 def _no_retry() -> Retry:
     return Retry(NoBackoff(), 0)
 
 
-def _options(url: RedisUrl) -> dict[str, Any]:
+def _options(url: RedisUrl, limits: TimeLimits) -> dict[str, Any]:
     options: dict[str, Any] = {
         "username": url.user,
         "password": url.password,
-        "socket_timeout": SOCKET_SECS,
-        "socket_connect_timeout": SOCKET_SECS,
+        # For what the library does by itself; ``round_trip`` has limits that no byte starts anew.
+        "socket_timeout": limits.connect,
+        "socket_connect_timeout": limits.connect,
         # Servers before version 6 and some proxies refuse HELLO, which the newer protocol needs.
         "protocol": 2,
         "health_check_interval": 0,
+        # Two round trips for each connection, so that CLIENT LIST shows the library's name.
+        "driver_info": None,
     }
     return options if url.tls is None else options | {"ssl": True, **_tls(url.tls)}
 
@@ -93,12 +138,9 @@ def _tls(given: Mapping[str, str]) -> dict[str, Any]:
     return {**given, "ssl_check_hostname": check}
 
 
-def _name(address: Address) -> str:
-    return f"{address[0]}:{address[1]}"
-
-
-def _disconnect_idle(client: redis.Redis) -> None:
-    client.connection_pool.disconnect(inuse_connections=False)
+def _server(url: RedisUrl, address: Address | None, limits: TimeLimits, max_calls: int) -> Server:
+    name = url.path if address is None else f"{address[0]}:{address[1]}"
+    return Server(name, open_client(url, address, limits, max_calls + _MORE_CONNECTIONS), max_calls)
 
 
 class _SingleServer:
@@ -106,34 +148,23 @@ class _SingleServer:
 
     moves = False
 
-    def __init__(self, url: RedisUrl) -> None:
-        address = url.nodes[0] if url.nodes else None
-        self._name = url.path if address is None else _name(address)
-        self._client = open_client(url, address)
-        self._most_replicas = 0
+    def __init__(self, url: RedisUrl, limits: TimeLimits, max_calls: int) -> None:
+        self._server = _server(url, url.nodes[0] if url.nodes else None, limits, max_calls)
 
-    def client(self) -> redis.Redis:
-        return self._client
+    def server_of(self, key: str) -> Server:  # noqa: ARG002 - one server holds all
+        return self._server
 
-    def name_of(self, key: str) -> str:  # noqa: ARG002 - one server holds all
-        return self._name
+    def server_at(self, name: str) -> Server | None:
+        return self._server if name == self._server.name else None
 
-    def single_client(self, key: str) -> redis.Redis:  # noqa: ARG002 - as above
-        return self._client
-
-    def each(self) -> Mapping[str, redis.Redis]:
-        return {self._name: self._client}
-
-    def expects_replica(self, name: str, seen: int) -> bool:  # noqa: ARG002 - as above
-        # A replica that was there and is away counts as away, not as one that nobody needs.
-        self._most_replicas = max(self._most_replicas, seen)
-        return self._most_replicas > 0
+    def each(self) -> Sequence[Server]:
+        return (self._server,)
 
     def refresh(self) -> None:
         """Nobody else knows more."""
 
-    def disconnect_idle(self) -> None:
-        _disconnect_idle(self._client)
+    def why_unconfirmed(self) -> str:
+        return ""
 
 
 class _SentinelServers:
@@ -141,108 +172,139 @@ class _SentinelServers:
 
     moves = True
 
-    def __init__(self, url: RedisUrl) -> None:
+    def __init__(self, url: RedisUrl, limits: TimeLimits, clock: Clock, max_calls: int) -> None:
         self._url = url
-        self._sentinels = [[open_client(login, address) for login in url.sentinel_logins()] for address in url.nodes]
-        self._master: redis.Redis | None = None
+        self._limits = limits
+        self._clock = clock
+        self._max_calls = max_calls
+        self._sentinels = [
+            [open_client(login, address, limits, 1) for login in url.sentinel_logins()] for address in url.nodes
+        ]
+        self._master: Server | None = None
         self._report: sentinels.MasterReport | None = None
-        self._why_unknown = "the Sentinels have not been asked yet"
+        self._confirmed = float("-inf")
+        self._why = "the Sentinels have not been asked yet"
 
-    def client(self) -> redis.Redis:
-        if self._master is None:
-            raise sentinels.MasterUnknown(self._why_unknown)
-        return self._master
+    def server_of(self, key: str) -> Server:  # noqa: ARG002 - the master holds all
+        for master in self.each():
+            return master
+        raise ServerUnknown(self._why)
 
-    def name_of(self, key: str) -> str:  # noqa: ARG002 - the master holds all
-        self.client()
-        return self._current
+    def server_at(self, name: str) -> Server | None:
+        return next((master for master in self.each() if master.name == name), None)
 
-    def single_client(self, key: str) -> redis.Redis:  # noqa: ARG002 - as above
-        return self.client()
-
-    def each(self) -> Mapping[str, redis.Redis]:
-        return {} if self._master is None else {self._current: self._master}
-
-    def expects_replica(self, name: str, seen: int) -> bool:  # noqa: ARG002 - as above
-        return seen > 0 or (self._report is not None and self._report.replicas > 0)
+    def each(self) -> Sequence[Server]:
+        return () if self._master is None or self._unconfirmed_for(UNCONFIRMED_READ_SECS) else (self._master,)
 
     def refresh(self) -> None:
-        latest = self._report.epoch if self._report else 0
+        master, seconds = self._url.master, self._limits.connect + self._limits.call
+        asked = self._clock.monotonic()
         try:
-            report = sentinels.choose(sentinels.ask_all(self._sentinels, self._url.master), self._url.master, latest)
-        except sentinels.MasterUnknown as why:
-            self._why_unknown = str(why)
+            report = sentinels.choose(sentinels.ask_all(self._sentinels, master, seconds), master, self._report)
+        except MasterUnknown as why:
+            self._why = str(why)
             raise
-        if self._report is None or report.address != self._report.address:
-            self.disconnect_idle()
-            self._master = open_client(self._url, report.address)
-        self._report = report
+        if self._master is None or self._report is None or report.address != self._report.address:
+            if self._master is not None:
+                self._master.disconnect_idle()
+            self._master = _server(self._url, report.address, self._limits, self._max_calls)
+        self._report, self._confirmed, self._why = report, asked, ""
+        self._master.replicas = report.replicas
 
-    def disconnect_idle(self) -> None:
-        if self._master is not None:
-            _disconnect_idle(self._master)
+    def why_unconfirmed(self) -> str:
+        return self._why if self._unconfirmed_for(UNCONFIRMED_WRITE_SECS) else ""
 
-    @property
-    def _current(self) -> str:
-        return _name(self._report.address) if self._report else ""
+    def _unconfirmed_for(self, seconds: float) -> bool:
+        return self._clock.monotonic() - self._confirmed > seconds
 
 
 class _ClusterServers:
-    """The masters of a Cluster, as the library's own client knows them; it follows MOVED and ASK by itself."""
+    """The masters of a Cluster, where the library's own client says that they are."""
 
     moves = True
 
-    def __init__(self, url: RedisUrl) -> None:
+    def __init__(self, url: RedisUrl, limits: TimeLimits, max_calls: int) -> None:
         self._url = url
+        self._limits = limits
+        self._max_calls = max_calls
         self._cluster: RedisCluster | None = None
-        self._why_unknown = "no member of the cluster answers"
+        self._servers: dict[str, Server] = {}
+        self._why = "no member of the cluster answers"
 
-    def client(self) -> RedisCluster:
+    def server_of(self, key: str) -> Server:
         if self._cluster is None:
-            raise sentinels.MasterUnknown(self._why_unknown)
-        return self._cluster
+            raise ServerUnknown(self._why)
+        server = self._servers.get(self._owner(key))
+        if server is None:
+            raise ServerUnknown("a slot that no master has", passing=True)
+        return server
 
-    def name_of(self, key: str) -> str:
-        return self._node_of(key).name
+    def server_at(self, name: str) -> Server | None:
+        return self._servers.get(name)
 
-    def single_client(self, key: str) -> redis.Redis:
-        return self.client().get_redis_connection(self._node_of(key))
-
-    def each(self) -> Mapping[str, redis.Redis]:
-        if self._cluster is None:
-            return {}
-        return {node.name: self._cluster.get_redis_connection(node) for node in self._cluster.get_primaries()}  # type: ignore[no-untyped-call]
-
-    def expects_replica(self, name: str, seen: int) -> bool:
-        if seen:
-            return True
-        known = self.client().nodes_manager.slots_cache.values()
-        return any(len(nodes) > 1 for nodes in known if nodes[0].name == name)
+    def each(self) -> Sequence[Server]:
+        return tuple(self._servers.values())
 
     def refresh(self) -> None:
         try:
-            with time_limit(REFRESH_SECS):
+            with time_limit(_REFRESH_SECS):
                 if self._cluster is None:
                     self._cluster = self._open()
                 else:
-                    self._cluster.nodes_manager.initialize()
-        except RedisClusterException as error:
-            disabled = "cluster support disabled" in f"{error} {error.__cause__}"
-            self._why_unknown = "not a cluster" if disabled else "no member of the cluster answers"
-            raise sentinels.MasterUnknown(self._why_unknown) from None
+                    failing = next((name for name, server in self._servers.items() if server.fault), None)
+                    self._cluster.nodes_manager.initialize(
+                        disconnect_startup_nodes_pools=False, last_failed_node_name=failing
+                    )
+        except (RedisClusterException, NoPermissionError) as error:
+            self._why = _why_no_cluster(error)
+            raise MasterUnknown(self._why) from None
+        self._take_over(self._cluster)
 
-    def disconnect_idle(self) -> None:
-        for client in self.each().values():
-            _disconnect_idle(client)
+    def why_unconfirmed(self) -> str:
+        # Masters without a majority of the others refuse by themselves (CLUSTERDOWN).
+        return ""
 
-    def _node_of(self, key: str) -> ClusterNode:
-        node: ClusterNode | None = self.client().get_node_from_key(key)  # type: ignore[no-untyped-call]
-        if node is None:
-            raise sentinels.MasterUnknown("a slot that no master has")
-        return node
+    def _take_over(self, cluster: RedisCluster) -> None:
+        known, owners = self._servers, {}
+        replicas = {nodes[0].name: len(nodes) - 1 for nodes in cluster.nodes_manager.slots_cache.values()}
+        for node in cluster.get_primaries():  # type: ignore[no-untyped-call]
+            owners[node.name] = known.get(node.name) or self._server_at((node.host, node.port))
+            owners[node.name].replicas = replicas.get(node.name, 0)
+        self._servers = owners
+        for name in known.keys() - owners.keys():
+            known[name].disconnect_idle()
+        for name, server in owners.items():
+            self._give_probe_key(name, server)
+
+    def _server_at(self, address: Address) -> Server:
+        return _server(self._url, address, self._limits, self._max_calls)
+
+    def _give_probe_key(self, name: str, server: Server) -> None:
+        """A key that this server holds. One that has a slot or two may get none, and says so by its answer (MOVED)."""
+        if self._owner(server.probe_key) != name:
+            keys = (f"{PREFIX}{{probe:{number}}}" for number in range(_MAX_PROBE_KEYS))
+            server.probe_key = next((key for key in keys if self._owner(key) == name), server.probe_key)
+
+    def _owner(self, key: str) -> str:
+        """The name of the master of a key's slot, empty if there is none."""
+        try:
+            node: ClusterNode | None = self._cluster.get_node_from_key(key) if self._cluster else None  # type: ignore[no-untyped-call]
+        except RedisClusterException:
+            return ""
+        return "" if node is None else node.name
 
     def _open(self) -> RedisCluster:
         members = [ClusterNode(*address) for address in self._url.nodes]  # type: ignore[no-untyped-call]
-        return RedisCluster(
-            startup_nodes=members, require_full_coverage=False, retry=_no_retry(), **_options(self._url)
-        )
+        options = _options(self._url, self._limits)
+        return RedisCluster(startup_nodes=members, require_full_coverage=False, retry=_no_retry(), **options)
+
+
+def _why_no_cluster(error: BaseException) -> str:
+    # The library wraps what the last member said, and a refusal once more.
+    told = error.__cause__ or error
+    told = (told.__context__ or told) if isinstance(told, RedisClusterException) else told
+    if isinstance(told, redis.AuthenticationError):
+        return "AuthenticationError"
+    if isinstance(told, NoPermissionError):
+        return "the user may not run COMMAND or CLUSTER SLOTS"
+    return "not a cluster" if isinstance(told, redis.ResponseError) else "no member of the cluster answers"

@@ -46,7 +46,7 @@ def get_readiness() -> Response:
     response = jsonify(
         {
             "status": status,
-            "redis": "up" if asked.store.up else "down",
+            "redis": asked.store.state,
             "telnyx": asked.telnyx.breaker_states(),
             "keys": {name: {"loaded": state.loaded, "keys": state.keys} for name, state in states.items()},
         }

@@ -1,7 +1,8 @@
 """A TCP proxy that spoils what it carries. Toxics have the names and attributes that toxiproxy's have; beyond them
-``swap`` gives two clients each other's replies, ``corrupt`` changes a bit, ``refusal`` answers in the server's place.
+``swap`` gives two clients each other's replies, ``corrupt`` changes a bit, ``refusal`` and ``nonsense`` answer each
+command in the server's place.
 
-Toxics act on what flows to the client, as toxiproxy's do by default, except ``refusal``, which reads requests.
+Toxics act on what flows to the client, as toxiproxy's do by default, except these two, which read requests.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ TOXICS: Final[dict[str, dict[str, Any]]] = {
     "corrupt": {},
     "swap": {"times": 1_000_000},
     "refusal": {"text": "ERR refused"},
+    "nonsense": {"reply": b"+OK\r\n"},
 }
 PATIENCE_SECS: Final = 0.15
 
@@ -196,11 +198,13 @@ class _Link:
 
     def _up(self) -> None:
         while data := self._client.recv(65536):
-            refusal = self._proxy.toxic("refusal")
-            if refusal is None:
-                self._server.sendall(data)
-            else:
+            refusal, nonsense = self._proxy.toxic("refusal"), self._proxy.toxic("nonsense")
+            if refusal is not None:
                 self._client.sendall(f"-{refusal['text']}\r\n".encode() * commands_in(data))
+            elif nonsense is not None:
+                self._client.sendall(nonsense["reply"] * commands_in(data))
+            else:
+                self._server.sendall(data)
 
     def _down(self) -> None:
         while data := self._server.recv(65536):

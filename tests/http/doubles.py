@@ -37,7 +37,7 @@ from service.secret import Secret
 from service.storage.redis_client import RedisClient
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
-from service.tokens.models import IssuedToken, RateStatus, TokenRequest
+from service.tokens.models import IssuedToken, TokenRequest
 from service.web.openapi import OpenApiValidator
 from service.web.services import Console, Services
 
@@ -124,7 +124,9 @@ class Told:
             device_id=request.device_id,
             context="{}",
             source="issued",
-            rate=RateStatus(60, 59, 60),
+            rate_limit=60,
+            rate_remaining=59,
+            rate_reset_secs=60,
         )
 
     def check(self, principal: Principal) -> None:

@@ -131,7 +131,7 @@ def issuer(**members: Any) -> IssuerConfig:
 
 
 def verifier(
-    *issuers: IssuerConfig, clock: Clock | None = None, outcomes: list[tuple[str, str]] | None = None
+    *issuers: IssuerConfig, clock: Clock | None = None, outcomes: list[tuple[str, str, str]] | None = None
 ) -> Verifier:
     """One with fixed keys only, at ``NOW``."""
     table, moment = issuers or (issuer(),), clock or MovableClock()
@@ -142,11 +142,11 @@ def verifier_of(
     table: Sequence[IssuerConfig],
     sources: Mapping[str, KeySource],
     clock: Clock,
-    outcomes: list[tuple[str, str]] | None = None,
+    outcomes: list[tuple[str, str, str]] | None = None,
 ) -> Verifier:
     """One with these sources of keys; tells ``outcomes`` what becomes of each bearer."""
     heard = [] if outcomes is None else outcomes
-    return Verifier(table, sources, clock, ADMIN_SCOPE, lambda name, code: heard.append((name, code)))
+    return Verifier(table, sources, clock, ADMIN_SCOPE, lambda *outcome: heard.append(outcome))
 
 
 def ask(gate: Verifier, bearer: str) -> Principal:

@@ -94,9 +94,7 @@ def test_a_call_to_telnyx_for_a_request_has_our_span_as_its_parent(service: Serv
     assert sent(sandbox, "generate_join_client_token", room_id) == [{"traceparent": f"00-{trace}-{span}-01"}]
 
 
-def test_a_call_to_telnyx_from_the_request_s_own_greenlet_has_it_too(
-    service: ServiceProcess, sandbox: Sandbox
-) -> None:
+def test_a_call_to_telnyx_from_the_request_s_own_greenlet_has_it_too(service: ServiceProcess, sandbox: Sandbox) -> None:
     """Management calls are made where they are asked for."""
     alias, room_id = room_of(service)
     trace = new_trace()

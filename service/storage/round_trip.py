@@ -1,0 +1,97 @@
+"""One message to one server and its replies, on redis-py's own connections.
+
+redis-py's clients and pipelines count the opening of a connection as part of a call, ask a Cluster for the keys of
+each script (``COMMAND GETKEYS``, one round trip more), and cannot say on which connection a write went, which ``WAIT``
+needs. So its pools, connections and parsers are used as they are, and these few lines in place of its pipelines.
+
+Rules for editors:
+* a connection that is left by an exception is closed: replies to what was sent on it may still be on their way;
+* the time for opening a connection and the time for a message are two, because opening one over TLS takes several
+  round trips, and neither starts anew with each byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.exceptions import NoScriptError
+
+from service.clock import time_limit
+from service.storage.scripts import Call, Reply
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds for opening a connection, with all greetings, and for one message with its replies."""
+
+    call: float = 0.25
+    connect: float = 1.0
+
+    @property
+    def outage(self) -> float:
+        """How long a server must not have answered to be out: a call, a new connection, and a call on that."""
+        return self.connect + 2 * self.call
+
+
+class NotConnected(Exception):
+    """There is no connection, so nothing was sent. ``__cause__`` says why."""
+
+
+@contextmanager
+def connection(pool: redis.ConnectionPool, limits: TimeLimits) -> Iterator[Any]:
+    """A connection for the length of the block, which may take ``limits.call`` seconds; raises ``NotConnected``."""
+    try:
+        with time_limit(limits.connect):
+            taken: Any = pool.get_connection()
+    except Exception as error:
+        raise NotConnected from error
+    try:
+        with time_limit(limits.call):
+            yield taken
+    except BaseException:
+        taken.disconnect()
+        raise
+    finally:
+        pool.release(taken)
+
+
+def ask(wire: Any, calls: Sequence[Call]) -> list[Reply]:
+    """The replies to calls that are sent together, in order; a refusal by the server is in its reply's place."""
+    replies = _ask(wire, [call.by_hash() for call in calls], calls)
+    lost = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if lost:
+        again = [calls[index] for index in lost]
+        for index, reply in zip(lost, _ask(wire, [call.by_source() for call in again], again), strict=True):
+            replies[index] = reply
+    return replies
+
+
+def _ask(wire: Any, commands: Sequence[tuple[Any, ...]], calls: Sequence[Call]) -> list[Reply]:
+    wire.send_packed_command(wire.pack_commands(commands))
+    return [_reply(wire, call) for call in calls]
+
+
+def _reply(wire: Any, call: Call) -> Reply:
+    try:
+        return call.result(wire.read_response())
+    except redis.ResponseError as refusal:
+        return refusal
+
+
+def ask_importing(wire: Any, call: Call) -> Reply:
+    """The reply of the server to which this call's keys are being moved (ASK)."""
+    plain(wire, "ASKING")
+    return ask(wire, [call])[0]
+
+
+def plain(wire: Any, *words: Any) -> Reply:
+    """The reply to a command of the server's own, or ``None`` where it refuses."""
+    wire.send_command(*words)
+    try:
+        return wire.read_response()
+    except redis.ResponseError:
+        return None
