@@ -16,6 +16,7 @@ from service.storage.redis_url import parse
 from service.storage.round_trip import TimeLimits
 from service.storage.scripts import command
 from service.storage.servers import open_client
+from tests.faults.proxy import Proxy
 from tests.processes import Caller, ServiceProcess, fresh, make_room, running, until
 from tests.topologies.servers import MASTER, ClusterTopology, Server
 
@@ -240,6 +241,19 @@ def test_a_member_of_a_cluster_is_said_so(valkey: ClusterTopology, opened: Opene
         client, _ = opened(f"redis://127.0.0.1:{server.port}")
 
         assert client.availability.reason == "a member of a Cluster: use redis+cluster://"
+
+
+def test_a_server_far_away_is_used(opened: Opener) -> None:
+    """Opening a connection takes several ways there and back, and has a time of its own."""
+    server = Server("--requirepass", PASSWORD, password=PASSWORD)
+    proxy = Proxy(server.port)
+    for _ in running(server, proxy):
+        proxy.add("latency", latency=120)
+        client, errors = opened(f"redis://:{PASSWORD}@127.0.0.1:{proxy.port}/3")
+        client.run(command("SET", "vts:a", 1))
+
+        assert client.run_all([command("GET", "vts:a")] * 3) == [b"1"] * 3
+        assert not errors
 
 
 def test_tls_is_checked_unless_told_otherwise() -> None:
