@@ -48,7 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--real", action="store_true", help="use the account of TELNYX_API_KEY instead of the sandbox")
     add.set_defaults(run=lambda given: dev.run(Path(".run").resolve(), real=given.real))
     check_text = "check settings, Redis, key sources, clock and API keys; exit code 2 if anything is wrong"
-    command("check", check_text).set_defaults(run=lambda _: check.run())
+    add = command("check", check_text)
+    bearer_text = "check this bearer instead, and say why it is refused; - reads it from standard input"
+    add.add_argument("--bearer", metavar="TOKEN", help=bearer_text)
+    add.set_defaults(run=lambda given: check.run(given.bearer))
     _add_mint(command("mint", "print a development user token, signed with AUTH_HS256_SECRET"))
     add = command("apply", "create and replace the rooms and members of a TOML file")
     add.add_argument("file", type=Path, metavar="FILE")

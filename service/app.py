@@ -3,7 +3,7 @@
 Rules for editors:
 * this is the only module that knows everything; it decides nothing at request time;
 * ``face`` makes the HTTP application of given services, ``create_app`` the services of given settings;
-* background threads start here and nowhere else, in the process that will serve (after gunicorn has forked).
+* background work starts here and nowhere else, in the process that will serve (after gunicorn has forked).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from prometheus_client import CollectorRegistry
 from service.clock import Clock
 from service.config.settings import Settings
 from service.crypto import GuestSigner, Sealer, TicketSigner
-from service.gateway.proxy import Relay
-from service.gateway.resolver import Finder
-from service.gateway.room_handlers import RoomDesk
-from service.gateway.token_handlers import TokenDesk
+from service.gateway.proxy import GatewayProxy
+from service.gateway.resolver import Resolver
+from service.gateway.room_handlers import RoomHandlers
+from service.gateway.token_handlers import TokenHandlers
 from service.identity import key_sources
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
@@ -56,7 +56,8 @@ from service.storage.roster_store import RosterStore
 from service.storage.round_trip import TimeLimits
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
-from service.tokens.renewal import Renewal, RenewedToken
+from service.tokens.models import HeldToken
+from service.tokens.renewal import Renewal
 from service.tokens.single_flight import SingleFlight
 from service.tokens.vault import Vault
 from service.web import (
@@ -78,7 +79,7 @@ from service.web import (
 )
 from service.web.openapi import OpenApiValidator
 from service.web.services import EXTENSION, Console, Services
-from service.web.static_files import Seats
+from service.web.static_files import DownloadSlots
 from service.web.token_endpoint import TokenEndpoint
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
@@ -224,7 +225,7 @@ def _broker(
 ) -> Broker:
     clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
     vault = Vault(Sealer(settings.service_secrets))
-    single_flight: SingleFlight[RenewedToken] = SingleFlight(clock)
+    single_flight: SingleFlight[HeldToken] = SingleFlight(clock)
     return Broker(
         gateways.rooms,
         directory,
@@ -277,12 +278,12 @@ def _relay(
     broker: Broker,
     meeting: Meeting,
     revocations: Revocations,
-) -> Relay:
+) -> GatewayProxy:
     telnyx, clock = gateways.telnyx, gateways.clock
-    finder = Finder(telnyx, directory, moderation, clock)
-    rooms = RoomDesk(directory, telnyx, name_prefix=settings.room_name_prefix)
-    tokens = TokenDesk(broker, Sealer(settings.service_secrets), finder, clock)
-    return Relay(telnyx, finder, rooms, tokens, meeting, revocations)
+    finder = Resolver(telnyx, directory, moderation, clock)
+    rooms = RoomHandlers(directory, telnyx, name_prefix=settings.room_name_prefix)
+    tokens = TokenHandlers(broker, Sealer(settings.service_secrets), finder, clock)
+    return GatewayProxy(telnyx, finder, rooms, tokens, meeting, revocations)
 
 
 def _console(settings: Settings) -> Console | None:
@@ -313,8 +314,8 @@ def face(services: Services) -> Flask:
     for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
-    seats = Seats()
+    slots = DownloadSlots()
     for pages in (docs, console):
-        app.register_blueprint(pages.blueprint(seats))
+        app.register_blueprint(pages.blueprint(slots))
     app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

@@ -40,7 +40,7 @@ class Clock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Let this thread rest."""
+        """Wait, while other greenlets go on."""
         time.sleep(seconds)
 
 

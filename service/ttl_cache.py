@@ -1,4 +1,4 @@
-"""A bounded map in this process whose values end by themselves. For any number of threads."""
+"""A bounded map in this process whose values end by themselves. For any number of threads or greenlets."""
 
 from __future__ import annotations
 

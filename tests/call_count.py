@@ -3,6 +3,7 @@
 Counted in process, by the interpreter's own profiling hook, against a real Redis and the sandbox: calls of functions of
 ``service``, the files they are in, and the data classes that are made on the way.
 """
+# ruff: noqa: E402 - what patches the standard library comes before whatever imports it
 
 from gevent import monkey
 
@@ -37,7 +38,10 @@ class Count:
         if event != "call":
             return
         code = frame.f_code
-        if code.co_filename.startswith(str(ROOT)):
+        # Comprehensions are calls in older versions of Python only.
+        if code.co_filename.startswith(str(ROOT)) and not code.co_name.startswith(
+            ("<listcomp", "<genexpr", "<setcomp", "<dictcomp")
+        ):
             self.calls[str(Path(code.co_filename).relative_to(ROOT)), code.co_qualname] += 1
         made = frame.f_locals.get("self")
         if code.co_name == "__init__" and is_dataclass(made) and type(made).__module__.startswith("service."):

@@ -20,6 +20,7 @@ __all__ = ["pytest_terminal_summary"]
 LONG: Final = (
     "tests/acceptance/test_herds.py::test_a_herd_costs_one_call_for_each_token[three replicas",
     "tests/acceptance/test_webhook_crashes.py",
+    "tests/agreement/test_sdk_tests.py",
     "tests/console/test_joining.py::test_a_join_waits",
     "tests/console/test_joining.py::test_with_an_sdk",
     "tests/console/test_pages.py::test_the_documentation_may_ask",

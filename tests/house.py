@@ -14,88 +14,66 @@ from typing import Any
 Sources = Mapping[str, str]
 Rule = Callable[[Sources], list[str]]
 
-GUNICORN_SETTINGS = "service.gunicorn.conf"
-LONGEST_MODULE = 350
-LONGEST_FUNCTION = 60
+GUNICORN_SETTINGS = "service.cli.gunicorn.conf"
+MAX_MODULE_LINES = 350
+MAX_FUNCTION_LINES = 60
 
-# Lower floors know nothing of higher ones. The first prefix that fits decides.
-FLOORS = (
-    (
-        "leaves",
-        (
-            "service",
-            "service.claims",
-            "service.clock",
-            "service.compact",
-            "service.errors",
-            "service.expiring",
-            "service.fixed_keys",
-            "service.issuers",
-            "service.logwriter",
-            "service.redis_url",
-            "service.readers",
-            "service.secret",
-            "service.settings",
-            "service.telemetry",
-            "service.tracing",
-        ),
-    ),
-    (
-        "gateways",
-        (
-            "service.jwk",
-            "service.jwks_fetch",
-            "service.keys",
-            "service.sealing",
-            "service.store",
-            "service.telnyx",
-            "service.transport",
-        ),
-    ),
-    (
-        "rules",
-        (
-            "service.admission",
-            "service.adoption",
-            "service.attendance",
-            "service.attendant",
-            "service.bearer",
-            "service.context",
-            "service.directory",
-            "service.events",
-            "service.flights",
-            "service.grant",
-            "service.gateway",
-            "service.guests",
-            "service.housekeeping",
-            "service.identity",
-            "service.inbox",
-            "service.invites",
-            "service.lifecycle",
-            "service.logout",
-            "service.meeting",
-            "service.moderation",
-            "service.presence",
-            "service.provisioning",
-            "service.renewal",
-            "service.revocations",
-            "service.rooms",
-            "service.roster",
-            "service.tickets",
-            "service.tokens",
-        ),
-    ),
-    ("routes", ("service.routes",)),
-    ("app", ("service.app",)),
-    ("commands", ("service.commands", "service.__main__", "service.gunicorn.conf")),
-    ("sandbox", ("service.sandbox",)),
+# The house: modules that stand on nothing, and nine floors of packages on them. Nothing is imported from a higher
+# floor, nor from another package on the same one.
+FOUNDATION = (
+    "service.clock",
+    "service.crypto",
+    "service.errors",
+    "service.http_client",
+    "service.secret",
+    "service.ttl_cache",
 )
+FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
+    (FOUNDATION,),
+    (("service.observability",), ("service.storage",)),
+    (("service.identity",), ("service.telnyx",)),
+    (("service.config",), ("service.rooms",)),
+    (("service.meetings",),),
+    (("service.tokens",),),
+    (("service.gateway",),),
+    (("service.web",),),
+    (("service.app",),),
+    (("service.cli", "service.__main__"),),
+)
+# Beside the house, behind a URL: imports nothing of it and is imported by nothing.
+SANDBOX = "service.sandbox"
+SANDBOX_PLACE = (-1, 0)
 OWNERS = {
-    "redis": ("service.store",),
-    "requests": ("service.transport", "service.sandbox"),
-    "jwt": ("service.identity", "service.jwk", "service.sealing", "service.sandbox"),
-    "flask": ("service.app", "service.routes", "service.sandbox"),
+    "flask": ("service.app", "service.web", SANDBOX),
+    "gevent": (
+        "service.__main__",
+        "service.cli",
+        "service.clock",
+        "service.observability.log_writer",
+        "service.storage",
+        "service.telnyx",
+        "service.tokens.single_flight",
+    ),
+    "gunicorn": (),
+    "jsonschema_rs": ("service.web.openapi",),
+    "jwt": ("service.crypto", "service.identity", SANDBOX),
+    "prometheus_client": ("service.app", "service.cli", "service.observability"),
+    "redis": ("service.cli.check", "service.storage"),
+    "requests": ("service.http_client", SANDBOX),
+    "urllib3": ("service.http_client",),
+    "werkzeug": ("service.web", SANDBOX),
 }
+# What these libraries offer to others; all else in them changes without notice.
+PUBLIC_MODULES = {
+    "gevent": {"gevent", "gevent.event", "gevent.lock", "gevent.monkey"},
+    "gunicorn": set[str](),
+    "jwt": {"jwt", "jwt.algorithms", "jwt.exceptions"},
+    "redis": {"redis", "redis.backoff", "redis.cluster", "redis.exceptions", "redis.retry", "redis.sentinel"},
+    "requests": {"requests", "requests.adapters", "requests.exceptions", "requests.utils"},
+    "urllib3": {"urllib3", "urllib3.exceptions", "urllib3.util"},
+}
+# Documented, for all their underscore: of named tuples, of ``os``, and the types of WSGI.
+PUBLIC_IN_SPITE = frozenset({"_asdict", "_fields", "_make", "_replace", "_exit", "_typeshed"})
 HARMLESS_CALLS = frozenset(
     {
         "re.compile",
@@ -112,8 +90,8 @@ HARMLESS_CALLS = frozenset(
         "timedelta",
         "MappingProxyType",
         "threading.local",
-        "readers.between",
-        "readers.one_of",  # settings: a check made of two numbers
+        "parsers.between",
+        "parsers.one_of",  # settings: a check made of two numbers
     }
 )
 
@@ -129,17 +107,18 @@ def sources(root: Path, package: str = "service") -> dict[str, str]:
 
 
 def wrong_direction(tree: Sources) -> list[str]:
-    """Imports that climb, and modules that stand on no floor."""
-    complaints = []
+    """Imports that climb or go to a neighbour, and modules that stand on no floor."""
+    # The root holds a docstring, which needs no floor.
+    placeless = [module for module in tree if module != "service" and _place(module) is None]
+    complaints = [f"{module} stands on no floor" for module in placeless]
     for module, imported in _own_imports(tree):
-        own, other = _floor(module), _floor(imported)
-        if own is None:
-            complaints.append(f"{module} stands on no floor")
-        elif _SANDBOX in {own, other}:
-            if own != other:
-                complaints.append(f"{module} imports {imported} across the seam")
-        elif other is None or other > own:
-            complaints.append(f"{module} imports {imported} upwards")
+        own, other = _place(module), _place(imported)
+        if own is None or other is None or own == other:
+            continue
+        if SANDBOX_PLACE in {own, other}:
+            complaints.append(f"{module} imports {imported} across the seam")
+        elif other[0] >= own[0]:
+            complaints.append(f"{module} imports {imported} {'upwards' if other[0] > own[0] else 'from a neighbour'}")
     return sorted(set(complaints))
 
 
@@ -164,6 +143,37 @@ def strangers(tree: Sources) -> list[str]:
         for module, source in tree.items()
         for library in sorted(_libraries(source))
         if library in OWNERS and not _below(module, OWNERS[library])
+    ]
+
+
+def private_names(tree: Sources) -> list[str]:
+    """Private names of others: ``x._y`` where the module itself has no ``_y``, also by ``getattr``, an import of one,
+    an import from the inside of a library, and a comment that allows it.
+    """
+    complaints = []
+    for module, source in tree.items():
+        parsed = ast.parse(source)
+        own = set(_own_private_names(parsed))
+        complaints += [
+            f"{module}:{node.lineno} {name}"
+            for node in ast.walk(parsed)
+            for name in _private_names_in(node, module)
+            if name.rpartition(".")[2] not in own or not isinstance(node, ast.Attribute | ast.Call)
+        ]
+        complaints += [
+            f"{module}:{number} allows it" for number, line in enumerate(source.splitlines(), 1) if "SLF001" in line
+        ]
+    return complaints
+
+
+def unnamed_modules(tree: Sources) -> list[str]:
+    """Modules that the docstring of their package does not name: who reads it would not find them."""
+    return [
+        module
+        for module in tree
+        for package in [module.rpartition(".")[0]]
+        if package in tree and package not in {"service", SANDBOX} and not module.endswith(".__main__")
+        if f"``{module.rpartition('.')[2]}``" not in (ast.get_docstring(ast.parse(tree[package])) or "")
     ]
 
 
@@ -194,11 +204,11 @@ def built_at_import(tree: Sources) -> list[str]:
 
 
 def app_lookups(tree: Sources) -> list[str]:
-    """Uses of ``current_app`` outside of routes."""
+    """Uses of ``current_app`` outside of ``web``."""
     return [
         module
         for module, source in tree.items()
-        if not _below(module, ("service.routes", "service.sandbox"))
+        if not _below(module, ("service.web", SANDBOX))
         and any(isinstance(node, ast.Name) and node.id == "current_app" for node in ast.walk(ast.parse(source)))
     ]
 
@@ -208,7 +218,7 @@ def ungated_blueprints(tree: Sources) -> list[str]:
     return [
         f"{module}:{node.lineno}"
         for module, source in tree.items()
-        if not _below(module, ("service.sandbox",))
+        if not _below(module, (SANDBOX,))
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "Blueprint"
     ]
@@ -216,12 +226,12 @@ def ungated_blueprints(tree: Sources) -> list[str]:
 
 def oversized(tree: Sources) -> list[str]:
     """Modules and functions that nobody reads in one go."""
-    modules = [name for name, source in tree.items() if source.count("\n") > LONGEST_MODULE]
+    modules = [name for name, source in tree.items() if source.count("\n") > MAX_MODULE_LINES]
     functions = [
         f"{name}.{function.name}"
         for name, source in tree.items()
         for function in _functions(source)
-        if (function.end_lineno or 0) - function.lineno >= LONGEST_FUNCTION
+        if (function.end_lineno or 0) - function.lineno >= MAX_FUNCTION_LINES
     ]
     return modules + functions
 
@@ -249,14 +259,12 @@ def stale_settings(readme: str, table: str) -> list[str]:
     return missing + [f"not a setting: {row}" for row in changed + gone]
 
 
-def _floor(module: str) -> int | None:
-    for number, (_, prefixes) in enumerate(FLOORS):
-        if module in prefixes or _below(module, tuple(prefix for prefix in prefixes if prefix != "service")):
-            return number
-    return None
-
-
-_SANDBOX = [name for name, _ in FLOORS].index("sandbox")
+def _place(module: str) -> tuple[int, int] | None:
+    """The floor of a module and where on it its package stands; the sandbox has a number of its own."""
+    if _below(module, (SANDBOX,)):
+        return SANDBOX_PLACE
+    places = ((floor, room) for floor, rooms in enumerate(FLOORS) for room in range(len(rooms)))
+    return next((place for place in places if _below(module, FLOORS[place[0]][place[1]])), None)
 
 
 def _below(module: str, owners: tuple[str, ...]) -> bool:
@@ -295,6 +303,47 @@ def _libraries(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found.add((node.module or "").partition(".")[0])
     return found
+
+
+def _own_private_names(parsed: ast.Module) -> Iterator[str]:
+    """Private attributes and methods that the module itself gives to its classes."""
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            yield node.attr
+        elif isinstance(node, ast.ClassDef):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef):
+                    yield inner.name
+                elif isinstance(inner, ast.AnnAssign):
+                    yield ast.unparse(inner.target)
+
+
+def _private_names_in(node: ast.AST, module: str) -> Iterator[str]:
+    """What ``node`` reaches for that is somebody else's, perhaps the module's own class's."""
+    if isinstance(node, ast.Attribute) and _is_private(node.attr) and ast.unparse(node.value) not in {"self", "cls"}:
+        yield ast.unparse(node)
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"getattr", "setattr", "hasattr", "delattr"}:
+        named = node.args[1] if len(node.args) > 1 else None
+        if isinstance(named, ast.Constant) and _is_private(str(named.value)):
+            yield str(named.value)
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (name for name in _imported_names(node, module) if any(map(_is_private, name.split("."))))
+        yield from (name for name in _imported_modules(node) if name not in _public_modules(name))
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name not in PUBLIC_IN_SPITE
+
+
+def _imported_modules(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """The modules of libraries that an import names."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if not node.level else []
+
+
+def _public_modules(name: str) -> set[str]:
+    return PUBLIC_MODULES.get(name.partition(".")[0], {name})
 
 
 def _functions(source: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

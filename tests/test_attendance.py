@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.errors import RoomFull
 from service.meetings.attendance import MOST_REMEMBERED, REMEMBERED_MICROS, Attendance, Entry, Place
-from service.meetings.reconciler import Live, check_place
+from service.meetings.occupancy import Occupancy, check_capacity
 from service.meetings.webhook_events import ENDED, JOINED, LEFT, STARTED, Event, in_order
 from service.rooms.models import Room
 from service.storage.redis_keys import digest
@@ -26,7 +26,7 @@ def event(kind: str, at: int, who: UUID | None = None, session: UUID = FIRST, co
 
 
 def people(known: Attendance) -> set[Place]:
-    return set(known.here())
+    return set(known.present())
 
 
 def told_in_order(events: list[Event]) -> set[Place]:
@@ -89,19 +89,19 @@ def test_who_left_before_having_joined_is_out() -> None:
 def test_who_joins_again_is_somebody_new() -> None:
     """Who that is must be looked at again: anybody may take an id."""
     known = Attendance().after([event(JOINED, 1, ANNA, context="a")])
-    known = known.recognised({(FIRST, ANNA): "anna"}, known.here())
+    known = known.recognised({(FIRST, ANNA): "anna"}, known.present())
     again = known.after([event(JOINED, 3, ANNA, context="b"), event(LEFT, 2, ANNA)])
 
-    assert known.here()[FIRST, ANNA] == Entry(1, here=True, known=True, user="anna")
-    assert again.here()[FIRST, ANNA] == Entry(3, here=True, context="b")
+    assert known.present()[FIRST, ANNA] == Entry(1, here=True, known=True, user="anna")
+    assert again.present()[FIRST, ANNA] == Entry(3, here=True, context="b")
 
 
 def test_recognition_is_of_what_was_seen() -> None:
     """Somebody who left and came back meanwhile was not the one looked at."""
-    seen = Attendance().after([event(JOINED, 1, ANNA)]).here()
+    seen = Attendance().after([event(JOINED, 1, ANNA)]).present()
     known = Attendance().after([event(JOINED, 3, ANNA)]).recognised({(FIRST, ANNA): "anna"}, seen)
 
-    assert known.here()[FIRST, ANNA].user is None
+    assert known.present()[FIRST, ANNA].user is None
 
 
 def test_a_list_tells_of_joinings_and_leavings_that_were_missed() -> None:
@@ -185,19 +185,19 @@ def room() -> Room:
 @pytest.mark.parametrize("live", [None, b"", b"x", b"[]", b'{"count":null}', b'{"count":99}', full(1), full(2, "anna")])
 def test_a_place_is_refused_only_by_a_full_count(room: Room, live: bytes | None) -> None:
     """Never by one that is not there or cannot be read, and never to who is in."""
-    check_place(room, live, "anna")
+    check_capacity(room, live, "anna")
 
 
 @pytest.mark.parametrize("live", [full(2), full(3, "bert")])
 def test_a_full_room_is_refused(room: Room, live: bytes) -> None:
     """To whoever is not in."""
     with pytest.raises(RoomFull):
-        check_place(room, live, "anna")
+        check_capacity(room, live, "anna")
 
 
 def test_a_count_is_of_people() -> None:
     """Once each, in however many sessions they seem to be; users are told by a digest."""
     known = Attendance().after([event(JOINED, 1, ANNA), event(JOINED, 1, ANNA, SECOND), event(JOINED, 2, BERT)])
-    known = known.recognised({(FIRST, ANNA): "anna", (FIRST, BERT): None}, known.here())
+    known = known.recognised({(FIRST, ANNA): "anna", (FIRST, BERT): None}, known.present())
 
-    assert Live.parse(Live.of(known).to_bytes(5.0)) == Live(2, frozenset({digest("anna")}))
+    assert Occupancy.parse(Occupancy.of(known).to_bytes(5.0)) == Occupancy(2, frozenset({digest("anna")}))

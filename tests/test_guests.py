@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from service.clock import rfc3339
 from service.crypto import GUEST_AUDIENCE, GUEST_ISSUER, GuestSigner, TicketSigner
 from service.errors import Banned, Closed, InvalidRequest, InvalidToken, NotOpenYet, RecordUnreadable, RoomNotFound
+from service.identity import key_sources
 from service.identity.issuers import IssuerFaults, read_issuer
-from service.identity.verifier import Invited, Principal, Verifier, key_sources
+from service.identity.verifier import Invited, Principal, Verifier
 from service.rooms.access import admit
 from service.rooms.guests import guest_issuer
 from service.rooms.invites import LONGEST_SECS, Code, Invite, new_code, read_code
@@ -35,7 +36,7 @@ def verifier() -> Verifier:
         {"issuer": ISSUER, "audience": AUDIENCE, "hs256_secret": SECRET, "trust": "admin,rooms,claims"}
     )
     table, clock = (people, guest_issuer(GuestSigner([OURS]).public_keys_pem())), MovableClock()
-    return Verifier(table, key_sources.build(table, clock), clock, "rooms:admin", lambda _name, _code: None)
+    return Verifier(table, key_sources.build(table, clock), clock, "rooms:admin", lambda *_: None)
 
 
 def bearer(secret: SecretBytes = OURS, *, now: float = NOW, seconds: float = 600, **changes: Any) -> str:

@@ -25,6 +25,8 @@ RULES = (
     house.cycles,
     house.strangers,
     house.hidden_imports,
+    house.private_names,
+    house.unnamed_modules,
     house.built_at_import,
     house.app_lookups,
     house.ungated_blueprints,
@@ -32,13 +34,25 @@ RULES = (
 )
 
 VIOLATIONS = {
-    "a gateway imports a rule": (
+    "storage imports tokens": (
         house.wrong_direction,
-        {"service.storage": "from service import tokens", "service.tokens.broker": ""},
+        {"service.storage.room_store": "from service.tokens import broker", "service.tokens.broker": ""},
     ),
-    "a rule imports routes": (
+    "tokens import web": (
         house.wrong_direction,
-        {"service.tokens.broker": "import service.routes.join", "service.web.join": ""},
+        {"service.tokens.broker": "import service.web.join", "service.web.join": ""},
+    ),
+    "the composition root imports a command": (
+        house.wrong_direction,
+        {"service.app": "from service.cli import check", "service.cli.check": ""},
+    ),
+    "a package imports its neighbour": (
+        house.wrong_direction,
+        {"service.identity.jws": "from service.telnyx.client import Telnyx", "service.telnyx.client": ""},
+    ),
+    "the foundation imports a package": (
+        house.wrong_direction,
+        {"service.clock": "from service.observability import telemetry", "service.observability.telemetry": ""},
     ),
     "the service imports the sandbox": (
         house.wrong_direction,
@@ -50,20 +64,67 @@ VIOLATIONS = {
     ),
     "a relative import climbs": (
         house.wrong_direction,
-        {"service.storage.room_store": "from ..tokens import Broker", "service.tokens.broker": ""},
+        {"service.storage.room_store": "from ..tokens.broker import Broker", "service.tokens.broker": ""},
     ),
     "a module without a floor": (
         house.wrong_direction,
         {"service.manager": "from service import clock", "service.clock": ""},
     ),
+    "a package without a floor": (house.wrong_direction, {"service.helpers.text": ""}),
     "two modules in a ring": (
         house.cycles,
-        {"service.rooms.models": "import service.tokens", "service.tokens.broker": "from service.rooms import admit"},
+        {
+            "service.rooms.models": "from service.rooms import access",
+            "service.rooms.access": "from service.rooms.models import Room",
+        },
     ),
-    "redis outside of the store": (house.strangers, {"service.tokens.broker": "import redis.asyncio"}),
+    "redis outside of storage": (house.strangers, {"service.tokens.broker": "import redis"}),
+    "redis in another command": (house.strangers, {"service.cli.dev": "import redis"}),
     "requests outside of its owners": (house.strangers, {"service.identity.verifier": "from requests import get"}),
-    "jwt in routes": (house.strangers, {"service.web.join": "import jwt"}),
+    "jwt in web": (house.strangers, {"service.web.join": "import jwt"}),
     "flask in a rule": (house.strangers, {"service.rooms.models": "def f():\n    from flask import g"}),
+    "gevent in a rule": (house.strangers, {"service.tokens.policy": "from gevent import Timeout"}),
+    "gunicorn anywhere": (house.strangers, {"service.cli.serve": "from gunicorn.app.base import BaseApplication"}),
+    "a private attribute of a library's object": (
+        house.private_names,
+        {"service.storage.servers": "def f(pool):\n    return pool._available_connections"},
+    ),
+    "a private attribute of ours": (
+        house.private_names,
+        {"service.web.ops": "def f(broker):\n    broker._flights.clear()"},
+    ),
+    "a private attribute by its text": (
+        house.private_names,
+        {"service.http_client": "def f(reply):\n    return getattr(reply.raw, '_fp')"},
+    ),
+    "a private name of a library": (house.private_names, {"service.clock": "from gevent import _hub_local"}),
+    "a private module of a library": (house.private_names, {"service.storage.servers": "import redis._parsers"}),
+    "a private name of ours": (
+        house.private_names,
+        {"service.app": "from service.web.openapi import _validator", "service.web.openapi": ""},
+    ),
+    "gunicorn's workers": (
+        house.private_names,
+        {"service.cli.worker": "from gunicorn.workers.ggevent import GeventWorker"},
+    ),
+    "gunicorn's parser": (house.private_names, {"service.cli.framing": "import gunicorn.http.parser"}),
+    "urllib3's connections": (
+        house.private_names,
+        {"service.http_client": "from urllib3.connection import HTTPConnection"},
+    ),
+    "urllib3's pool": (house.private_names, {"service.http_client": "import urllib3.connectionpool as pool"}),
+    "redis-py's connections": (
+        house.private_names,
+        {"service.storage.servers": "from redis.connection import Connection"},
+    ),
+    "a private name by permission": (
+        house.private_names,
+        {"service.app": "x = 1  # noqa: " + "SLF001 - it is there"},
+    ),
+    "a module that its package does not name": (
+        house.unnamed_modules,
+        {"service.rooms": '"""Read ``models`` first."""', "service.rooms.models": "", "service.rooms.access": ""},
+    ),
     "an import inside a function": (
         house.hidden_imports,
         {"service.app": "def f():\n    if True:\n        from service import settings", "service.config.settings": ""},
@@ -105,15 +166,29 @@ def test_what_is_allowed_is_not_complained_about() -> None:
     """A tree with one import in each allowed direction passes every rule."""
     tree = {
         "service.errors": "class A(Exception): ...",
-        "service.storage": "import redis\nfrom service.errors import A\nPATTERN = re.compile('x')",
-        "service.tokens.broker": "from service.store import Store\ndef f():\n    import json\n    return Store()",
-        "service.web.join": "from flask import current_app\nfrom service.tokens import f",
-        "service.app": "from service.routes import join\nif __name__ == '__main__':\n    main()",
+        "service.storage": '"""All of it is in ``room_store``."""',
+        "service.storage.room_store": "import redis\nfrom service.errors import A\nPATTERN = re.compile('x')",
+        "service.tokens.broker": "from service.storage import room_store\ndef f():\n    import json\n    return g()",
+        "service.tokens.policy": "class A:\n    def f(self, other):\n        self._x = other._x",
+        "service.tokens.vault": "from service.tokens import policy\ndef f(pair):\n    return pair._replace(x=1)",
+        "service.web.join": "from flask import current_app\nfrom service.tokens.broker import f",
+        "service.app": "from service.web import join\nif __name__ == '__main__':\n    main()",
+        "service.cli.serve": "from service import app\nfrom gevent import monkey",
         "service.sandbox.api": "import flask\nfrom service.sandbox import world",
         "service.sandbox.world": "",
     }
 
     assert [complaint for rule in RULES for complaint in rule(tree)] == []
+
+
+def test_the_house_fits_into_one_picture() -> None:
+    """At most twelve packages, each with its place, on at most nine floors above the modules that stand on nothing."""
+    placed = {name for floor in house.FLOORS[1:] for row in floor for name in row}
+    packages = {path.parent.name for path in (ROOT / "service").glob("*/__init__.py")}
+
+    assert len(house.FLOORS[1:]) <= 9
+    assert len(packages) <= 12
+    assert {f"service.{name}" for name in packages} - placed == {house.SANDBOX}
 
 
 def test_routes_and_document_name_the_same_calls(tmp_path: Path) -> None:

@@ -1,1 +1,9 @@
-"""The command line's commands: ``serve`` for production, ``dev`` for a laptop, and what operators need around them."""
+"""The command line: ``serve`` for production, ``dev`` for a laptop, and what operators need around them.
+
+``serve`` supervises gunicorn, which ``gunicorn.conf.py`` configures, and drains before it stops. ``dev`` (``make run``)
+starts everything on this machine, with the server of ``valkey``; ``children`` sees to it that processes end with us.
+``check`` says whether an environment would work, ``mint`` makes development bearers, ``backup`` is ``apply`` and
+``export``.
+
+Commands that talk to servers run under gevent, as the workers do (``service.__main__``).
+"""

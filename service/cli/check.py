@@ -1,7 +1,7 @@
 """``check``: whether this environment would work, before it has to: settings, Redis, keys, clock, API keys.
 
 Asks every dependency once, with calls that only read, and shows each answer as it comes. A fault names the variable to
-change and what to do; secrets stay masked.
+change and what to do; secrets stay masked. Of one bearer it tells what the service would find, and why it is refused.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,10 +22,16 @@ from prometheus_client import CollectorRegistry
 from service.cli import serve
 from service.clock import Clock, Deadline, time_limit
 from service.config.settings import Settings, SettingsError, masked
-from service.errors import UpstreamError, UpstreamRejectedCredentials
+from service.crypto import GuestSigner
+from service.errors import KeysUnavailable, ServiceError, UpstreamError, UpstreamRejectedCredentials
 from service.identity import key_sources
 from service.identity.issuers import IssuerConfig
+from service.identity.jws import parse
+from service.identity.key_sources import KeySource
+from service.identity.refusal import RefusedToken, shown
+from service.identity.verifier import Verifier
 from service.observability.telemetry import Metrics
+from service.rooms.guests import guest_issuer
 from service.storage import redis_url
 from service.storage.availability import SAFE_POLICY
 from service.storage.cooldown_store import Cooldowns
@@ -53,18 +60,21 @@ class Finding:
     message: str
 
 
-def run() -> int:
-    """Print every finding; answers the exit code."""
+def run(bearer: str | None = None) -> int:
+    """Print every finding, or those about one ``bearer`` (``-`` stands for standard input); answers the exit code."""
     try:
         settings = Settings.from_env(os.environ)
     except SettingsError as error:
         serve.tell_faults(error)
         return serve.CONFIGURATION_EXIT
     print("ok     settings: complete", flush=True)
+    for warning in settings.warnings():
+        print(f"note   {warning.variable}: {warning.message}", flush=True)
     # What the log would say is said by the findings.
     logging.getLogger("service").addHandler(logging.NullHandler())
     good = True
-    for finding in _findings(settings, Metrics(CollectorRegistry())):
+    findings = _findings(settings, Metrics(CollectorRegistry())) if bearer is None else _of_bearer(settings, bearer)
+    for finding in findings:
         print(f"{'ok    ' if finding.good else 'FAULT '} {finding.variable}: {finding.message}", flush=True)
         good = good and finding.good
     return 0 if good else serve.CONFIGURATION_EXIT
@@ -75,8 +85,9 @@ def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
     limits = TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000)
     client = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=2, limits=limits)
     yield from _redis(client, masked(settings.redis_url.reveal()))
+    sources = key_sources.build(settings.issuers, clock)
     for issuer in settings.issuers:
-        yield _keys_of(issuer, clock)
+        yield _keys_of(issuer, sources[issuer.name])
     for index, key in enumerate(settings.telnyx_api_keys, 1):
         name = f"key {index} of {len(settings.telnyx_api_keys)}"
         telnyx = Telnyx(
@@ -90,6 +101,37 @@ def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
         )
         yield from _telnyx(telnyx, name, settings.telnyx_api_url, clock)
     client.stop()
+
+
+def _of_bearer(settings: Settings, text: str) -> Iterator[Finding]:
+    text = (sys.stdin.read() if text == "-" else text).strip()
+    issuers = (*settings.issuers, guest_issuer(GuestSigner(settings.service_secrets).public_keys_pem()))
+    clock, outcomes = Clock(), []
+    sources = key_sources.build(issuers, clock)
+    for issuer in settings.issuers:
+        yield _keys_of(issuer, sources[issuer.name])
+    verifier = Verifier(issuers, sources, clock, settings.admin_scope, lambda *outcome: outcomes.append(outcome))
+    bearer = text[len("bearer ") :].lstrip() if text.lower().startswith("bearer ") else text
+    try:
+        caller = verifier.verify([f"Bearer {bearer}"])
+    except ServiceError as refusal:
+        yield Finding(good=False, variable="bearer", message=f"issuer {outcomes[-1][0]}: {_why(refusal)}")
+        return
+    parsed = parse(bearer)
+    missing = verifier.untrusted_requests(parsed.unverified_claims, verifier.issuer_of(parsed))
+    admin = "an administrator" if caller.admin else "no administrator"
+    vain = f"; asks for {' and '.join(missing)}, with which the issuer is not trusted (AUTH_TRUST)" if missing else ""
+    message = f"issuer {caller.issuer}: good, user {shown(caller.user)}, {admin}{vain}"
+    yield Finding(good=True, variable="bearer", message=message)
+
+
+def _why(refusal: ServiceError) -> str:
+    if isinstance(refusal, RefusedToken):
+        facts = refusal.facts()
+        return "; ".join([f"refused, {facts.pop('reason')}", *(f"{name} {text}" for name, text in facts.items())])
+    if isinstance(refusal, KeysUnavailable):
+        return "cannot be judged now, its key may be younger than the keys in hand: try again in a moment"
+    return f"refused, {refusal.code}: {refusal.detail}"
 
 
 def _redis(client: RedisClient, url: str) -> Iterator[Finding]:
@@ -132,15 +174,16 @@ def _server_name(server: Mapping[str, Any]) -> str:
     return f"{server.get('server_name', 'redis')} {version}"
 
 
-def _keys_of(issuer: IssuerConfig, clock: Clock) -> Finding:
-    source = key_sources.build([issuer], clock)[issuer.name]
+def _keys_of(issuer: IssuerConfig, source: KeySource) -> Finding:
     source.start()
     _wait(lambda: source.state().loaded or source.state().last_error is not None, _KEYS_SECS)
     state = source.state()
     source.stop()
     variable = "AUTH_JWKS_URL" if issuer.jwks_url else "AUTH_DISCOVERY_URL" if issuer.discovery_url else "AUTH_ISSUER"
     if state.loaded:
-        return Finding(good=True, variable=variable, message=f"issuer {issuer.name}: {state.keys} key(s)")
+        # Two secrets with a comma between, or one that holds a comma.
+        both = ": new, old, and both as one secret that holds a comma" if len(issuer.hs256_secrets) > 2 else ""  # noqa: PLR2004
+        return Finding(good=True, variable=variable, message=f"issuer {issuer.name}: {state.keys} key(s){both}")
     where = issuer.jwks_url or issuer.discovery_url or ""
     why = state.last_error or "no answer"
     return Finding(good=False, variable=variable, message=f"issuer {issuer.name}: no keys from {masked(where)} ({why})")

@@ -29,6 +29,12 @@ def run(asked: Namespace) -> int:
     if not local:
         print("No issuer has a shared secret: set AUTH_HS256_SECRET to mint tokens for development.", file=sys.stderr)
         return serve.CONFIGURATION_EXIT
+    wanted = {"admin": settings.admin_scope in asked.scope, "rooms": bool(rooms), "claims": bool(asked.group)}
+    if missing := [name for name, given in wanted.items() if given and name not in local[0].trust]:
+        untrusted = (
+            f"Issuer {local[0].name} is not trusted with {', '.join(missing)}: what the token says of it counts for"
+        )
+        print(f"{untrusted} nothing until AUTH_TRUST names it.", file=sys.stderr)
     print(mint(local[0], _claims(local[0], asked, rooms)))
     return 0
 

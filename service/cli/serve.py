@@ -92,9 +92,7 @@ def _supervise(settings: Settings, folder: Path) -> int:
 
 
 def _env(metrics: Path, drain_file: Path) -> Mapping[str, str]:
-    # MALLOC_ARENA_MAX: with one arena per thread glibc keeps memory that 32 threads once used.
-    ours = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), "DRAIN_FILE": str(drain_file), "MALLOC_ARENA_MAX": "2"}
-    return {**os.environ, **ours}
+    return {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics), "DRAIN_FILE": str(drain_file)}
 
 
 def _show_metrics(settings: Settings, folder: Path) -> None:

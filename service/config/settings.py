@@ -100,6 +100,13 @@ class Settings:
             raise SettingsError(tuple(reader.faults))
         return cls(**values, issuers=issuers)
 
+    def warnings(self) -> tuple[Fault, ...]:
+        """What the service starts with although it was hardly meant."""
+        if any("admin" in issuer.trust for issuer in self.issuers):
+            return ()
+        fault = "no issuer is trusted with admin, so nobody is an administrator and /v1/admin is closed to all"
+        return (Fault("AUTH_TRUST", f"{fault}: add admin here, or to trust in the issuers file"),)
+
 
 class _Reader:
     """Reads an environment and remembers every fault."""
@@ -204,8 +211,14 @@ ISSUER_FIELDS: Final = (
     Field("AUTH_AUDIENCE", str, "The `aud` that means this service; several with commas.", required=True),
     Field("AUTH_JWKS_URL", str, "Where the issuer's public keys are. One key source is required."),
     Field("AUTH_DISCOVERY_URL", str, "Or its OpenID configuration; `true` for the usual path."),
-    Field("AUTH_PUBLIC_KEY", str, "Or the public key as PEM; two while one follows the other."),
+    Field("AUTH_PUBLIC_KEY", str, "Or the public key or certificate as PEM; two while one follows the other."),
     Field("AUTH_HS256_SECRET", str, "Or a shared secret of 32 bytes or more; `new,old`.", secret=True),
+    Field(
+        "AUTH_CA_BUNDLE", str, "PEM file of the authorities that vouch for the issuer's server, not the public ones."
+    ),
+    Field(
+        "AUTH_PROXY", str, "HTTP proxy on the way to the issuer's keys: `http://user:password@host:port`.", secret=True
+    ),
     Field("AUTH_ALGORITHMS", str, "Allowed signature algorithms; as the keys have it if not given."),
     Field("AUTH_TYPES", str, "Allowed `typ` header values.", "JWT,at+jwt"),
     Field("AUTH_LEEWAY_SECS", str, "Tolerance for clocks that differ, in seconds.", "60"),

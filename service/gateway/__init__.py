@@ -1,8 +1,8 @@
 """Telnyx's own 25 operations for our callers: authenticated by their bearers, authorised per room (DESIGN 4.5).
 
-``table`` says of each operation who may call it and how its room is found, ``finder`` finds rooms and decides who
-moderates them, ``sifting`` keeps out of answers what was not asked for, ``rooms`` and ``tokens`` are the operations
-that this service does itself, ``relay`` is the one way through for all of them.
+``operations`` says of each who may call it and how its room is found, ``resolver`` finds rooms and decides who
+moderates them, ``filtering`` keeps out of answers what was not asked for, ``room_handlers`` and ``token_handlers`` are
+the operations that this service does itself, ``proxy`` is the one way through for all of them.
 
 Rules for editors:
 * requests have been held against ``openapi.yaml`` when they get here: only documented members exist;

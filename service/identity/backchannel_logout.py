@@ -4,24 +4,29 @@ Verification has the three outcomes of bearers: good, certainly bad (``InvalidLo
 (``KeysUnavailable``, 503), upon which a provider may try again.
 
 Rule for editors: a logout token is never a bearer and a bearer never a logout token. Here the ``events`` claim tells
-them apart, and there ``identity`` refuses whatever has one.
+them apart, and there ``verifier`` refuses whatever has one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from service.clock import Clock
-from service.errors import InvalidLogoutToken, InvalidToken, ServiceError
+from service.errors import InvalidLogoutToken, ServiceError
+from service.identity.claims import check_audience, check_begun, check_not_over, moment
 from service.identity.issuers import IssuerConfig
 from service.identity.jws import parse
-from service.identity.verifier import Verifier, check_audience, media_type, moment
+from service.identity.refusal import Reason, RefusedToken, json_type, seconds, shown
+from service.identity.verifier import UNKNOWN_ISSUER, OnOutcome, Verifier, media_type
 
 OLDEST_SECS: Final = 300
 _EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 _TYPES: Final = (None, "logout+jwt", "jwt")
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +48,14 @@ class Logout:
 class LogoutVerifier:
     """Logout tokens of the issuers whose bearers ``verifier`` takes."""
 
-    def __init__(self, verifier: Verifier, clock: Clock, on_outcome: Callable[[str, str], None]) -> None:
+    def __init__(self, verifier: Verifier, clock: Clock, on_outcome: OnOutcome) -> None:
         self._verifier = verifier
         self._clock = clock
         self._on_outcome = on_outcome
 
     def verify(self, text: str) -> Logout:
         """Who signed out. Raises ``InvalidLogoutToken`` or ``KeysUnavailable``."""
-        issuer_name = "unknown"
+        issuer_name = UNKNOWN_ISSUER
         try:
             bearer = parse(text)
             config = self._verifier.issuer_of(bearer)
@@ -58,13 +63,14 @@ class LogoutVerifier:
             _check_purpose(bearer.unverified_header, bearer.unverified_claims)
             logout = self._logout(bearer.unverified_claims, config)
             self._verifier.check_signature(bearer, config, logout.issued_at)
-        except InvalidToken:
-            self._on_outcome(issuer_name, InvalidLogoutToken.code)
+        except RefusedToken as refusal:
+            _log.info("logout token refused", extra={"issuer": issuer_name, **refusal.facts()})
+            self._on_outcome(issuer_name, InvalidLogoutToken.code, refusal.reason)
             raise InvalidLogoutToken from None
         except ServiceError as trouble:
-            self._on_outcome(issuer_name, trouble.code)
+            self._on_outcome(issuer_name, trouble.code, "")
             raise
-        self._on_outcome(issuer_name, "logout")
+        self._on_outcome(issuer_name, "logout", "")
         return logout
 
     def _logout(self, claims: Mapping[str, Any], config: IssuerConfig) -> Logout:
@@ -72,8 +78,10 @@ class LogoutVerifier:
         check_audience(claims.get("aud"), config.logout_audiences or config.audiences)
         user, session = self._user(claims, config), _text_if_any(claims, "sid")
         token_id = _text_if_any(claims, "jti")
-        if token_id is None or (user is None and session is None):
-            raise InvalidToken
+        if token_id is None:
+            raise RefusedToken(Reason.MISSING_CLAIM, expected="jti")
+        if user is None and session is None:
+            raise RefusedToken(Reason.MISSING_CLAIM, expected=f"{config.user_claim} or sid")
         return Logout(config.name, token_id, user, session, issued_at, issued_at + OLDEST_SECS + config.leeway_secs)
 
     def _user(self, claims: Mapping[str, Any], config: IssuerConfig) -> str | None:
@@ -83,28 +91,31 @@ class LogoutVerifier:
 
 
 def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
-    """Nothing but a logout token is one (sections 2.4 and 2.6)."""
+    """Nothing but a logout token is one (sections 2.4 and 2.6): it tells of a logout, perhaps of something besides."""
     events = claims.get("events")
-    if not isinstance(events, dict) or set(events) != {_EVENT} or not isinstance(events[_EVENT], dict):
-        raise InvalidToken
-    if "nonce" in claims or media_type(header.get("typ")) not in _TYPES:
-        raise InvalidToken
+    if not isinstance(events, dict) or not isinstance(events.get(_EVENT), dict):
+        raise RefusedToken(Reason.WRONG_TYPE, expected="the event of a logout, as an object")
+    if "nonce" in claims:
+        raise RefusedToken(Reason.WRONG_TYPE, expected="no nonce")
+    kind = media_type(header.get("typ"))
+    if kind not in _TYPES:
+        raise RefusedToken(Reason.WRONG_TYPE, expected="logout+jwt, jwt", found=shown(kind))
 
 
 def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
     """Made lately, not from the future, and not over; answers ``iat``."""
-    issued, leeway = moment(claims, "iat"), config.leeway_secs
-    if not now - OLDEST_SECS - leeway < issued <= now + leeway:
-        raise InvalidToken
-    if "exp" in claims and not moment(claims, "exp") > now - leeway:
-        raise InvalidToken
-    if "nbf" in claims and moment(claims, "nbf") > now + leeway:
-        raise InvalidToken
+    issued, oldest = moment(claims, "iat"), OLDEST_SECS + config.leeway_secs
+    if not now - oldest < issued:
+        expected = f"iat less than {seconds(oldest)} ago"
+        raise RefusedToken(Reason.EXPIRED, expected=expected, found=f"{seconds(now - issued)} ago")
+    if "exp" in claims:
+        check_not_over(moment(claims, "exp"), now, config.leeway_secs)
+    check_begun(claims, now, config.leeway_secs)
     return issued
 
 
 def _text_if_any(claims: Mapping[str, Any], name: str) -> str | None:
     value = claims.get(name, "")
     if not isinstance(value, str) or (name in claims and not value):
-        raise InvalidToken
+        raise RefusedToken(Reason.MALFORMED_CLAIM, expected=f"{name}: a text", found=json_type(value))
     return value or None

@@ -1,12 +1,14 @@
 """Where a claim is, and what it must say: providers nest some of theirs, and tell kinds of tokens apart by others.
 
-Pure, and total over whatever JSON a bearer may hold.
+Pure, and total over whatever JSON a token may hold: an answer, or ``RefusedToken``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+
+from service.identity.refusal import Reason, RefusedToken, json_type, seconds, shown
 
 # Of one claim any of its values will do; all claims must be there.
 Required = tuple[tuple[str, frozenset[str]], ...]
@@ -45,9 +47,14 @@ def read_required(texts: Sequence[str]) -> Required:
     return tuple(found.items())
 
 
-def satisfies(claims: Mapping[str, object], required: Required) -> bool:
-    """Whether each claim required has one of its values: as its text, one of its words, or an item of its list."""
-    return all(_said(find(claims, where)) & values for where, values in required)
+def first_unmet(claims: Mapping[str, object], required: Required) -> str | None:
+    """``None`` if each claim required has one of its values, as its text, one of its words, or an item of its list;
+    else the first that has not, as it was required.
+    """
+    for where, values in required:
+        if not _said(find(claims, where)) & values:
+            return f"{where}={' or '.join(sorted(values))}"
+    return None
 
 
 def _said(value: object) -> frozenset[str]:
@@ -56,3 +63,46 @@ def _said(value: object) -> frozenset[str]:
     if isinstance(value, str):
         return frozenset({value, *value.split(" ")})
     return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()
+
+
+def check_not_over(expires: float, now: float, leeway: float) -> None:
+    """Raises ``RefusedToken`` from ``exp`` and the leeway on; all in (epoch) seconds."""
+    if not expires > now - leeway:
+        expected = f"exp less than {seconds(leeway)} ago"
+        raise RefusedToken(Reason.EXPIRED, expected=expected, found=f"{seconds(now - expires)} ago")
+
+
+def check_begun(claims: Mapping[str, object], now: float, leeway: float) -> None:
+    """Raises ``RefusedToken`` if ``iat``, or ``nbf`` where there is one, is further ahead than the leeway."""
+    for name in ("iat", "nbf") if "nbf" in claims else ("iat",):
+        if (ahead := moment(claims, name) - now) > leeway:
+            expected = f"{name} at most {seconds(leeway)} ahead"
+            raise RefusedToken(Reason.NOT_YET_VALID, expected=expected, found=f"{seconds(ahead)} ahead")
+
+
+def check_audience(found: object, ours: Sequence[str]) -> None:
+    """Raises ``RefusedToken`` unless one of ``ours`` is there, alone or in a list of texts."""
+    audiences = [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    if not all(isinstance(audience, str) for audience in audiences) or not {*audiences} & {*ours}:
+        raise RefusedToken(Reason.WRONG_AUDIENCE, expected=", ".join(ours), found=shown(found))
+
+
+def moment(claims: Mapping[str, object], name: str) -> float:
+    """A NumericDate, epoch seconds (RFC 7519 section 2); raises ``RefusedToken`` if it is missing or none."""
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise _no_such(claims, name, "a number, not negative")
+    return float(value)
+
+
+def text_claim(claims: Mapping[str, object], name: str) -> str:
+    """A claim that must be a text; raises ``RefusedToken``."""
+    value = claims.get(name)
+    if not isinstance(value, str):
+        raise _no_such(claims, name, "a text")
+    return value
+
+
+def _no_such(claims: Mapping[str, object], name: str, kind: str) -> RefusedToken:
+    reason = Reason.MALFORMED_CLAIM if name in claims else Reason.MISSING_CLAIM
+    return RefusedToken(reason, expected=f"{name}: {kind}", found=json_type(claims.get(name)))

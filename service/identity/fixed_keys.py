@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import math
 import re
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
+from cryptography.x509 import Certificate, load_der_x509_certificate
 
 from service.secret import Secret
 
@@ -38,6 +45,18 @@ _LEAST_DISTINCT: Final = 10
 _FIELD: Final = 2**255 - 19
 _ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 _SMALL_ORDER: Final = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
+# Infineon's library made moduli that are powers of 65537 modulo every small prime (CVE-2017-15361: Nemec et al., "The
+# Return of Coppersmith's Attack", 2017, section 2). Modulo these not every number is one: one in 2^27 passes by chance.
+_ROCA_PRIMES: Final = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+_FERMAT_STEPS: Final = 100
+_PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM_READERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
+    "PUBLIC KEY": load_der_public_key,
+    "RSA PUBLIC KEY": load_der_public_key,
+    "CERTIFICATE": load_der_x509_certificate,
+}
+# Environments and files of settings keep line breaks as they are, as two characters, or not at all.
+_PEM_BREAKS: Final = re.compile(r"\\+[rn]|\s")
 
 
 class UnfitKey(ValueError):
@@ -58,30 +77,63 @@ def shared_secret(text: str) -> Secret:
 
 
 def pem_keys(text: str) -> tuple[str, ...]:
-    """One or two public keys, each as its own text. Raises ``UnfitKey``."""
-    blocks = re.findall(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", text, re.DOTALL)
+    """One or two public keys, each as its own text; of X.509 certificates theirs, whatever else is in them (until when
+    they are good does not count: the key is trusted because it is in the table). Raises ``UnfitKey``.
+    """
+    blocks = _PEM.findall(text)
     if not 1 <= len(blocks) <= 2:  # noqa: PLR2004 - one key, or two while one follows the other
-        raise UnfitKey("must hold one or two PEM public keys")
-    for block in blocks:
-        try:
-            key = load_pem_public_key(block.encode())
-        except (ValueError, UnsupportedAlgorithm):
-            raise UnfitKey("is not a PEM public key") from None
-        if (why := weakness(key)) is not None:
-            raise UnfitKey(f"is {why}")
-        if not algorithms_of(block):
-            raise UnfitKey("is of a type that signs no tokens here")
-    return tuple(blocks)
+        raise UnfitKey("must hold one or two PEM public keys or certificates")
+    found = [_from_pem(label, body) for label, body in blocks]
+    certificates = [one for one in found if isinstance(one, Certificate)]
+    if any(one.issuer == by.subject != one.subject for one in certificates for by in certificates):
+        # The key of an authority would sign bearers as well.
+        raise UnfitKey("holds a chain of certificates: give that of the signer alone")
+    return tuple(_fit_pem(one.public_key() if isinstance(one, Certificate) else one) for one in found)
+
+
+def _from_pem(label: str, body: str) -> Any:
+    if label.endswith("PRIVATE KEY"):
+        raise UnfitKey("is a private key: give its public half, and keep the private one away from here")
+    try:
+        return _PEM_READERS[label](base64.b64decode(_PEM_BREAKS.sub("", body), validate=True))
+    except (KeyError, ValueError, UnsupportedAlgorithm):
+        raise UnfitKey("is not a PEM public key or certificate that can be read") from None
+
+
+def _fit_pem(key: Any) -> str:
+    if (why := weakness(key)) is not None:
+        raise UnfitKey(f"is {why}")
+    pem: str = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    if not algorithms_of(pem):
+        raise UnfitKey("is of a type that signs no tokens here")
+    return pem
 
 
 def weakness(key: object) -> str | None:
     """What makes forging signatures of this public key feasible, if anything does."""
-    if isinstance(key, RSAPublicKey) and key.key_size < LEAST_RSA_BITS:
-        return f"an RSA key of less than {LEAST_RSA_BITS} bits"
+    if isinstance(key, RSAPublicKey):
+        return _weakness_of_rsa(key.key_size, key.public_numbers().n)
     if isinstance(key, Ed25519PublicKey):
         height = int.from_bytes(key.public_bytes_raw(), "little") % 2**255 % _FIELD
         return "an Ed25519 key of small order" if height in _SMALL_ORDER else None
     return None
+
+
+def _weakness_of_rsa(bits: int, modulus: int) -> str | None:
+    if bits < LEAST_RSA_BITS:
+        return f"an RSA key of less than {LEAST_RSA_BITS} bits"
+    if all(modulus % prime in _powers_of_65537(prime) for prime in _ROCA_PRIMES):
+        return "an RSA key of the ROCA kind, which can be factored (CVE-2017-15361)"
+    # Fermat's method finds primes that lie close together at once (CVE-2022-26320).
+    middle = math.isqrt(modulus - 1) + 1
+    squares = (number * number - modulus for number in range(middle, middle + _FERMAT_STEPS))
+    if any(math.isqrt(square) ** 2 == square for square in squares):
+        return "an RSA key of two primes close together, which can be factored (CVE-2022-26320)"
+    return None
+
+
+def _powers_of_65537(prime: int) -> set[int]:
+    return {pow(65537, exponent, prime) for exponent in range(prime - 1)}
 
 
 def algorithms_of(pem: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ moderators.
 from __future__ import annotations
 
 import re
+import ssl
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ SYMMETRIC: Final = ("HS256",)
 # In this order: an RSA key that names no algorithm of its own has the first one allowed.
 ASYMMETRIC: Final = ("EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
+_PROXY: Final = re.compile(r"http://([^/?#@\s]+@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?/?")
 _DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 
 
@@ -39,6 +41,7 @@ class IssuerConfig:
     ``leeway_secs`` is granted for clocks that differ, ``max_lifetime_secs`` is the longest ``exp`` - ``iat``.
     ``logout_audiences`` are those of logout tokens, where they differ from those of bearers. What is in
     ``required_claims`` a bearer must say besides; those and the claims of names, scopes and groups may be nested.
+    Keys behind a URL are fetched through ``proxy``, from whom the authorities in the file ``ca_bundle`` vouch for.
     """
 
     name: str
@@ -50,6 +53,8 @@ class IssuerConfig:
     public_keys_pem: tuple[str, ...] = ()
     jwks_url: str | None = None
     discovery_url: str | None = None
+    ca_bundle: str | None = None
+    proxy: Secret | None = None
     types: tuple[str, ...] = ("jwt", "at+jwt")
     leeway_secs: int = 60
     max_lifetime_secs: int = 86_400
@@ -125,6 +130,8 @@ def read_issuer(given: Mapping[str, Any]) -> IssuerConfig:
         audiences=read(_texts, "audience", required=True),
         algorithms=read(_algorithms, sources),
         **sources or {},
+        ca_bundle=read(_ca_bundle),
+        proxy=read(_proxy),
         types=read(_types),
         leeway_secs=read(_number, "leeway_secs", 60, 0, MOST_LEEWAY_SECS),
         max_lifetime_secs=read(_number, "max_lifetime_secs", 86_400, 60, MOST_LIFETIME_SECS),
@@ -161,7 +168,7 @@ _SOURCES: Final = ("hs256_secret", "public_key", "jwks_url", "discovery_url")
 _MEMBERS: Final = {
     *("name", "default", "issuer", "audience", "algorithms", "types", "leeway_secs", "max_lifetime_secs", "trust"),
     *("user_claim", "name_claim", "scope_claim", "groups_claim", "audience_claim", "logout_audience"),
-    "required_claims",
+    *("required_claims", "ca_bundle", "proxy"),
     *_SOURCES,
 }
 
@@ -173,7 +180,7 @@ def _sources(given: Mapping[str, Any]) -> dict[str, Any]:
         raise IssuerFault("jwks_url", f"set exactly one of {', '.join(_SOURCES)}; found {found}")
     match chosen[0]:
         case "hs256_secret":
-            return {"hs256_secrets": tuple(_fit("hs256_secret", shared_secret, text) for text in _secrets(given))}
+            return {"hs256_secrets": _secrets(given)}
         case "public_key":
             return {"public_keys_pem": _fit("public_key", pem_keys, _text(given, "public_key"))}
         case "jwks_url":
@@ -293,11 +300,42 @@ def _texts(given: Mapping[str, Any], member: str, *, required: bool = False) -> 
     return texts
 
 
-def _secrets(given: Mapping[str, Any]) -> tuple[str, ...]:
-    texts = _texts(given, "hs256_secret", required=True)
-    if len(texts) > 2:  # noqa: PLR2004 - the new one and the old one
-        raise IssuerFault("hs256_secret", "may hold two secrets at most: the new one and the old one")
-    return texts
+def _secrets(given: Mapping[str, Any]) -> tuple[Secret, ...]:
+    """Those of a list as they are; of a text the new secret and the old one, between which is a comma.
+
+    Since a secret may hold a comma or begin with a space itself, a text is also taken as a whole: nobody can tell which
+    is meant, and where each of the parts is strong, so is the whole.
+    """
+    value = given["hs256_secret"]
+    parts = _texts(given, "hs256_secret", required=True)
+    listed = "" if len(parts) == 1 else "; a secret that holds a comma itself goes into a list, in an issuers file"
+    if len(parts) > 2:  # noqa: PLR2004 - the new one and the old one
+        raise IssuerFault("hs256_secret", f"may hold two secrets at most: new,old{listed}")
+    texts = value if isinstance(value, list) else parts if value in parts else (*parts, value)
+    try:
+        return tuple(shared_secret(text) for text in texts)
+    except UnfitKey as why:
+        raise IssuerFault("hs256_secret", f"{why}{listed}") from None
+
+
+def _ca_bundle(given: Mapping[str, Any]) -> str | None:
+    path = given.get("ca_bundle")
+    if path is None:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (OSError, ValueError, TypeError):
+        raise IssuerFault("ca_bundle", "must be the path of a file with certificates as PEM") from None
+    return str(path)
+
+
+def _proxy(given: Mapping[str, Any]) -> Secret | None:
+    url = given.get("proxy")
+    if url is None:
+        return None
+    if not isinstance(url, str) or _PROXY.fullmatch(url) is None:
+        raise IssuerFault("proxy", "must be like http://proxy.example.com:3128, perhaps with user:password@")
+    return Secret(url)
 
 
 def _number(given: Mapping[str, Any], member: str, unsaid: int, least: int, most: int) -> int:

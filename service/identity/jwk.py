@@ -1,20 +1,20 @@
 """Which published keys may verify bearers: JSON Web Keys (RFC 7517), those that are fit, each for one algorithm.
 
-A set comes from a URL, so a key in it is dropped, and the others kept, if it is symmetric, private, weak, meant for
-something else (``use``, ``key_ops``), or not unique by ``kid``. Pure: parsed JSON in, keys out.
+A set comes from a URL, so a key in it is dropped, and the others kept, if it is symmetric, private, weak or meant for
+something else (``use``, ``key_ops``). One that is listed twice counts once; different ones of one ``kid`` are all kept,
+to be tried in turn (RFC 7517 section 4.5). Pure: parsed JSON in, keys out.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
 
-from service.identity.fixed_keys import weakness
+from service.identity.fixed_keys import UnfitKey, weakness
 
 MOST_KEYS: Final = 100
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "k")
@@ -41,32 +41,46 @@ def read_set(document: object, allowed: Sequence[str]) -> tuple[VerificationKey,
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or len(entries) > MOST_KEYS:
         raise UnusableSet("not a set of keys")
-    keys = [key for entry in entries if (key := read_key(entry, allowed)) is not None]
-    counts = Counter((key.kid, key.algorithm) for key in keys)
-    unique = tuple(key for key in keys if key.kid is None or counts[key.kid, key.algorithm] == 1)
-    if len(unique) < len(entries):
-        _log.warning("keys of a set are not used", extra={"used": len(unique), "published": len(entries)})
-    if not unique:
-        raise UnusableSet("no usable key")
-    return unique
+    keys: list[VerificationKey] = []
+    unfit: list[str] = []
+    for entry in entries:
+        try:
+            key = read_key(entry, allowed)
+        except UnfitKey as why:
+            unfit.append(str(why))
+        else:
+            keys += [key] if key not in keys else []
+    reasons = "; ".join(sorted(set(unfit)))
+    if unfit:
+        _log.warning("keys of a set are not used", extra={"used": len(keys), "unused": len(unfit), "why": reasons})
+    if not keys:
+        raise UnusableSet(f"no usable key: {reasons or 'the set is empty'}")
+    return tuple(keys)
 
 
-def read_key(entry: object, allowed: Sequence[str]) -> VerificationKey | None:
-    """The key, or ``None`` if it is not fit to verify."""
-    if not isinstance(entry, dict) or any(member in entry for member in _PRIVATE):
-        return None
-    operations = entry.get("key_ops", ["verify"])
-    if entry.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
-        return None
-    algorithm = _algorithm(entry, allowed)
-    kid = entry.get("kid")
-    if algorithm is None or not isinstance(kid, str | None):
-        return None
+def read_key(entry: object, allowed: Sequence[str]) -> VerificationKey:
+    """The key; raises ``UnfitKey`` if it is not fit to verify."""
+    if not isinstance(entry, dict):
+        raise UnfitKey("is no object")
+    # Some providers write null for what a key does not have.
+    members = {name: value for name, value in entry.items() if value is not None}
+    if any(name in members for name in _PRIVATE):
+        raise UnfitKey("is private or a shared secret")
+    operations = members.get("key_ops", ["verify"])
+    if members.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
+        raise UnfitKey("is not for signatures")
+    kid, algorithm = members.get("kid"), _algorithm(members, allowed)
+    if algorithm is None:
+        raise UnfitKey("is for no allowed algorithm")
+    if not isinstance(kid, str | None):
+        raise UnfitKey("has a kid that is no text")
     try:
-        material = jwt.PyJWK(dict(entry) | {"alg": algorithm}, algorithm=algorithm).key
+        material = jwt.PyJWK(members | {"alg": algorithm}, algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-        return None
-    return VerificationKey(kid, algorithm, material) if weakness(material) is None else None
+        raise UnfitKey("cannot be read") from None
+    if (why := weakness(material)) is not None:
+        raise UnfitKey(f"is {why}")
+    return VerificationKey(kid, algorithm, material)
 
 
 def _algorithm(entry: Mapping[str, Any], allowed: Sequence[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 PyJWT reads more than a bearer may be: padding, repeated members (the last wins), numbers without bound, UTF-16. A
 gateway in front of us may read such a token differently, so it is refused here. Everything in this module is
-unverified, and named so. Pure: bytes in, ``InvalidToken`` or parts out.
+unverified, and named so. Pure: bytes in, ``RefusedToken`` or parts out.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ import base64
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from service.errors import InvalidToken, MalformedRequest, MissingCredentials
+from service.errors import MalformedRequest, MissingCredentials
+from service.identity.refusal import Reason, RefusedToken, json_type
 
 MOST_BYTES: Final = 7 * 1024
 DEEPEST: Final = 16
+_SEGMENT_COUNT: Final = 3
 _SEGMENTS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _SCHEME: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_BASE64URL: Final = "base64url without padding"
+_PLAIN_JSON: Final = "JSON objects in UTF-8, no member twice"
 _MOST_DIGITS: Final = 20  # those of 64 bits, which some issuers' ids have
 
 
@@ -37,7 +41,7 @@ def bearer_text(authorization: Sequence[str]) -> str:
     """The token of the one Authorization header (RFC 6750 section 2.1).
 
     Raises ``MissingCredentials`` without a header or with another scheme, ``MalformedRequest`` for several
-    credentials: which of them counts must not depend on the reader.
+    credentials (which of them counts must not depend on the reader), ``RefusedToken`` if there is no single word.
     """
     if not authorization:
         raise MissingCredentials
@@ -45,36 +49,55 @@ def bearer_text(authorization: Sequence[str]) -> str:
         raise MalformedRequest("Send exactly one Authorization header with one bearer token")
     found = _SCHEME.fullmatch(authorization[0].strip(" \t"))
     if found is None:
-        raise InvalidToken if authorization[0].lower().startswith("bearer") else MissingCredentials
+        if authorization[0].lower().startswith("bearer"):
+            raise RefusedToken(Reason.NOT_A_JWT, expected="one word after Bearer")
+        raise MissingCredentials
     return found.group(1)
 
 
 def parse(text: str) -> UnverifiedBearer:
     """A compact JWS (RFC 7515 section 7.1) with a JSON object in its header and one in its payload.
 
-    Raises ``InvalidToken`` for any other text: over 7 KiB, not three segments, any character outside of base64url,
+    Raises ``RefusedToken`` for any other text: over 7 KiB, not three segments, any character outside of base64url,
     text that is not UTF-8, repeated members at any depth, ``crit`` or ``b64``, a ``kid`` that is not a string.
     """
-    if len(text) > MOST_BYTES or _SEGMENTS.fullmatch(text) is None:
-        raise InvalidToken
-    header_part, claims_part, signature_part = text.split(".")
+    if len(text) > MOST_BYTES:
+        raise RefusedToken(Reason.TOO_LONG, expected=f"at most {MOST_BYTES} bytes", found=f"{len(text)} bytes")
+    segments = text.split(".")
+    if len(segments) != _SEGMENT_COUNT:
+        # Opaque tokens are one segment, encrypted ones five.
+        raise RefusedToken(Reason.NOT_A_JWT, expected=f"{_SEGMENT_COUNT} segments", found=f"{len(segments)}")
+    if _SEGMENTS.fullmatch(text) is None:
+        raise _malformed(_BASE64URL)
+    header_part, claims_part, signature_part = segments
     _decoded(signature_part)
     header, claims = _json_object(header_part), _json_object(claims_part)
-    if "crit" in header or "b64" in header or not isinstance(header.get("kid", ""), str):
-        raise InvalidToken
-    if not isinstance(header.get("alg"), str) or not isinstance(header.get("typ", ""), str):
-        raise InvalidToken
+    _check_header(header)
     return UnverifiedBearer(text, header, claims)
+
+
+def _check_header(header: Mapping[str, Any]) -> None:
+    for name in ("crit", "b64"):
+        if name in header:
+            raise RefusedToken(Reason.UNSUPPORTED_HEADER, expected=f"no {name}", found=name)
+    for name, unsaid in (("alg", None), ("kid", ""), ("typ", "")):
+        value = header.get(name, unsaid)
+        if not isinstance(value, str):
+            raise RefusedToken(Reason.UNSUPPORTED_HEADER, expected=f"{name}: a text", found=json_type(value))
+
+
+def _malformed(expected: str) -> RefusedToken:
+    return RefusedToken(Reason.MALFORMED, expected=expected)
 
 
 def _decoded(segment: str) -> bytes:
     try:
         raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except ValueError:
-        raise InvalidToken from None
+        raise _malformed(_BASE64URL) from None
     # Bits that a decoder drops give one token several spellings (RFC 4648 section 3.5).
     if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
-        raise InvalidToken
+        raise _malformed(_BASE64URL)
     return raw
 
 
@@ -87,11 +110,11 @@ def _json_object(segment: str) -> dict[str, Any]:
             parse_int=_integer,
             parse_float=_finite,
         )
+        _bound_depth(value, DEEPEST)
     except (ValueError, RecursionError):
-        raise InvalidToken from None
+        raise _malformed(_PLAIN_JSON) from None
     if not isinstance(value, dict):
-        raise InvalidToken
-    _bound_depth(value, DEEPEST)
+        raise _malformed(_PLAIN_JSON)
     return value
 
 
@@ -121,7 +144,7 @@ def _finite(text: str) -> float:
 
 def _bound_depth(value: object, levels: int) -> None:
     if levels == 0:
-        raise InvalidToken
+        raise ValueError("nested too deeply")
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for item in items:
         if isinstance(item, dict | list):

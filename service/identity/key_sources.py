@@ -9,7 +9,9 @@ Rules for editors (DESIGN 5):
 * while there are keys in hand there is at most one fetch per 30 s, counted from the attempt, whether an unknown
   ``kid`` or a failure is its cause, and few requests wait for it;
 * it is certainly bad only if the set in hand was fetched after the bearer was issued, or after it arrived;
-* a bearer without a ``kid`` that no key has signed is like one with an unknown ``kid``.
+* a ``kid`` that keys have selects these and no others, and what they did not sign is certainly bad;
+* with a ``kid`` that no key has, keys without one are tried (RFC 7517 section 4.5 makes it optional); a bearer that
+  they did not sign is of an unknown key all the same, and so is one without a ``kid`` that no key signed.
 """
 
 from __future__ import annotations
@@ -24,12 +26,13 @@ from typing import Final, Protocol
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from service.clock import Clock
-from service.errors import InvalidToken, KeysUnavailable
+from service.errors import KeysUnavailable
 from service.http_client import Transport
 from service.identity.fixed_keys import algorithms_of
 from service.identity.issuers import IssuerConfig, IssuerFault, check_url
 from service.identity.jwk import UnusableSet, VerificationKey, read_set
 from service.identity.jwks_fetch import FetchFailed, fetch_json
+from service.identity.refusal import Reason, RefusedToken, shown
 
 REFETCH_SECS: Final = 300.0
 STALE_SECS: Final = 3600.0
@@ -56,7 +59,7 @@ class KeySource(Protocol):
 
     def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
         """Keys that a bearer may have been signed with, to be tried in turn. When none is left it raises
-        ``InvalidToken`` if the bearer is certainly bad, else ``KeysUnavailable``.
+        ``RefusedToken`` if the bearer is certainly bad, else ``KeysUnavailable``.
         """
 
     def version(self) -> object | None:
@@ -90,6 +93,11 @@ def _pem_key(pem: str, allowed: Sequence[str]) -> VerificationKey:
     return VerificationKey(None, algorithm, load_pem_public_key(pem.encode()))
 
 
+def _selector(kid: str | None, algorithm: str) -> str:
+    """How a header names a key, or what a set publishes of one."""
+    return f"{algorithm} without kid" if kid is None else f"{algorithm} kid {shown(kid)}"
+
+
 class FixedKeys:
     """One key, or two while one follows the other; ``kid`` selects nothing among them."""
 
@@ -97,9 +105,11 @@ class FixedKeys:
         self._keys = tuple(keys)
 
     def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
-        del kid, issued_at
+        del issued_at
         yield from (key for key in self._keys if key.algorithm == algorithm)
-        raise InvalidToken
+        if algorithm not in (algorithms := [key.algorithm for key in self._keys]):
+            raise RefusedToken(Reason.WRONG_ALGORITHM, expected=", ".join(algorithms), found=algorithm)
+        raise RefusedToken(Reason.BAD_SIGNATURE, found=_selector(kid, algorithm))
 
     def version(self) -> object | None:
         return self._keys
@@ -127,7 +137,8 @@ class FetchedKeys:
     def __init__(self, issuer: IssuerConfig, clock: Clock) -> None:
         self._issuer = issuer
         self._clock = clock
-        self._transport = Transport(pool_size=1)
+        proxy = issuer.proxy.reveal() if issuer.proxy is not None else None
+        self._transport = Transport(pool_size=1, ca_bundle=issuer.ca_bundle, proxy=proxy)
         self._snapshot: _Snapshot | None = None
         self._last_error: str | None = None
         self._attempted = float("-inf")
@@ -160,13 +171,17 @@ class FetchedKeys:
         arrived = self._clock.monotonic()
         known = self._known(kid, algorithm)
         yield from known
-        if known and kid is not None:
-            raise InvalidToken
+        if kid is not None and any(key.kid == kid for key in known):
+            raise RefusedToken(Reason.BAD_SIGNATURE, found=_selector(kid, algorithm))
         self._ask_for_fetch()
         yield from (key for key in self._known(kid, algorithm) if key not in known)
         if self._is_newer_than(issued_at, arrived):
-            raise InvalidToken
+            raise RefusedToken(Reason.UNKNOWN_KEY, expected=self._published(), found=_selector(kid, algorithm))
         raise KeysUnavailable
+
+    def _published(self) -> str:
+        keys = self._snapshot.keys if self._snapshot is not None else ()
+        return shown([_selector(key.kid, key.algorithm) for key in keys])
 
     def _is_newer_than(self, issued_at: float, arrived: float) -> bool:
         """Whether a bearer's key would be in the set in hand if there were such a key."""
@@ -180,7 +195,10 @@ class FetchedKeys:
         snapshot = self._snapshot
         if snapshot is None or self._too_old(snapshot):
             return ()
-        return [key for key in snapshot.keys if key.algorithm == algorithm and kid in {None, key.kid}]
+        fitting = [key for key in snapshot.keys if key.algorithm == algorithm]
+        if kid is None:
+            return fitting
+        return [key for key in fitting if key.kid == kid] or [key for key in fitting if key.kid is None]
 
     def _too_old(self, snapshot: _Snapshot) -> bool:
         return self._clock.monotonic() - snapshot.fetched_monotonic > STALE_SECS

@@ -1,4 +1,4 @@
-"""Sign-ins that are over: by an administrator's word, or by that of the identity provider (``logout``)."""
+"""Sign-ins that are over: by an administrator's word, or by that of the identity provider (``backchannel_logout``)."""
 
 from __future__ import annotations
 

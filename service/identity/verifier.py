@@ -1,14 +1,17 @@
 """Who is asking: an Authorization header in, a ``Principal`` out. The only module that makes principals.
 
-Verification has three outcomes: good, certainly bad (``InvalidToken``, 401), and *cannot tell* (``KeysUnavailable``,
+Verification has three outcomes: good, certainly bad (``RefusedToken``, 401), and *cannot tell* (``KeysUnavailable``,
 503): our trouble with keys is never the caller's 401. A header only ever selects among known keys; ``jwk``, ``jku``,
 ``x5u`` and ``x5c`` are not looked at. What an issuer is not trusted with is simply not there in the principal.
+
+Why a bearer is refused, or what its issuer is not trusted with, is one log line for operators and nothing to callers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,12 +20,13 @@ import jwt
 from jwt.algorithms import OKPAlgorithm
 
 from service.clock import Clock
-from service.errors import InvalidToken, ServiceError, SessionRevoked
-from service.identity.claims import find, satisfies
+from service.errors import ServiceError, SessionRevoked
+from service.identity.claims import check_audience, check_begun, check_not_over, find, first_unmet, moment, text_claim
 from service.identity.issuers import IssuerConfig
 from service.identity.jwk import VerificationKey
 from service.identity.jws import UnverifiedBearer, bearer_text, parse
 from service.identity.key_sources import KeySource
+from service.identity.refusal import Reason, RefusedToken, seconds, shown
 from service.storage.redis_keys import Owner
 from service.ttl_cache import Expiring
 
@@ -31,6 +35,12 @@ LONGEST_NAME: Final = 200
 # Verified bearers that a process remembers; longer ones have claims that would fill its memory.
 MOST_REMEMBERED: Final = 20_000
 LONGEST_REMEMBERED: Final = 2048
+UNKNOWN_ISSUER: Final = "unknown"
+
+# What becomes of a token: the issuer's name, ``good`` or the code of the refusal, and its reason if there is one.
+OnOutcome = Callable[[str, str, str], None]
+
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class Verifier:
         key_sources: Mapping[str, KeySource],
         clock: Clock,
         admin_scope: str,
-        on_outcome: Callable[[str, str], None],
+        on_outcome: OnOutcome,
     ) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         self._prefixes = tuple(f"{issuer.name}:" for issuer in issuers)
@@ -107,9 +117,9 @@ class Verifier:
     def verify(self, authorization: Sequence[str]) -> Principal:
         """The caller behind the values of all Authorization headers.
 
-        Raises ``MissingCredentials``, ``MalformedRequest``, ``InvalidToken`` or ``KeysUnavailable``.
+        Raises ``MissingCredentials``, ``MalformedRequest``, ``RefusedToken`` or ``KeysUnavailable``.
         """
-        issuer_name = "unknown"
+        issuer_name = UNKNOWN_ISSUER
         try:
             text = bearer_text(authorization)
             known = self._known(text)
@@ -118,10 +128,14 @@ class Verifier:
                 config = self.issuer_of(bearer)
                 issuer_name = config.name
                 known = self._verified(bearer, config)
-        except ServiceError as refusal:
-            self._on_outcome(issuer_name, refusal.code)
+        except RefusedToken as refusal:
+            _log.info("token refused", extra={"issuer": issuer_name, **refusal.facts()})
+            self._on_outcome(issuer_name, refusal.code, refusal.reason)
             raise
-        self._on_outcome(known.issuer, "good")
+        except ServiceError as trouble:
+            self._on_outcome(issuer_name, trouble.code, "")
+            raise
+        self._on_outcome(known.issuer, "good", "")
         return known
 
     def remembered(self, authorization: Sequence[str]) -> Principal | None:
@@ -132,7 +146,7 @@ class Verifier:
             return None
 
     def _known(self, text: str) -> Principal | None:
-        """Whom this bearer was found to be of, if it would be found so again."""
+        """ParticipantSelector this bearer was found to be of, if it would be found so again."""
         found = self._good.value(_digest(text))
         if found is None or not found.good_from <= self._clock.wall() < found.good_until:
             return None
@@ -140,10 +154,11 @@ class Verifier:
         return found.principal if self._keys[found.principal.issuer].version() is found.keys else None
 
     def issuer_of(self, bearer: UnverifiedBearer) -> IssuerConfig:
-        """The issuer that the bearer names; raises ``InvalidToken`` if it is not in the table."""
-        config = self._issuers.get(_text(bearer.unverified_claims, "iss"))
+        """The issuer that the bearer names; raises ``RefusedToken`` if it is not in the table."""
+        name = text_claim(bearer.unverified_claims, "iss")
+        config = self._issuers.get(name)
         if config is None:
-            raise InvalidToken
+            raise RefusedToken(Reason.UNKNOWN_ISSUER, expected=shown(list(self._issuers)), found=shown(name))
         return config
 
     def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig) -> Principal:
@@ -152,24 +167,28 @@ class Verifier:
         _check_purpose(bearer.unverified_header, claims, config)
         issued_at = _check_times(claims, config, now)
         check_audience(claims.get(config.audience_claim), config.audiences)
-        if not satisfies(claims, config.required_claims):
-            raise InvalidToken
+        if (unmet := first_unmet(claims, config.required_claims)) is not None:
+            raise RefusedToken(Reason.REQUIRED_CLAIM, expected=unmet)
         self.check_signature(bearer, config, issued_at)
         principal = self._principal(claims, config, issued_at)
+        if missing := self.untrusted_requests(claims, config):
+            fields = {"issuer": config.name, "user": principal.user, "asked": missing, "trust": sorted(config.trust)}
+            _log.warning("issuer is not trusted with what its token asks for", extra=fields)
         if keys is not None and len(bearer.text) <= LONGEST_REMEMBERED:
             good_from, good_until = _good_between(claims, config)
             self._good.put(_digest(bearer.text), _Good(principal, good_from, good_until, keys), good_until - now)
         return principal
 
     def check_signature(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> None:
-        """Raises ``InvalidToken`` unless a key of this issuer signed it, ``KeysUnavailable`` where nobody can tell."""
+        """Raises ``RefusedToken`` unless a key of this issuer signed it, ``KeysUnavailable`` where nobody can tell."""
         header = bearer.unverified_header
         algorithm = canonical(header["alg"])
         if algorithm not in config.algorithms:
-            raise InvalidToken
+            expected = ", ".join(config.algorithms)
+            raise RefusedToken(Reason.WRONG_ALGORITHM, expected=expected, found=shown(header["alg"]))
         candidates = self._keys[config.name].candidates(header.get("kid"), algorithm, issued_at)
         if not any(self._signed_by(bearer, key, algorithm) for key in candidates):
-            raise InvalidToken
+            raise RefusedToken(Reason.BAD_SIGNATURE)
 
     def _signed_by(self, bearer: UnverifiedBearer, key: VerificationKey, algorithm: str) -> bool:
         if key.algorithm != algorithm:
@@ -193,32 +212,47 @@ class Verifier:
             user=self.user_of(claims, config),
             issuer=config.name,
             name=_name(find(claims, config.name_claim)),
-            admin="admin" in trusted and self._admin_scope in _scopes(find(claims, config.scope_claim)),
+            admin="admin" in trusted and self._asks_for_admin(claims, config),
             groups=_strings(find(claims, config.groups_claim)) if "claims" in trusted else (),
             claims=dict(claims) if "claims" in trusted else {},
             rooms=_rooms(claims.get("rooms")) if "rooms" in trusted else {},
             issued_at=issued_at,
             session_id=session if isinstance(session, str) and session else None,
-            invited=Invited(_text(claims, "room"), _text(claims, "invite")) if "invite" in trusted else None,
+            invited=Invited(text_claim(claims, "room"), text_claim(claims, "invite")) if "invite" in trusted else None,
         )
 
+    def _asks_for_admin(self, claims: Mapping[str, Any], config: IssuerConfig) -> bool:
+        return self._admin_scope in _scopes(find(claims, config.scope_claim))
+
+    def untrusted_requests(self, claims: Mapping[str, Any], config: IssuerConfig) -> list[str]:
+        """What these claims ask for although the issuer is not trusted with it: ``admin``, ``rooms``. The caller gets
+        403 or 404, neither of which mentions the issuer.
+        """
+        asked = {"admin": self._asks_for_admin(claims, config), "rooms": bool(_rooms(claims.get("rooms")))}
+        return [name for name, wanted in asked.items() if wanted and name not in config.trust]
+
     def user_of(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
-        """The id of the user whom these claims name, unique over all issuers; raises ``InvalidToken``."""
-        subject = _text(claims, config.user_claim)
+        """The id of the user whom these claims name, unique over all issuers; raises ``RefusedToken``."""
+        subject = text_claim(claims, config.user_claim)
         # As long as JSON writes it, because a context ticket has to hold it (DESIGN 4.4).
         written = json.dumps(subject, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
         if not subject.isprintable() or not 1 <= len(written) <= LONGEST_ID:
-            raise InvalidToken
-        if config.user_claim == "email" and claims.get("email_verified") is not True:
-            raise InvalidToken
+            expected = f"{config.user_claim}: 1 to {LONGEST_ID} bytes, printable"
+            raise RefusedToken(Reason.INVALID_USER_ID, expected=expected, found=f"{len(written)} bytes")
+        verified = claims.get("email_verified")
+        # Some providers write it as a text, as Apple does.
+        if config.user_claim == "email" and verified is not True and verified != "true":
+            raise RefusedToken(Reason.EMAIL_NOT_VERIFIED, expected="email_verified: true")
         # Nobody may take an id that reads as another issuer's.
         if config.default and subject.startswith(self._prefixes):
-            raise InvalidToken
+            raise RefusedToken(
+                Reason.AMBIGUOUS_USER_ID, expected=f"{config.user_claim} without an issuer's name: before"
+            )
         return subject if config.default else f"{config.name}:{subject}"
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def canonical(algorithm: str) -> str:
@@ -242,10 +276,10 @@ def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any], config:
     """A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4)."""
     kind = media_type(header.get("typ"))
     if kind is not None and kind not in config.types:
-        raise InvalidToken
+        raise RefusedToken(Reason.WRONG_TYPE, expected=", ".join(config.types), found=shown(kind))
     # What tells of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
     if isinstance(claims.get("events"), dict):
-        raise InvalidToken
+        raise RefusedToken(Reason.WRONG_TYPE, expected="a bearer", found="events, as in a logout token")
 
 
 def _good_between(claims: Mapping[str, Any], config: IssuerConfig) -> tuple[float, float]:
@@ -257,34 +291,14 @@ def _good_between(claims: Mapping[str, Any], config: IssuerConfig) -> tuple[floa
 def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
     """``exp``, ``iat`` and ``nbf`` (RFC 7519 section 4.1) within the leeway; answers ``iat``."""
     expires, issued = moment(claims, "exp"), moment(claims, "iat")
-    begins = moment(claims, "nbf") if "nbf" in claims else issued
-    if not expires > now - config.leeway_secs or expires - issued > config.max_lifetime_secs:
-        raise InvalidToken
-    if max(issued, begins) > now + config.leeway_secs or issued >= expires:
-        raise InvalidToken
+    check_not_over(expires, now, config.leeway_secs)
+    if expires - issued > config.max_lifetime_secs:
+        expected = f"at most {seconds(config.max_lifetime_secs)}"
+        raise RefusedToken(Reason.LIFETIME_TOO_LONG, expected=expected, found=seconds(expires - issued))
+    check_begun(claims, now, config.leeway_secs)
+    if issued >= expires:
+        raise RefusedToken(Reason.MALFORMED_CLAIM, expected="iat before exp")
     return issued
-
-
-def check_audience(found: object, ours: Sequence[str]) -> None:
-    """Raises ``InvalidToken`` unless one of ``ours`` is there, alone or in a list of texts."""
-    audiences = [found] if isinstance(found, str) else found if isinstance(found, list) else []
-    if not all(isinstance(audience, str) for audience in audiences) or not {*audiences} & {*ours}:
-        raise InvalidToken
-
-
-def moment(claims: Mapping[str, Any], name: str) -> float:
-    """A NumericDate, epoch seconds (RFC 7519 section 2); raises ``InvalidToken`` if it is missing or none."""
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise InvalidToken
-    return float(value)
-
-
-def _text(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
-    if not isinstance(value, str):
-        raise InvalidToken
-    return value
 
 
 def _name(value: object) -> str | None:

@@ -1,1 +1,10 @@
-"""Running meetings."""
+"""Running meetings: who is in, who of them is proven, and what moderators do about it (DESIGN 4.2, 4.4, 4.6).
+
+Webhooks come in by ``webhook_receiver`` (``webhook_events``: signatures and what they say), and take effect by
+``event_worker``, which lets ``reconciler`` do the next piece of work: apply events to the ``attendance`` (a pure
+value), compare it with Telnyx's own list, check newcomers. ``occupancy`` is the count by which a full room refuses.
+``participants`` are those who are in as Telnyx says, with who they are by their ``tickets``. ``moderation`` removes,
+mutes, ends and bans.
+
+An event has the same effect however often and in whatever order it is applied.
+"""

@@ -1,1 +1,10 @@
-"""Rooms, who may enter them and who made them."""
+"""Which rooms there are, and who may be in them as what (DESIGN 6).
+
+Read ``models`` first (rooms, members and bans as records), then ``access``, which is pure: who may enter what, as what,
+now. ``authorization`` applies it to raw records, and whoever needs to know asks that one function. ``directory`` lists
+and changes rooms and members, ``provisioning`` makes them at Telnyx, ``adoption`` remembers a stand-in for one that is
+gone there, ``housekeeping`` deletes what nobody uses. ``moderators`` says who may run a meeting; ``invites`` and
+``guests`` let in people without an account.
+
+The directory changes by administrators, templates and ``apply`` only, never by an answer of Telnyx.
+"""

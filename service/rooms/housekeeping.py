@@ -1,7 +1,7 @@
 """What has to be done without anybody asking: rooms made from a template go when nobody has used them for long,
 and revocations when there is no bearer left for them.
 
-One thread in each process, one process at a time: a lease in Redis says whose turn it is, and ends by itself.
+One task in each process, one process at a time: a lease in Redis says whose turn it is, and ends by itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rooms, members and bans as records. What they mean for somebody at the door is decided by ``admission``.
+"""Rooms, members and bans as records. What they mean for somebody at the door is decided by ``access``.
 
 A record's JSON is what administrators see and write; times in it are RFC 3339, whole seconds, UTC.
 """

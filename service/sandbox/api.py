@@ -1,58 +1,51 @@
-"""The HTTP face of the sandbox: ``/v2`` as the published document has it, ``/sandbox`` to control it."""
+"""The Flask application: ``/v2`` as the published document has it, and ``/sandbox`` to control it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
 
-from flask import Flask, request
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from service.sandbox import errors
 from service.sandbox.control import add_control
 from service.sandbox.cors import add_cors
-from service.sandbox.operations import operation_of
-from service.sandbox.parts import Parts
-from service.sandbox.spoil import shaped
+from service.sandbox.exchange import add_hooks
+from service.sandbox.sandbox import Sandbox
+from service.sandbox.spoil import error_response
 from service.sandbox.v2 import add_operations
 
-_SESSION_ACTIONS: Final = ("end_session", "kick_participants", "mute_participants", "unmute_participants")
 
-
-def create_app(parts: Parts, origins: Collection[str] = ()) -> Flask:
-    """The WSGI application, to be controlled by pages of ``origins`` too; faults are laid over it by ``server``."""
+def create_app(sandbox: Sandbox, origins: Collection[str] = ()) -> Flask:
+    """The application; web pages of ``origins`` may use the control calls."""
     app = Flask("sandbox", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    # A dropped connection and a bug are the server's to see.
+    app.config["PROPAGATE_EXCEPTIONS"] = True
 
-    def answer(error: errors.ApiError) -> tuple[Any, int]:
-        return shaped(error, parts.switches["error_shape"]), error.status
+    def answer(error: errors.ApiError) -> Response:
+        return error_response(error, sandbox.switches["error_shape"])
+
+    def answer_http(error: HTTPException) -> Response:
+        """The errors of the framework in the API's words."""
+        response = answer(_api_error(error))
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
 
     app.register_error_handler(errors.ApiError, answer)
-    app.register_error_handler(404, lambda _: answer(errors.not_found()))
-    app.register_error_handler(405, lambda _: answer(errors.ApiError(405, "10030", "Method not allowed", ".")))
-    app.before_request(lambda: _check_key(parts))
-    add_operations(app, parts.world)
-    add_control(app, parts)
+    app.register_error_handler(HTTPException, answer_http)
+    # The hooks see an answer after all others have changed it.
+    add_hooks(app, sandbox)
     add_cors(app, origins)
+    add_operations(app, sandbox.world)
+    add_control(app, sandbox)
     return app
 
 
-def _check_key(parts: Parts) -> None:
-    """The API key; refreshing a token is documented to need none (UPSTREAM 1)."""
-    if not request.path.startswith("/v2/"):
-        return
-    header = request.headers.get("Authorization")
-    if header is None:
-        if _open(parts, operation_of(request.method, request.path)):
-            return
-        raise errors.not_found() if parts.switches["missing_credentials"] == 404 else errors.unauthenticated()
-    scheme, _, key = header.partition(" ")
-    known = key.startswith("KEY") if parts.accepted_keys is None else key in parts.accepted_keys
-    if scheme.lower() != "bearer" or not known:
-        raise errors.unauthenticated()
-
-
-def _open(parts: Parts, operation: str | None) -> bool:
-    """The document declares five operations open; for four of them nothing else supports that."""
-    if operation in _SESSION_ACTIONS:
-        return bool(parts.switches["session_actions_key"] == "optional")
-    return operation == "refresh_client_token"
+def _api_error(error: HTTPException) -> errors.ApiError:
+    if isinstance(error, NotFound):
+        return errors.not_found()
+    if isinstance(error, MethodNotAllowed):
+        return errors.method_not_allowed(request.method)
+    return errors.ApiError(error.code or 500, "10027", error.name, error.description or error.name)

@@ -1,4 +1,4 @@
-"""Request bodies and ids, read as every call reads them."""
+"""Bodies as JSON: those of requests, which must be objects, and those that may be anything."""
 
 from __future__ import annotations
 
@@ -7,25 +7,22 @@ from typing import Any
 
 from flask import request
 
-from service.sandbox import errors, values
+from service.sandbox import errors, fields
 
 
-def body() -> dict[str, Any]:
-    """The JSON object of this request; none is an empty one, as official clients send it."""
+def json_body() -> dict[str, Any]:
+    """The JSON object in the body of this request; no body is an empty object, as official clients send it."""
     raw = request.get_data()
-    if not raw:
-        return {}
     try:
-        value = json.loads(raw)
+        value = json.loads(raw) if raw else {}
     except (ValueError, RecursionError):
         raise errors.ApiError(400, "10023", "Invalid JSON", "The request body is not valid JSON.") from None
-    if not isinstance(value, dict):
-        raise errors.invalid("", "must be an object")
-    return value
+    return fields.mapping(value, "")
 
 
-def path_id(text: str) -> str:
-    """Ids are UUIDs; anything else names nothing."""
-    if not values.is_uuid(text):
-        raise errors.not_found()
-    return text.lower()
+def json_or_none(raw: bytes) -> Any:
+    """What a body holds; ``None`` if it is no JSON."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None

@@ -1,4 +1,4 @@
-"""The sandbox's own time: the machine's, plus what a test has moved it by."""
+"""The sandbox's own time: the machine's, plus what a test has moved it by; and times as the API writes them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ class MovableClock:
     """Epoch seconds that can be moved forward."""
 
     def __init__(self) -> None:
-        self._offset = 0.0
+        self.offset = 0.0
 
     def now(self) -> float:
-        return time.time() + self._offset
+        return time.time() + self.offset
 
     def advance(self, seconds: float) -> None:
-        self._offset += seconds
+        self.offset += seconds
 
     def reset(self) -> None:
-        self._offset = 0.0
+        self.offset = 0.0
 
 
 def micros(moment: float) -> str:
-    """ISO 8601 UTC with microseconds, as resources have it (UPSTREAM 3.5)."""
+    """ISO 8601 UTC with microseconds, as resources have it (docs/telnyx.md 3.5)."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def seconds(moment: float) -> str:
-    """Whole seconds, as token expiries have it (UPSTREAM 3.5)."""
+    """Whole seconds, as token expiries have it (docs/telnyx.md 3.5)."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def epoch(text: str) -> float:
-    """The moment that ``micros`` or ``seconds`` wrote."""
+    """The time that ``micros`` or ``seconds`` wrote. Raises ``TypeError`` or ``ValueError`` for anything else."""
     return datetime.fromisoformat(text).timestamp()

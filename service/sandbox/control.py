@@ -1,245 +1,300 @@
-"""The control calls under ``/sandbox``: what a test asks of the sandbox, never of Telnyx. One table lists them all."""
+"""The control calls under ``/sandbox``: what a test asks of the sandbox, and never of Telnyx.
+
+The docstring of a view is its description in ``GET /sandbox``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
 
-from flask import Flask, Response, request
+from flask import Blueprint, Flask, Response, request
 
-from service.sandbox import about, errors, objects, values
-from service.sandbox.bodies import body, path_id
+from service.sandbox import about, errors, fields, objects
+from service.sandbox.bodies import json_body
 from service.sandbox.deliveries import Target
-from service.sandbox.parts import Parts
+from service.sandbox.sandbox import Sandbox
 from service.sandbox.webhooks import event
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One control call and what it is for."""
-
-    method: str
-    path: str
-    view: Callable[..., Any]
-    what: str
+Json = dict[str, Any]
+# How often one call may send an event.
+_MAX_TIMES = 1000
 
 
-_BASE: Final = "/sandbox/"
+def add_control(app: Flask, sandbox: Sandbox) -> None:
+    """Add all control calls."""
+    control = Blueprint("control", __name__, url_prefix="/sandbox")
+    _add_requests(control, sandbox)
+    _add_faults(control, sandbox)
+    _add_settings(control, sandbox)
+    _add_time(control, sandbox)
+    _add_participants(control, sandbox)
+    _add_objects(control, sandbox)
+    _add_webhooks(control, sandbox)
+    _add_identity(app, control, sandbox)
+    control.add_url_rule("", "about", lambda: about.describe(app.url_map, app.view_functions))
+    control.add_url_rule("/signalling", "signalling", sandbox.signalling.describe)
+    app.register_blueprint(control)
 
 
-def add_control(app: Flask, parts: Parts) -> None:
-    """All calls, and ``GET /sandbox``, which tells of them."""
-    calls = (
-        *_observing(parts),
-        *_spoiling(parts),
-        *_time(parts),
-        *_participants(parts),
-        *_objects(parts),
-        *_webhooks(parts),
-        Call(
-            "GET",
-            "signalling",
-            parts.signalling.told,
-            "where the signalling of client SDKs is; how to lead one there",
-        ),
-        *_identity(parts),
-    )
-    for call in calls:
-        name = f"{call.method} {call.path}".replace(".", "_")
-        app.add_url_rule(_BASE + call.path, name, call.view, methods=[call.method])
-    listed = [{"method": call.method, "path": _BASE + call.path, "what": call.what} for call in calls]
-    app.add_url_rule("/sandbox", "about", lambda: about.told(listed))
+def _done() -> Response:
+    return Response(status=204)
 
 
-def _done(effect: Callable[[], object]) -> Callable[[], Response]:
-    def view() -> Response:
-        effect()
-        return Response(status=204)
+def _add_requests(control: Blueprint, sandbox: Sandbox) -> None:
+    @control.get("/requests")
+    def list_requests() -> Json:
+        """The requests to /v2; ?operation= and ?since= (a seq) choose."""
+        since = fields.integer(request.args.get("since", "0"), "since")
+        return {"data": sandbox.requests.entries(request.args.get("operation"), since)}
 
-    return view
+    @control.delete("/requests")
+    def forget_requests() -> Response:
+        """Forget them."""
+        sandbox.requests.clear()
+        return _done()
 
-
-def _observing(parts: Parts) -> list[Call]:
-    record = parts.record
-
-    def seen() -> Any:
-        since = request.args.get("since", "0")
-        return {"data": record.entries(request.args.get("operation"), values.integer(since, "since"))}
-
-    return [
-        Call("GET", "requests", seen, "what was asked; ?operation= and ?since= (a seq) choose"),
-        Call("DELETE", "requests", _done(record.clear), "forget what was asked"),
-        Call("GET", "requests/counts", record.counts, "how often each operation was asked for"),
-    ]
+    @control.get("/requests/counts")
+    def count_requests() -> Json:
+        """The number of requests of each operation."""
+        return dict(sandbox.requests.counts())
 
 
-def _spoiling(parts: Parts) -> list[Call]:
-    faults, switches, limit = parts.faults, parts.switches, parts.ratelimit
+def _add_faults(control: Blueprint, sandbox: Sandbox) -> None:
+    faults = sandbox.faults
 
-    def remove(number: int) -> Any:
+    @control.get("/faults")
+    def list_faults() -> Json:
+        """The active faults."""
+        return {"data": [fault.to_json() for fault in faults.all()]}
+
+    @control.post("/faults")
+    def add_fault() -> tuple[Json, int]:
+        """Add one: operation (a glob), fault, times, probability, and the fault's own parameters."""
+        return faults.add(json_body()).to_json(), 201
+
+    @control.delete("/faults")
+    def clear_faults() -> Response:
+        """Remove all faults; requests that hang are released."""
+        faults.clear()
+        return _done()
+
+    @control.delete("/faults/<int:number>")
+    def remove_fault(number: int) -> Response:
+        """Remove one fault by its id."""
         faults.remove(number)
-        return Response(status=204)
+        return _done()
 
-    def set_switches() -> Any:
-        switches.choose(body())
+
+def _add_settings(control: Blueprint, sandbox: Sandbox) -> None:
+    switches, ratelimit = sandbox.switches, sandbox.ratelimit
+
+    @control.get("/switches")
+    def list_switches() -> Json:
+        """The questions that the documentation leaves open, and the current answers."""
         return switches.to_json()
 
-    def set_keys() -> Any:
-        accepted = body().get("accepted")
-        parts.accepted_keys = None if accepted is None else frozenset(accepted)
-        return Response(status=204)
+    @control.put("/switches")
+    def set_switches() -> Json:
+        """Choose other answers, by the name of the switch."""
+        switches.choose(json_body())
+        return switches.to_json()
 
-    return [
-        Call("GET", "faults", lambda: {"data": [fault.to_json() for fault in faults.all()]}, "the faults in force"),
-        Call("POST", "faults", lambda: (faults.add(body()).to_json(), 201), "operation, fault, times, probability"),
-        Call("DELETE", "faults", _done(faults.clear), "no more faults; requests that hang are let go"),
-        Call("DELETE", "faults/<int:number>", remove, "one fault less, by its id"),
-        Call("GET", "switches", switches.to_json, "what the documentation leaves open, and the answers in force"),
-        Call("PUT", "switches", set_switches, "other answers, by the name of the switch"),
-        Call("PUT", "api-keys", set_keys, "accepted: a list of keys, or null for any that begins with KEY"),
-        Call("GET", "rate-limit", limit.to_json, "the rate limit in force"),
-        Call("PUT", "rate-limit", lambda: limit.choose(body()), "limit, window in seconds, operation (a glob)"),
-        Call("DELETE", "rate-limit", _done(limit.clear), "no rate limit"),
-    ]
+    @control.put("/api-keys")
+    def set_api_keys() -> Response:
+        """accepted: a list of keys, or null for any that begins with KEY."""
+        accepted = json_body().get("accepted")
+        if accepted is not None and not isinstance(accepted, list):
+            raise errors.invalid("accepted", "must be an array of keys, or null")
+        sandbox.accepted_keys = None if accepted is None else frozenset(map(str, accepted))
+        return _done()
 
+    @control.get("/rate-limit")
+    def show_rate_limit() -> Json:
+        """The current rate limit."""
+        return ratelimit.to_json()
 
-def _time(parts: Parts) -> list[Call]:
-    def advance() -> Any:
-        parts.clock.advance(float(body().get("advance", 0)))
-        parts.world.tick()
-        return {"now": parts.clock.now()}
+    @control.put("/rate-limit")
+    def set_rate_limit() -> Json:
+        """limit, window in seconds, operation (a glob)."""
+        return ratelimit.choose(json_body())
 
-    def reset() -> None:
-        parts.accepted_keys = None
-        for clear in (parts.faults.clear, parts.record.clear, parts.ratelimit.clear, parts.switches.reset):
-            clear()
-        parts.clock.reset()
-        parts.world.reset()
-        parts.outbox.clear()
-
-    return [
-        Call("POST", "clock", advance, "advance: seconds by which the sandbox's time moves on"),
-        Call("POST", "reset", _done(reset), "an account just opened, no faults, the usual switches"),
-    ]
+    @control.delete("/rate-limit")
+    def remove_rate_limit() -> Response:
+        """Set no rate limit."""
+        ratelimit.clear()
+        return _done()
 
 
-def _participants(parts: Parts) -> list[Call]:
-    """Simulated users of the client SDKs: they join with a client token, and that is all that lets them stay."""
-    sessions, account = parts.world.sessions, parts.world.account
+def _add_time(control: Blueprint, sandbox: Sandbox) -> None:
+    @control.post("/clock")
+    def advance_clock() -> Json:
+        """advance: seconds by which the sandbox's time moves on."""
+        sandbox.clock.advance(fields.number(json_body().get("advance", 0), "advance"))
+        sandbox.world.tick()
+        return {"now": sandbox.clock.now()}
 
-    def join() -> Any:
-        asked = body()
-        chosen = asked.get("participant_id")
-        made = sessions.join(
-            str(asked.get("token")),
-            values.text(asked.get("context"), "context"),
-            None if chosen is None else values.ident(chosen, "participant_id"),
-        )
-        return sessions.look(made["id"]), 201
-
-    def leave(participant_id: str) -> Any:
-        sessions.leave(path_id(participant_id), "user_initiated")
-        return Response(status=204)
-
-    def hold(participant_id: str) -> Any:
-        return sessions.look(sessions.hold(path_id(participant_id), str(body().get("token")))["id"])
-
-    def everybody() -> Any:
-        return {"data": [sessions.look(one["id"]) for one in account.all("participants")]}
-
-    one = "participants/<participant_id>"
-    return [
-        Call("GET", "participants", everybody, "all participants, with room, state, mute, reason of leaving"),
-        Call("POST", "participants", join, "join with token; context and participant_id as the client sets them"),
-        Call("GET", one, lambda participant_id: sessions.look(path_id(participant_id)), "one participant"),
-        Call("DELETE", one, leave, "leave of its own will"),
-        Call("PUT", one + "/token", hold, "go on with another token, as updateClientToken does"),
-    ]
+    @control.post("/reset")
+    def reset() -> Response:
+        """A newly opened account, no faults, the default switches."""
+        sandbox.reset()
+        return _done()
 
 
-def _objects(parts: Parts) -> list[Call]:
-    account, links = parts.world.account, parts.world.links
+def _add_participants(control: Blueprint, sandbox: Sandbox) -> None:
+    """Simulated users of client SDKs: they join with a client token, and may stay as long as it is valid."""
+    sessions, account = sandbox.world.sessions, sandbox.world.account
 
-    def remove(kind: str, ident: str) -> Any:
-        objects.remove(account, kind, path_id(ident))
-        return Response(status=204)
+    @control.get("/participants")
+    def list_participants() -> Json:
+        """All participants, with room, state, mute and reason of leaving."""
+        return {"data": [sessions.describe(one["id"]) for one in account.where("participants")]}
 
-    def media(ident: str) -> Any:
-        if not links.good(ident, request.args.get("expires", ""), request.args.get("signature", "")):
+    @control.post("/participants")
+    def join() -> tuple[Json, int]:
+        """Join with token; context and participant_id as the client sets them."""
+        body = json_body()
+        chosen = body.get("participant_id")
+        context = fields.text(body.get("context"), "context")
+        ident = None if chosen is None else fields.ident(chosen, "participant_id")
+        return sessions.describe(sessions.join(str(body.get("token")), context, ident)["id"]), 201
+
+    @control.get("/participants/<uuid:participant_id>")
+    def show_participant(participant_id: UUID) -> Json:
+        """One participant."""
+        return sessions.describe(participant_id)
+
+    @control.delete("/participants/<uuid:participant_id>")
+    def leave(participant_id: UUID) -> Response:
+        """The participant leaves."""
+        sessions.leave(participant_id, "user_initiated")
+        return _done()
+
+    @control.put("/participants/<uuid:participant_id>/token")
+    def update_token(participant_id: UUID) -> Json:
+        """The participant goes on with another token, as updateClientToken does."""
+        return sessions.describe(sessions.update_token(participant_id, str(json_body().get("token")))["id"])
+
+
+def _add_objects(control: Blueprint, sandbox: Sandbox) -> None:
+    account, downloads = sandbox.world.account, sandbox.world.downloads
+
+    @control.get("/objects/<kind>")
+    def list_objects(kind: str) -> Json:
+        """All rooms, sessions, participants, recordings or compositions with every member."""
+        return {"data": objects.stored(account, kind)}
+
+    @control.post("/objects/<kind>")
+    def place_object(kind: str) -> tuple[Json, int]:
+        """Place one with any member, id and state."""
+        return objects.place(account, kind, json_body()), 201
+
+    @control.delete("/objects/<kind>/<uuid:ident>")
+    def remove_object(kind: str, ident: UUID) -> Response:
+        """Remove one, without any effect on others."""
+        objects.remove(account, kind, ident)
+        return _done()
+
+    @control.get("/media/<ident>")
+    def load_media(ident: str) -> Response:
+        """The target of a download_url: text in place of the media, with ranges."""
+        if not downloads.is_valid(ident, request.args.get("expires", ""), request.args.get("signature", "")):
             raise errors.forbidden()
         if ident not in account.recordings and ident not in account.compositions:
             raise errors.not_found()
         answer = Response(f"The sandbox makes no media; this stands for {ident}.\n" * 20, mimetype="text/plain")
-        return answer.make_conditional(request.environ, accept_ranges=True, complete_length=len(answer.get_data()))
-
-    placed = "room, session, participant, recording or composition with any member, id and state"
-    return [
-        Call("GET", "objects/<kind>", lambda kind: {"data": objects.kept(account, kind)}, "all, with every member"),
-        Call("POST", "objects/<kind>", lambda kind: (objects.place(account, kind, body()), 201), f"place a {placed}"),
-        Call("DELETE", "objects/<kind>/<ident>", remove, "take one out, without any effect on others"),
-        Call("GET", "media/<ident>", media, "where a download_url leads: text that stands for the media, with ranges"),
-    ]
+        answer.make_conditional(request.environ, accept_ranges=True, complete_length=len(answer.get_data()))
+        return answer
 
 
-def _webhooks(parts: Parts) -> list[Call]:
-    outbox = parts.outbox
+def _add_webhooks(control: Blueprint, sandbox: Sandbox) -> None:
+    webhooks = sandbox.webhooks
 
-    def listed() -> Any:
-        return {"data": outbox.deliveries(request.args.get("event_type"), request.args.get("state"))}
+    def send(body: Mapping[str, Any], data: Mapping[str, Any], target: Target) -> tuple[Json, int]:
+        skew = fields.number(body.get("skew_secs", 0), "skew_secs")
+        times = fields.integer(body.get("times", 1), "times", 1, _MAX_TIMES)
+        made = [webhooks.send(data, target, skew=skew, damage=body.get("damage")) for _ in range(times)]
+        return {"data": [delivery.to_json(sandbox.clock.now()) for delivery in made]}, 201
 
-    def send() -> Any:
-        asked = body()
-        target = Target(str(values.url(asked.get("url"), "url") or ""), asked.get("failover_url"))
-        data = event(str(asked.get("event_type")), asked.get("payload") or {}, parts.clock.now(), asked.get("id"))
-        data["occurred_at"] = asked.get("occurred_at") or data["occurred_at"]
-        return _sent(asked, data, target)
+    @control.get("/webhook-key")
+    def show_webhook_key() -> Json:
+        """The Ed25519 public key of webhooks, base64."""
+        return {"public_key": webhooks.public_key}
 
-    def resend(number: int) -> Any:
-        asked, old = body(), outbox.delivery(number)
-        chosen = values.url(asked.get("url"), "url")
-        return _sent(asked, old.data, replace(old.target, url=chosen) if chosen else old.target)
+    @control.get("/webhooks")
+    def list_webhooks() -> Json:
+        """Deliveries and their attempts; ?event_type= and ?state= choose."""
+        return {"data": webhooks.deliveries(request.args.get("event_type"), request.args.get("state"))}
 
-    def _sent(asked: Mapping[str, Any], data: Mapping[str, Any], target: Target) -> Any:
-        skew, damage = float(asked.get("skew_secs", 0)), asked.get("damage")
-        times = values.integer(asked.get("times", 1), "times", 1, 1000)
-        made = [outbox.send(data, target, skew=skew, damage=damage) for _ in range(times)]
-        return {"data": [delivery.to_json(parts.clock.now()) for delivery in made]}, 201
+    @control.delete("/webhooks")
+    def forget_webhooks() -> Response:
+        """Forget them; what is on its way is not tried again."""
+        webhooks.clear()
+        return _done()
 
-    def release() -> Any:
-        asked = body()
-        times = values.integer(asked.get("times", 1), "times", 1, 100)
-        return {"released": outbox.release(asked.get("order", "made"), times)}
+    @control.post("/webhooks")
+    def send_webhook() -> tuple[Json, int]:
+        """Send any event: event_type, payload, url, failover_url, id, occurred_at, times, skew_secs, damage."""
+        body = json_body()
+        target = Target(
+            fields.url(body.get("url"), "url"), fields.url(body.get("failover_url"), "failover_url") or None
+        )
+        payload = fields.mapping(body.get("payload") or {}, "payload")
+        data = event(str(body.get("event_type")), payload, sandbox.clock.now(), body.get("id"))
+        data["occurred_at"] = body.get("occurred_at") or data["occurred_at"]
+        return send(body, data, target)
 
-    key = {"public_key": outbox.public_key}
-    return [
-        Call("GET", "webhook-key", lambda: key, "the Ed25519 public key of webhooks, base64"),
-        Call("GET", "webhooks", listed, "deliveries and their attempts; ?event_type= and ?state= choose"),
-        Call("DELETE", "webhooks", _done(outbox.clear), "forget them; nothing on its way is tried again"),
-        Call("POST", "webhooks", send, "any event: event_type, payload, url, id, times, skew_secs, damage"),
-        Call("POST", "webhooks/<int:number>/resend", resend, "the same event again: times, url, skew_secs, damage"),
-        Call("PUT", "webhooks/mode", lambda: outbox.choose_mode(body()), "hold, drop and duplicate (probabilities)"),
-        Call("POST", "webhooks/release", release, "send what is held; order: made, reversed, shuffled; times"),
-    ]
+    @control.post("/webhooks/<int:number>/resend")
+    def resend_webhook(number: int) -> tuple[Json, int]:
+        """Send the same event again: times, url, skew_secs, damage."""
+        body, old = json_body(), webhooks.delivery(number)
+        url = fields.url(body.get("url"), "url")
+        return send(body, old.data, replace(old.target, url=url) if url else old.target)
+
+    @control.put("/webhooks/mode")
+    def set_webhook_mode() -> Json:
+        """hold, drop and duplicate (probabilities)."""
+        return webhooks.choose_mode(json_body())
+
+    @control.post("/webhooks/release")
+    def release_webhooks() -> Json:
+        """Send the events that are held; order: made, reversed, shuffled; times."""
+        body = json_body()
+        times = fields.integer(body.get("times", 1), "times", 1, _MAX_TIMES)
+        return {"released": webhooks.release(body.get("order", "made"), times)}
 
 
-def _identity(parts: Parts) -> list[Call]:
-    idp = parts.idp
+def _add_identity(app: Flask, control: Blueprint, sandbox: Sandbox) -> None:
+    """Requests for the issuer's metadata and keys are recorded and meet faults, so they are operations."""
+    idp = sandbox.idp
 
-    def token() -> Any:
-        made = idp.token(body())
+    @app.get("/sandbox/idp/.well-known/openid-configuration")
+    def idp_discovery() -> Json:
+        """Discovery of the demo issuer."""
+        return idp.configuration()
+
+    @app.get("/sandbox/idp/jwks")
+    def idp_jwks() -> Json:
+        """Its public keys."""
+        return idp.jwks()
+
+    @control.get("/idp/users")
+    def list_users() -> Json:
+        """The demo users, for whom a token can be asked."""
+        return {"data": idp.users()}
+
+    @control.post("/idp/token")
+    def make_token() -> Json | Response:
+        """A bearer for user; name, ttl, audience, claims, alg."""
+        made = idp.token(json_body())
         if request.accept_mimetypes.best == "text/plain":
             return Response(made, mimetype="text/plain")
         return {"token": made}
 
-    def rotate() -> Any:
-        idp.rotate(drop_old=bool(body().get("drop_old")))
+    @control.post("/idp/rotate")
+    def rotate_keys() -> Json:
+        """Sign with new keys; drop_old removes the previous ones."""
+        idp.rotate(drop_old=bool(json_body().get("drop_old")))
         return idp.jwks()
-
-    return [
-        Call("GET", "idp/.well-known/openid-configuration", idp.configuration, "discovery of the demo issuer"),
-        Call("GET", "idp/jwks", idp.jwks, "its public keys"),
-        Call("GET", "idp/users", lambda: {"data": idp.users()}, "the demo users: whom a token may be asked for"),
-        Call("POST", "idp/token", token, "a bearer for user; name, ttl, audience, claims, alg"),
-        Call("POST", "idp/rotate", rotate, "sign with new keys; drop_old unpublishes the ones before"),
-    ]

@@ -1,4 +1,4 @@
-"""Which web pages may use the control calls: the console of ``make run``. Never ``/v2``, as at Telnyx."""
+"""The web pages that may use the control calls: the console of ``make run``. Never ``/v2``, as at Telnyx."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from flask import Flask, Response, request
 
 
 def add_cors(app: Flask, origins: Collection[str]) -> None:
-    """Let pages of exactly these origins read what ``/sandbox`` answers."""
+    """Let pages of exactly these origins read the answers of ``/sandbox``."""
 
-    def mark(response: Response) -> Response:
+    def allow(response: Response) -> Response:
         if not request.path.startswith("/sandbox"):
             return response
         response.headers["Vary"] = "Origin"
@@ -22,4 +22,4 @@ def add_cors(app: Flask, origins: Collection[str]) -> None:
                 response.headers["Access-Control-Allow-Headers"] = "Content-Type"
         return response
 
-    app.after_request(mark)
+    app.after_request(allow)

@@ -1,4 +1,4 @@
-"""One delivery of one event: its URLs, what was tried, its bytes and its signature (UPSTREAM 7.2, 7.3)."""
+"""One delivery of one event: its URLs, its attempts, its bytes and its signature (docs/telnyx.md 7.2, 7.3)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-# What a test may have done to a delivery: the body changed after signing, a signature of other bytes, or none.
+# What a test can order for a delivery: the body changed after signing, a signature of other bytes, or none.
 DAMAGES: Final = ("body", "signature", "unsigned")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a delivery goes; ``timeout_secs`` is one attempt's, ``None`` the default."""
+    """Where a delivery goes. ``timeout_secs`` is for one attempt, ``None`` is the default."""
 
     url: str
     failover: str | None = None
@@ -26,7 +26,10 @@ class Target:
 
 @dataclass(slots=True)
 class Delivery:
-    """``state``: waiting, held, delivered, failed, dropped or forgotten. ``skew`` moves the signature's timestamp."""
+    """``state`` is waiting, held, delivered, failed, dropped or forgotten.
+
+    ``due`` is the time of the next attempt by the sandbox's clock; ``skew`` (seconds) moves the signature's timestamp.
+    """
 
     number: int
     data: dict[str, Any]
@@ -45,11 +48,11 @@ class Delivery:
         return self.target.failover
 
     @property
-    def tries_of_url(self) -> int:
+    def attempts_of_url(self) -> int:
         return len(self.attempts) - (self.failed_over_after or 0)
 
     def fail_over(self) -> bool:
-        """Go on with the other URL; false if there is none, or it was tried."""
+        """Continue with the failover URL; false if there is none, or it was tried."""
         if self.target.failover is None or self.failed_over_after is not None:
             return False
         self.failed_over_after = len(self.attempts)
@@ -61,12 +64,11 @@ class Delivery:
         return json.dumps({"data": self.data, "meta": meta}, separators=(",", ":")).encode()
 
     def to_json(self, now: float) -> dict[str, Any]:
-        """``next_in``: seconds to the next attempt."""
-        urls = [url for url in (self.target.url, self.target.failover) if url]
+        """``next_in`` is seconds until the next attempt."""
         return {
             "number": self.number,
             "state": self.state,
-            "urls": urls,
+            "urls": [url for url in (self.target.url, self.target.failover) if url],
             "data": self.data,
             "attempts": list(self.attempts),
             "next_in": round(max(0.0, self.due - now), 3) if self.state == "waiting" else None,
@@ -83,8 +85,12 @@ def signature(key: Ed25519PrivateKey, stamp: str, body: bytes, damage: str | Non
 
 def is_near(url: str) -> bool:
     """Whether a URL names this machine or a private network, by its text alone: no name is looked up for it."""
-    host = urlsplit(url).hostname or ""
-    if urlsplit(url).scheme not in {"http", "https"}:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"}:
         return False
     try:
         address = ipaddress.ip_address(host)

@@ -1,9 +1,9 @@
-"""Faults on demand: which are set, which one a request meets, and what they do to an answer.
+"""Faults on demand: which ones are active, and which of them a request meets. ``spoil`` and ``wire`` do what they say.
 
-``latency`` and ``hang`` hold a request; ``refuse``, ``reset``, ``drip`` and ``truncate`` need the socket and are done
-by ``server``; the others change the answer: ``life``, ``refresh_life`` and ``wrong_room`` give another token, and
-``wrong_room`` also answers with objects of another room. The control call takes ``operation`` (a glob), ``fault``,
-``times``, ``probability`` and the parameters named at each.
+``latency`` and ``hang`` delay a request; ``refuse``, ``reset``, ``drip`` and ``truncate`` work on the socket;
+``status`` and ``rate_limit`` answer in the API's place; the others change the answer: ``life``, ``refresh_life`` and
+``wrong_room`` give another token, and ``wrong_room`` also answers with objects of another room. The control call takes
+``operation`` (a glob), ``fault``, ``times``, ``probability`` and the fault's own parameters.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import fnmatch
 import itertools
 import random
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from service.sandbox import errors
+from service.sandbox import errors, fields
 
 # Each fault with its parameters and their defaults.
-FAULTS: Final[dict[str, dict[str, Any]]] = {
+FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "latency": {"secs": 0.3, "jitter": 0.0},
     "hang": {"secs": 30.0},
     "refuse": {},
@@ -37,17 +38,25 @@ GARBAGE: Final = (
     "html", "empty", "invalid_json", "data_null", "data_list", "array", "token_not_string", "token_missing",
     "expiry_missing", "expiry_zoneless", "expiry_fractional", "expiry_words", "content_type", "huge", "gzip", "deep",
 )  # fmt: skip
-_CHOICES: Final = {
-    ("reset", "after"): ("before", "effect"),
-    ("truncate", "kind"): ("content_length", "chunked", "close"),
-    ("garbage", "kind"): GARBAGE,
-    ("status", "shape"): (None, "array", "document", "bare", "map", "success", "text"),
+_KINDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "garbage": GARBAGE,
+    "truncate": ("content_length", "chunked", "close"),
+}
+_READERS: Final[Mapping[str, fields.Reader]] = {
+    "secs": fields.number,
+    "jitter": fields.number,
+    "interval": fields.number,
+    "after": lambda value, name: fields.one_of(value, name, ("before", "effect")),
+    "status": lambda value, name: fields.integer(value, name, 100, 999),
+    "headers": fields.mapping,
+    "body": lambda value, _: value,
+    "shape": lambda value, name: fields.one_of(value, name, (None, *errors.SHAPES)),
 }
 
 
 @dataclass(slots=True)
 class Fault:
-    """One fault in force; ``left`` counts down, ``None`` lasts."""
+    """One active fault. ``left`` is how many requests still meet it, ``None`` without end."""
 
     number: int
     operation: str
@@ -55,7 +64,7 @@ class Fault:
     left: int | None
     probability: float
     params: dict[str, Any]
-    gone: threading.Event = field(default_factory=threading.Event)
+    removed: threading.Event = field(default_factory=threading.Event)
 
     def to_json(self) -> dict[str, Any]:
         facts = {"id": self.number, "operation": self.operation, "fault": self.name, "times": self.left}
@@ -63,7 +72,7 @@ class Fault:
 
 
 class Faults:
-    """The faults in force, in the order in which they were set."""
+    """The active faults, in the order in which they were set."""
 
     def __init__(self, seed: int = 1) -> None:
         self._lock = threading.Lock()
@@ -71,33 +80,34 @@ class Faults:
         self._random = random.Random(seed)
         self._numbers = itertools.count(1)
 
-    def add(self, spec: dict[str, Any]) -> Fault:
-        """Raises ``ApiError`` for a fault or parameter there is not."""
-        params = dict(spec)
-        name, operation = params.pop("fault", None), params.pop("operation", "*")
-        times, probability = params.pop("times", None), float(params.pop("probability", 1.0))
-        if name not in FAULTS or set(params) - set(FAULTS[name]):
-            raise errors.invalid("fault", f"known faults and their parameters: {FAULTS}")
-        for member, value in params.items():
-            if value not in _CHOICES.get((name, member), (value,)):
-                raise errors.invalid(member, f"must be one of {_CHOICES[name, member]}")
-        made = Fault(next(self._numbers), operation, name, times, probability, {**FAULTS[name], **params})
+    def add(self, body: Mapping[str, Any]) -> Fault:
+        """Raises ``ApiError`` for a fault or a parameter that does not exist."""
+        name = fields.one_of(body.get("fault"), "fault", FAULTS)
+        times = body.get("times")
+        fault = Fault(
+            number=next(self._numbers),
+            operation=fields.text(body.get("operation"), "operation") or "*",
+            name=name,
+            left=None if times is None else fields.integer(times, "times", 1),
+            probability=fields.number(body.get("probability", 1), "probability"),
+            params={**FAULTS[name], **_params(name, body)},
+        )
         with self._lock:
-            self._faults.append(made)
-        return made
+            self._faults.append(fault)
+        return fault
 
     def clear(self) -> None:
-        """Requests that hang are let go."""
+        """Remove all of them; requests that hang are released."""
         for fault in self.all():
             self.remove(fault.number)
 
     def remove(self, number: int) -> None:
-        """One of them, if it is still in force; requests that it hangs are let go."""
+        """Remove one of them, if it is still active; requests that it hangs are released."""
         with self._lock:
-            gone = [fault for fault in self._faults if fault.number == number]
+            removed = [fault for fault in self._faults if fault.number == number]
             self._faults = [fault for fault in self._faults if fault.number != number]
-        for fault in gone:
-            fault.gone.set()
+        for fault in removed:
+            fault.removed.set()
 
     def all(self) -> list[Fault]:
         with self._lock:
@@ -105,20 +115,30 @@ class Faults:
 
     def met_by(self, operation: str | None) -> list[Fault]:
         """The faults that this request meets; counts them down."""
-        met = []
+        if operation is None:
+            return []
         with self._lock:
-            for fault in list(self._faults):
-                if operation is None or not fnmatch.fnmatch(operation, fault.operation):
-                    continue
-                if self._random.random() >= fault.probability:
-                    continue
-                met.append(fault)
-                if fault.left is not None:
-                    fault.left -= 1
-                    if fault.left <= 0:
-                        self._faults.remove(fault)
+            met = [
+                fault
+                for fault in self._faults
+                if fnmatch.fnmatch(operation, fault.operation) and self._random.random() < fault.probability
+            ]
+            for fault in met:
+                fault.left = None if fault.left is None else fault.left - 1
+            self._faults = [fault for fault in self._faults if fault.left != 0]
         return met
 
-    def jittered(self, secs: float, jitter: float) -> float:
+    def delay(self, fault: Fault) -> float:
+        """Seconds by which ``latency`` delays one request."""
         with self._lock:
-            return max(0.0, secs + self._random.uniform(-jitter, jitter))
+            jitter = self._random.uniform(-fault.params["jitter"], fault.params["jitter"])
+        return max(0.0, float(fault.params["secs"] + jitter))
+
+
+def _params(name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fault's own parameters, as far as they are given."""
+    given = {member: body[member] for member in body if member not in {"fault", "operation", "times", "probability"}}
+    for member in set(given) - set(FAULTS[name]):
+        raise errors.invalid(member, f"{name} has no such parameter; it has {', '.join(FAULTS[name]) or 'none'}")
+    readers = {**_READERS, "kind": lambda value, field: fields.one_of(value, field, _KINDS[name])}
+    return fields.read_members(given, readers)

@@ -1,7 +1,7 @@
-"""Rate limiting with the documented headers (UPSTREAM 4.4).
+"""Rate limiting with the documented headers (docs/telnyx.md 4.4).
 
-No figure for rooms is published, so there is no limit until a test sets one. A window begins with the first request in
-it, and its time is the sandbox's.
+No figure for rooms is published, so there is no limit until a test sets one. A window begins with its first request and
+follows the sandbox's clock.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
-from service.sandbox import errors, values
+from service.sandbox import errors, fields
 from service.sandbox.clock import MovableClock
 from service.sandbox.switches import Switches
 
 _UNLIMITED: Final = 1000
 _WINDOW_SECS: Final = 60
+_MEMBERS: Final[Mapping[str, fields.Reader]] = {
+    "limit": lambda value, name: fields.integer(value, name, 0),
+    "window": lambda value, name: fields.integer(value, name, 1),
+    "operation": fields.text,
+}
 
 
 class RateLimit:
@@ -31,21 +36,21 @@ class RateLimit:
 
     def clear(self) -> None:
         self._limit: int | None = None
-        self._window = float(_WINDOW_SECS)
+        self._window = _WINDOW_SECS
         self._operation = "*"
         self._used = 0
         self._opened = -math.inf
 
-    def choose(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def choose(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """``limit`` requests in ``window`` seconds. Raises ``ApiError``."""
-        unknown = set(asked) - {"limit", "window", "operation"}
-        if unknown or not isinstance(asked.get("operation", "*"), str):
-            raise errors.invalid("operation", "limit and window are numbers, operation is a glob")
-        limit = values.integer(asked.get("limit"), "limit", 0)
-        window = values.integer(asked.get("window", _WINDOW_SECS), "window", 1)
+        for name in set(body) - set(_MEMBERS):
+            raise errors.not_one_of(name, _MEMBERS)
+        members = fields.read_members({"limit": None, **body}, _MEMBERS)
         with self._lock:
             self.clear()
-            self._limit, self._window, self._operation = limit, float(window), asked.get("operation", "*")
+            self._limit = members["limit"]
+            self._window = members.get("window", _WINDOW_SECS)
+            self._operation = members.get("operation") or "*"
         return self.to_json()
 
     def to_json(self) -> dict[str, Any]:
@@ -56,22 +61,22 @@ class RateLimit:
         with self._lock:
             now = self._clock.now()
             if self._limit is None or operation is None or not fnmatch.fnmatch(operation, self._operation):
-                return False, self._headers(_UNLIMITED, _UNLIMITED - 1, _WINDOW_SECS, now, refused=False)
+                return False, self._headers(_UNLIMITED, _UNLIMITED - 1, _WINDOW_SECS, now)
             if now >= self._opened + self._window:
                 self._opened, self._used = now, 0
             refused = self._used >= self._limit
             self._used += not refused
-            left = math.ceil(self._opened + self._window - now)
-            return refused, self._headers(self._limit, self._limit - self._used, left, now, refused=refused)
+            reset = math.ceil(self._opened + self._window - now)
+            headers = self._headers(self._limit, self._limit - self._used, reset, now)
+            if refused and self._switches["ratelimit_headers"] == "all":
+                headers["retry-after"] = str(reset)
+            return refused, headers
 
-    def _headers(self, limit: int, remaining: int, left: int, now: float, *, refused: bool) -> dict[str, str]:
-        rule = self._switches["ratelimit_headers"]
-        if rule == "none":
+    def _headers(self, limit: int, remaining: int, reset: int, now: float) -> dict[str, str]:
+        if self._switches["ratelimit_headers"] == "none":
             return {}
-        reset = left if self._switches["ratelimit_reset"] == "delta" else int(now) + left
-        headers = {
-            "x-ratelimit-limit": f"{limit}, {limit};w={int(self._window)}",
+        return {
+            "x-ratelimit-limit": f"{limit}, {limit};w={self._window}",
             "x-ratelimit-remaining": str(remaining),
-            "x-ratelimit-reset": str(reset),
+            "x-ratelimit-reset": str(reset if self._switches["ratelimit_reset"] == "delta" else int(now) + reset),
         }
-        return {**headers, "retry-after": str(left)} if refused and rule == "all" else headers

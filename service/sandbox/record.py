@@ -1,40 +1,41 @@
-"""What was asked of the sandbox, for tests to assert on. Secrets are kept as short hashes only."""
+"""The requests that the sandbox has received, for tests to assert on. Secrets are kept as short hashes only."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import itertools
-import json
 import threading
 from collections import Counter, deque
 from typing import Any, Final
 
-_MOST: Final = 200_000
+import jwt
+
+_MAX_ENTRIES: Final = 200_000
 _SECRET_MEMBERS: Final = ("refresh_token", "token")
+
+Entry = dict[str, Any]
 
 
 def short_hash(secret: str) -> str:
-    """Enough to tell two secrets apart, not enough to be one."""
-    return "sha256:" + hashlib.sha256(secret.encode()).hexdigest()[:12]
+    """Enough to tell two secrets apart, and too little to be used as one."""
+    return "sha256:" + hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
-class Record:
+class RequestLog:
     """The requests to ``/v2`` and to the identity provider, in order of arrival."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: deque[dict[str, Any]] = deque(maxlen=_MOST)
-        self._seq = itertools.count(1)
+        self._entries: deque[Entry] = deque(maxlen=_MAX_ENTRIES)
+        self._numbers = itertools.count(1)
 
-    def add(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Remember a request; its ``status`` is filled in later by who answers."""
+    def add(self, entry: Entry) -> None:
+        """Keep a request; its ``status`` is filled in later by whoever answers it."""
         with self._lock:
-            entry["seq"] = next(self._seq)
+            entry["seq"] = next(self._numbers)
             self._entries.append(entry)
-        return entry
 
-    def entries(self, operation: str | None, since: int) -> list[dict[str, Any]]:
+    def entries(self, operation: str | None, since: int) -> list[Entry]:
         with self._lock:
             return [
                 entry
@@ -51,17 +52,17 @@ class Record:
             self._entries.clear()
 
 
-def granted(body: Any, offset: float) -> dict[str, Any] | None:
-    """The client token in an answer, if there is one: its hash, its room, and when it dies.
+def granted(body: Any, offset: float) -> Entry | None:
+    """The client token in the body of an answer, if there is one: its hash, its room, and when it expires.
 
-    That is epoch seconds of the machine's clock, which the sandbox's is ``offset`` ahead of.
+    ``dies`` is epoch seconds of the machine's clock; the sandbox's clock is ``offset`` seconds ahead of that.
     """
     try:
         token = body["data"]["token"]
-        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        claims = jwt.decode(token, options={"verify_signature": False})
         resource = claims["grants"][0]["resources"][0]
         return {"token": short_hash(token), "room_id": resource.rpartition(":")[2], "dies": claims["exp"] - offset}
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, AttributeError, jwt.PyJWTError):
         return None
 
 

@@ -1,4 +1,7 @@
-"""What the documentation leaves open, as switches with the safest answer as default (UPSTREAM 10)."""
+"""What the documentation leaves open, as switches with the safest answer as default (docs/telnyx.md 10).
+
+Where the sandbox refuses something that the published document allows, a switch here allows it too.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from service.sandbox import errors
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One open question: its row in the fact sheet, the possible answers, and the one assumed (the first).
+    """One open question: its row in the fact sheet, the possible answers, and the default (the first answer).
 
-    Where ``number`` is set, any number from 0 on is an answer and ``values`` are examples. Row 0: a question beside the
-    table of the fact sheet.
+    With ``number``, any number from 0 upwards is an answer and ``values`` are examples. Row 0 is a question that the
+    table of the fact sheet does not have.
     """
 
     row: int
@@ -22,7 +25,7 @@ class Switch:
     values: tuple[Any, ...]
     number: bool = False
 
-    def takes(self, value: Any) -> bool:
+    def accepts(self, value: Any) -> bool:
         if self.number:
             return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
         return value in self.values
@@ -32,18 +35,19 @@ SWITCHES: Final[Mapping[str, Switch]] = {
     "ttl_out_of_range": Switch(1, "A TTL outside of its limits", ("refuse", "clamp", "accept")),
     "generate_unknown_room": Switch(2, "Status of generate for a room that is not there", (404, 403)),
     "refresh_refused": Switch(3, "Status of refresh with a bad refresh token", (403, 401, 404, 422)),
-    "refresh_other_room": Switch(4, "Refresh at another room's path", ("refuse", "ignore")),
+    "refresh_unknown": Switch(3, "A refresh token that is not valid", ("refuse", "accept")),
+    "refresh_other_room": Switch(4, "Refresh at a path with another id than the room's", ("refuse", "ignore")),
     "longer_than_refresh": Switch(5, "A client token that would outlive its refresh token", ("allow", "cap")),
-    "old_after_refresh": Switch(6, "The old client token after a refresh", ("valid", "revoked")),
+    "old_after_refresh": Switch(6, "The previous client token after a refresh", ("valid", "revoked")),
     "refresh_deleted_room": Switch(7, "Status of refresh after the room was deleted", (404, 403)),
     "joins": Switch(8, "How often a client token is good for joining", ("many", "one")),
     "participant_id_taken": Switch(8, "Joining with the id of somebody who is in", ("replace", "refuse")),
-    "participant_id": Switch(9, "Whose choice a participant's id is", ("client", "server")),
+    "participant_id": Switch(9, "Who chooses the id of a participant", ("client", "server")),
     "ratelimit_headers": Switch(10, "Rate limit headers, and retry-after on 429", ("all", "no_retry_after", "none")),
     "ratelimit_reset": Switch(11, "x-ratelimit-reset is seconds from now, or epoch seconds", ("delta", "epoch")),
     "missing_credentials": Switch(12, "Status without an Authorization header", (401, 404)),
     "error_shape": Switch(13, "Shape of error bodies", ("array", "document", "bare", "map", "success", "text")),
-    "duplicate_name": Switch(14, "Body of the 422 for a name that is taken", ("array", "map")),
+    "duplicate_name": Switch(14, "A name that is taken: a 422 of which shape, or allowed", ("array", "map", "allow")),
     "unique_name_filter": Switch(15, "filter[unique_name] is exact or a substring", ("exact", "substring")),
     "name_after_delete": Switch(16, "The name of a deleted room", ("free", "taken")),
     "name_null": Switch(16, "A room without a name", ("allow", "refuse")),
@@ -53,6 +57,7 @@ SWITCHES: Final[Mapping[str, Switch]] = {
     "page_out_of_range": Switch(19, "A page size or number outside of its limits", ("refuse", "clamp")),
     "page_past_end": Switch(19, "A page after the last one", ("empty", "refuse")),
     "not_included": Switch(20, "include_* not set: no key, or an empty list", ("absent", "empty")),
+    "nested_participants": Switch(20, "participants of a session inside of a room", ("listed", "empty", "absent")),
     "bulk_delete_unfiltered": Switch(21, "Bulk delete without any filter", ("refuse", "delete")),
     "bulk_delete_page": Switch(21, "page[...] of a bulk delete", ("ignore", "obey")),
     "action_nobody": Switch(22, "Kick, mute, unmute without participants", ("refuse", "all", "nobody")),
@@ -71,14 +76,16 @@ SWITCHES: Final[Mapping[str, Switch]] = {
     "recording_retention_secs": Switch(31, "Life of a completed recording, 0 is forever", (0, 3600), number=True),
     "recording_secs": Switch(0, "From the end of a recording to its completion", (2, 0, 30), number=True),
     "composition_secs": Switch(0, "From a composition's request to its completion", (4, 0, 60), number=True),
+    "composition_session": Switch(0, "Whether a composition needs a session that exists", ("required", "optional")),
+    "composition_recordings": Switch(0, "Whether it needs completed videos of the session", ("required", "optional")),
     "download_url_secs": Switch(0, "Life of a download_url", (3600, 10), number=True),
-    "unset_members": Switch(0, "Times and figures that are not there yet", ("absent", "null")),
+    "unset_members": Switch(0, "Times and figures that are not known yet", ("absent", "null")),
     "unknown_filter": Switch(0, "A filter that the list does not have", ("refuse", "ignore")),
 }
 
 
 class Switches:
-    """The answers in force."""
+    """The current answers."""
 
     def __init__(self) -> None:
         self._chosen: dict[str, Any] = {}
@@ -87,9 +94,9 @@ class Switches:
         return self._chosen.get(name, SWITCHES[name].values[0])
 
     def choose(self, changes: Mapping[str, Any]) -> None:
-        """Raises ``ApiError`` for a switch or a value there is not."""
+        """Raises ``ApiError`` for a switch or a value that does not exist."""
         for name, value in changes.items():
-            if name not in SWITCHES or not SWITCHES[name].takes(value):
+            if name not in SWITCHES or not SWITCHES[name].accepts(value):
                 raise errors.invalid(name, "is not a switch with that value; GET /sandbox/switches lists them")
         self._chosen.update(changes)
 

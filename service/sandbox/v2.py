@@ -1,165 +1,218 @@
-"""The 25 operations over HTTP: queries, include flags, status codes. What they do is in ``world``."""
+"""The 25 operations over HTTP: paths, queries, include flags, status codes. Their effects are in ``world``.
+
+The name of a view is the name of its operation in the record, in faults and in rate limits. An id that is no UUID
+matches no path, and so names nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 from flask import Flask, Response, request
 
-from service.sandbox import errors, filters, paging
-from service.sandbox.account import Account, Record
-from service.sandbox.bodies import body, path_id
-from service.sandbox.filters import Filters
-from service.sandbox.operations import OPERATIONS
+from service.sandbox import errors, lists
+from service.sandbox.account import Account
+from service.sandbox.bodies import json_body
+from service.sandbox.resources import Resource
 from service.sandbox.world import World
 
-Views = dict[str, Callable[..., Any]]
+Json = dict[str, Any]
 
 
 def add_operations(app: Flask, world: World) -> None:
-    """Every operation of the table gets its view; one without a view is an error here."""
-    views = {**_rooms(world), **_sessions(world), **_participants(world), **_recordings(world), **_compositions(world)}
-    for operation in OPERATIONS:
-        app.add_url_rule(operation.path, operation.name, views[operation.name], methods=[operation.method])
+    """Add all operations."""
+    _add_rooms(app, world)
+    _add_client_tokens(app, world)
+    _add_sessions(app, world)
+    _add_session_actions(app, world)
+    _add_participants(app, world)
+    _add_recordings(app, world)
+    _add_compositions(app, world)
 
 
-def _listed(account: Account, records: list[Record], known: Filters, show: Callable[[Record], Record]) -> Any:
-    """One page of the records that pass the query's filters, each as ``show`` has it."""
-    with account.lock:
-        found = filters.passing(records, request.args, known, account.switches)
-        listed = paging.page(found, request.args, account.switches)
-        return {**listed, "data": [show(record) for record in listed["data"]]}
+def _one(resource: Mapping[str, Any]) -> Json:
+    return {"data": dict(resource)}
 
 
-def _one(record: Record) -> Any:
-    return {"data": record}
-
-
-def _gone() -> Response:
+def _deleted() -> Response:
     return Response(status=204)
 
 
-def _included(account: Account, record: Record, member: str, parts: list[Record], *, wanted: bool) -> Record:
-    """A record with the list of its parts, if that was asked for."""
-    if not wanted and account.switches["not_included"] == "absent":
-        return account.shown(record)
-    return {**account.shown(record), member: parts if wanted else []}
+def _list(account: Account, found: list[Resource], known: lists.Filters, show: Callable[[Resource], Resource]) -> Json:
+    """One page of the objects that pass the query's filters, each as ``show`` has it."""
+    with account.lock:
+        matching = lists.matching(found, request.args, known, account.switches)
+        page, meta = lists.page(matching, request.args, account)
+        return {"data": [show(resource) for resource in page], "meta": meta}
 
 
-def _rooms(world: World) -> Views:
+def _included(account: Account, resource: Resource, member: str, nested: Callable[[], list[Resource]]) -> Resource:
+    """An object with the list that ``include_<member>`` asks for, if the query asks."""
+    shown = account.shown(resource)
+    if lists.is_set(request.args, f"include_{member}"):
+        return {**shown, member: nested()}
+    return shown if account.switches["not_included"] == "absent" else {**shown, member: []}
+
+
+def _nested_session(account: Account, session: Resource) -> Resource:
+    """A session inside of a room, with its participants as the document's example has them."""
+    rule = account.switches["nested_participants"]
+    if rule == "absent":
+        return account.shown(session)
+    people = account.where("participants", session_id=session["id"]) if rule == "listed" else []
+    return {**account.shown(session), "participants": [account.shown(one) for one in people]}
+
+
+def _add_rooms(app: Flask, world: World) -> None:
     account = world.account
 
-    def shown(room: Record) -> Record:
-        wanted = filters.flag(request.args, "include_sessions")
-        sessions = [account.shown(session) for session in _sessions_of(account, room["id"])] if wanted else []
-        return _included(account, room, "sessions", sessions, wanted=wanted)
+    def show(room: Resource) -> Resource:
+        def sessions() -> list[Resource]:
+            return [_nested_session(account, one) for one in account.where("sessions", room_id=room["id"])]
 
-    def created(room: Record) -> Any:
-        return _one(account.shown(room))
+        return _included(account, room, "sessions", sessions)
 
-    def delete_room(ident: str) -> Response:
-        world.rooms.delete(path_id(ident))
-        return _gone()
+    @app.get("/v2/rooms")
+    def list_rooms() -> Json:
+        return _list(account, account.where("rooms"), lists.ROOMS, show)
 
-    return {
-        "list_rooms": lambda: _listed(account, account.all("rooms"), filters.ROOMS, shown),
-        "create_room": lambda: (created(world.rooms.create(body(), request.headers.get("Idempotency-Key"))), 201),
-        "retrieve_room": lambda ident: _one(shown(account.find("rooms", path_id(ident)))),
-        "update_room": lambda ident: created(world.rooms.update(path_id(ident), body())),
-        "delete_room": delete_room,
-        "generate_join_client_token": lambda ident: (_one(world.grants.generate(path_id(ident), body())), 201),
-        "refresh_client_token": lambda ident: (_one(world.grants.refresh(path_id(ident), body())), 201),
-    }
+    @app.post("/v2/rooms")
+    def create_room() -> tuple[Json, int]:
+        room = world.rooms.create(json_body(), request.headers.get("Idempotency-Key"))
+        return _one(account.shown(room)), 201
 
+    @app.get("/v2/rooms/<uuid:room_id>")
+    def retrieve_room(room_id: UUID) -> Json:
+        return _one(show(account.find("rooms", room_id)))
 
-def _sessions_of(account: Account, room_id: str) -> list[Record]:
-    return [session for session in account.all("sessions") if session["room_id"] == room_id]
+    @app.patch("/v2/rooms/<uuid:room_id>")
+    def update_room(room_id: UUID) -> Json:
+        return _one(account.shown(world.rooms.update(room_id, json_body())))
 
-
-def _participants_of(account: Account, session_id: str) -> list[Record]:
-    return [one for one in account.all("participants") if one["session_id"] == session_id]
+    @app.delete("/v2/rooms/<uuid:room_id>")
+    def delete_room(room_id: UUID) -> Response:
+        world.rooms.delete(room_id)
+        return _deleted()
 
 
-def _sessions(world: World) -> Views:
+def _add_client_tokens(app: Flask, world: World) -> None:
+    @app.post("/v2/rooms/<uuid:room_id>/actions/generate_join_client_token")
+    def generate_join_client_token(room_id: UUID) -> tuple[Json, int]:
+        return _one(world.client_tokens.generate(str(room_id), json_body())), 201
+
+    @app.post("/v2/rooms/<room_id>/actions/refresh_client_token")
+    def refresh_client_token(room_id: str) -> tuple[Json, int]:
+        """The id may be any text; the rules decide whether it counts."""
+        return _one(world.client_tokens.refresh(room_id.lower(), json_body())), 201
+
+
+def _add_sessions(app: Flask, world: World) -> None:
     account = world.account
 
-    def shown(session: Record) -> Record:
-        wanted = filters.flag(request.args, "include_participants")
-        people = [account.shown(one) for one in _participants_of(account, session["id"])] if wanted else []
-        return _included(account, session, "participants", people, wanted=wanted)
+    def show(session: Resource) -> Resource:
+        def participants() -> list[Resource]:
+            return [account.shown(one) for one in account.where("participants", session_id=session["id"])]
 
-    def of_room(ident: str) -> Any:
-        room = account.find("rooms", path_id(ident))
-        return _listed(account, _sessions_of(account, room["id"]), filters.SESSIONS_OF_ROOM, shown)
+        return _included(account, session, "participants", participants)
 
-    act = world.sessions
-    return {
-        "list_room_sessions_of_room": of_room,
-        "list_room_sessions": lambda: _listed(account, account.all("sessions"), filters.SESSIONS, shown),
-        "retrieve_room_session": lambda ident: _one(shown(account.find("sessions", path_id(ident)))),
-        "end_session": lambda ident: _one({**act.end(path_id(ident))}),
-        "kick_participants": lambda ident: _one({**act.kick(path_id(ident), body())}),
-        "mute_participants": lambda ident: _one({**act.mute(path_id(ident), body(), muted=True)}),
-        "unmute_participants": lambda ident: _one({**act.mute(path_id(ident), body(), muted=False)}),
-    }
+    @app.get("/v2/rooms/<uuid:room_id>/sessions")
+    def list_room_sessions_of_room(room_id: UUID) -> Json:
+        room = account.find("rooms", room_id)
+        return _list(account, account.where("sessions", room_id=room["id"]), lists.SESSIONS_OF_ROOM, show)
+
+    @app.get("/v2/room_sessions")
+    def list_room_sessions() -> Json:
+        return _list(account, account.where("sessions"), lists.SESSIONS, show)
+
+    @app.get("/v2/room_sessions/<uuid:session_id>")
+    def retrieve_room_session(session_id: UUID) -> Json:
+        return _one(show(account.find("sessions", session_id)))
 
 
-def _participants(world: World) -> Views:
+def _add_session_actions(app: Flask, world: World) -> None:
+    sessions = world.sessions
+
+    @app.post("/v2/room_sessions/<uuid:session_id>/actions/end")
+    def end_session(session_id: UUID) -> Json:
+        return _one(sessions.end(session_id))
+
+    @app.post("/v2/room_sessions/<uuid:session_id>/actions/kick")
+    def kick_participants(session_id: UUID) -> Json:
+        return _one(sessions.kick(session_id, json_body()))
+
+    @app.post("/v2/room_sessions/<uuid:session_id>/actions/mute")
+    def mute_participants(session_id: UUID) -> Json:
+        return _one(sessions.mute(session_id, json_body(), muted=True))
+
+    @app.post("/v2/room_sessions/<uuid:session_id>/actions/unmute")
+    def unmute_participants(session_id: UUID) -> Json:
+        return _one(sessions.mute(session_id, json_body(), muted=False))
+
+
+def _add_participants(app: Flask, world: World) -> None:
     account = world.account
 
-    def of_session(ident: str) -> Any:
-        session = account.find("sessions", path_id(ident))
-        people = _participants_of(account, session["id"])
-        return _listed(account, people, filters.PARTICIPANTS_OF_SESSION, account.shown)
+    @app.get("/v2/room_sessions/<uuid:session_id>/participants")
+    def list_session_participants(session_id: UUID) -> Json:
+        session = account.find("sessions", session_id)
+        people = account.where("participants", session_id=session["id"])
+        return _list(account, people, lists.PARTICIPANTS_OF_SESSION, account.shown)
 
-    def everybody() -> Any:
-        return _listed(account, account.all("participants"), filters.PARTICIPANTS, account.shown)
+    @app.get("/v2/room_participants")
+    def list_room_participants() -> Json:
+        return _list(account, account.where("participants"), lists.PARTICIPANTS, account.shown)
 
-    return {
-        "list_session_participants": of_session,
-        "list_room_participants": everybody,
-        "retrieve_room_participant": lambda ident: _one(account.shown(account.find("participants", path_id(ident)))),
-    }
+    @app.get("/v2/room_participants/<uuid:participant_id>")
+    def retrieve_room_participant(participant_id: UUID) -> Json:
+        return _one(account.shown(account.find("participants", participant_id)))
 
 
-def _recordings(world: World) -> Views:
-    account, show = world.account, world.recordings.shown
+def _add_recordings(app: Flask, world: World) -> None:
+    account, switches, show = world.account, world.account.switches, world.downloads.shown
 
-    def delete_one(ident: str) -> Response:
-        world.recordings.delete([account.find("recordings", path_id(ident))["id"]])
-        return _gone()
+    @app.get("/v2/room_recordings")
+    def list_room_recordings() -> Json:
+        return _list(account, account.where("recordings"), lists.RECORDINGS, show)
 
-    def delete_many() -> Any:
-        """All that pass the filters; paging is declared for it, and ignored (UPSTREAM 10, row 21)."""
-        switches = account.switches
-        if not filters.given(request.args) and switches["bulk_delete_unfiltered"] == "refuse":
+    @app.get("/v2/room_recordings/<uuid:recording_id>")
+    def retrieve_room_recording(recording_id: UUID) -> Json:
+        return _one(show(account.find("recordings", recording_id)))
+
+    @app.delete("/v2/room_recordings/<uuid:recording_id>")
+    def delete_room_recording(recording_id: UUID) -> Response:
+        world.recordings.delete([account.find("recordings", recording_id)["id"]])
+        return _deleted()
+
+    @app.delete("/v2/room_recordings")
+    def delete_room_recordings() -> tuple[Json, int]:
+        """All that pass the filters; paging is declared for it, and ignored (docs/telnyx.md 10, row 21)."""
+        if not lists.has_filter(request.args) and switches["bulk_delete_unfiltered"] == "refuse":
             raise errors.bad_filter("filter", "At least one filter is required.")
         with account.lock:
-            found = filters.passing(account.all("recordings"), request.args, filters.RECORDINGS, switches)
+            found = lists.matching(account.where("recordings"), request.args, lists.RECORDINGS, switches)
             if switches["bulk_delete_page"] == "obey":
-                found = paging.page(found, request.args, switches)["data"]
-            deleted = world.recordings.delete([recording["id"] for recording in found])
-        return _one({"room_recordings": deleted}), 201
-
-    return {
-        "list_room_recordings": lambda: _listed(account, account.all("recordings"), filters.RECORDINGS, show),
-        "retrieve_room_recording": lambda ident: _one(show(account.find("recordings", path_id(ident)))),
-        "delete_room_recording": delete_one,
-        "delete_room_recordings": delete_many,
-    }
+                found, _ = lists.page(found, request.args, account)
+            return _one({"room_recordings": world.recordings.delete([one["id"] for one in found])}), 201
 
 
-def _compositions(world: World) -> Views:
-    account, show = world.account, world.compositions.shown
+def _add_compositions(app: Flask, world: World) -> None:
+    account, show = world.account, world.downloads.shown
 
-    def delete_one(ident: str) -> Response:
-        world.compositions.delete(path_id(ident))
-        return _gone()
+    @app.post("/v2/room_compositions")
+    def create_room_composition() -> tuple[Json, int]:
+        return _one(show(world.compositions.create(json_body()))), 202
 
-    return {
-        "create_room_composition": lambda: (_one(show(world.compositions.create(body()))), 202),
-        "list_room_compositions": lambda: _listed(account, account.all("compositions"), filters.COMPOSITIONS, show),
-        "retrieve_room_composition": lambda ident: _one(show(account.find("compositions", path_id(ident)))),
-        "delete_room_composition": delete_one,
-    }
+    @app.get("/v2/room_compositions")
+    def list_room_compositions() -> Json:
+        return _list(account, account.where("compositions"), lists.COMPOSITIONS, show)
+
+    @app.get("/v2/room_compositions/<uuid:composition_id>")
+    def retrieve_room_composition(composition_id: UUID) -> Json:
+        return _one(show(account.find("compositions", composition_id)))
+
+    @app.delete("/v2/room_compositions/<uuid:composition_id>")
+    def delete_room_composition(composition_id: UUID) -> Response:
+        world.compositions.delete(composition_id)
+        return _deleted()

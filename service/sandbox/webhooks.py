@@ -1,9 +1,9 @@
-"""Signed webhooks (UPSTREAM 7): each event is sent until its URL answers 2xx, then to the failover URL, then given up.
+"""Signed webhooks (docs/telnyx.md 7). Each event is sent until its URL answers 2xx, then to the failover URL.
 
-A thread of its own finds what is due by the sandbox's clock; each URL has one sender, so that a slow receiver holds up
-nobody else, and first attempts arrive in order. The signature's timestamp is the machine's time, whatever a test has
-moved the sandbox's clock by: receivers hold it against their own. Nothing is sent to any address but this machine and
-private networks: a real URL in a room of the sandbox is somebody's production.
+One thread finds the deliveries that are due by the sandbox's clock. Each URL has one sender, so that a slow receiver
+delays nobody else, and first attempts arrive in order. The signature's timestamp is the machine's time, however far a
+test has moved the sandbox's clock: receivers compare it with their own. Nothing is sent to any address but this machine
+and private networks: a real URL in a room of the sandbox is somebody's production.
 """
 
 from __future__ import annotations
@@ -22,20 +22,28 @@ import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from service.sandbox import errors
-from service.sandbox.account import new_id
+from service.sandbox import errors, fields
 from service.sandbox.clock import MovableClock, micros
 from service.sandbox.deliveries import DAMAGES, Delivery, Target, is_near, signature
+from service.sandbox.resources import new_id
 from service.sandbox.switches import Switches
 
-_MOST_KEPT: Final = 20_000
-_LOOK_EVERY_SECS: Final = 0.05
+_MAX_DELIVERIES: Final = 20_000
+_POLL_SECS: Final = 0.05
+_MIN_TIMEOUT_SECS: Final = 0.05
 _RETRIED_4XX: Final = (408, 429)
+_NOT_NEAR: Final = "not near"
 ORDERS: Final = ("made", "reversed", "shuffled")
+_DEFAULT_MODE: Final[Mapping[str, Any]] = {"hold": False, "drop": 0.0, "duplicate": 0.0}
+_MODE_READERS: Final[Mapping[str, fields.Reader]] = {
+    "hold": fields.boolean,
+    "drop": fields.number,
+    "duplicate": fields.number,
+}
 
 
-class Outbox:
-    """The events of one account on their way. ``mode``: what a test does to all of them."""
+class WebhookSender:
+    """The events of one account on their way. ``mode`` is what a test does to all of them."""
 
     def __init__(self, key: Ed25519PrivateKey, clock: MovableClock, switches: Switches, seed: int = 1) -> None:
         self._key = key
@@ -44,13 +52,13 @@ class Outbox:
         self._random = random.Random(seed)
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
-        self._kept: deque[Delivery] = deque(maxlen=_MOST_KEPT)
+        self._deliveries: deque[Delivery] = deque(maxlen=_MAX_DELIVERIES)
         self._waiting: list[Delivery] = []
         self._held: list[Delivery] = []
         self._senders: dict[str, ThreadPoolExecutor] = {}
         self._session = requests.Session()
         self._session.trust_env = False
-        self.mode: dict[str, Any] = _usual_mode()
+        self.mode: dict[str, Any] = dict(_DEFAULT_MODE)
 
     @property
     def public_key(self) -> str:
@@ -60,26 +68,23 @@ class Outbox:
     def start(self) -> None:
         threading.Thread(target=self._run, name="sandbox-webhooks", daemon=True).start()
 
-    def publish(self, event_type: str, payload: Mapping[str, Any], target: Mapping[str, Any]) -> Delivery | None:
-        """An event of an object with webhook members; nothing if it has no URL."""
-        if not target.get("webhook_event_url"):
-            return None
-        secs = target.get("webhook_timeout_secs")
-        failover = target.get("webhook_event_failover_url") or None
-        where = Target(target["webhook_event_url"], failover, secs)
-        return self.send(event(event_type, payload, self._clock.now()), where)
+    def publish(self, event_type: str, payload: Mapping[str, Any], target: Mapping[str, Any]) -> None:
+        """Send an event to the webhook URLs of a room or composition; nothing if it has no URL."""
+        if target.get("webhook_event_url"):
+            failover = target.get("webhook_event_failover_url") or None
+            where = Target(target["webhook_event_url"], failover, target.get("webhook_timeout_secs"))
+            self.send(event(event_type, payload, self._clock.now()), where)
 
     def send(
         self, data: Mapping[str, Any], target: Target, *, skew: float = 0.0, damage: str | None = None
     ) -> Delivery:
-        """A new delivery of ``data``, on its way under the mode in force."""
-        if damage is not None and damage not in DAMAGES:
-            raise errors.not_one_of("damage", DAMAGES)
+        """A new delivery of ``data``, on its way in the current mode."""
+        fields.one_of(damage, "damage", (None, *DAMAGES))
         with self._lock:
             copies = 2 if self._random.random() < self.mode["duplicate"] else 1
             for _ in range(copies):
                 made = Delivery(next(self._numbers), dict(data), target, self._clock.now(), skew=skew, damage=damage)
-                self._kept.append(made)
+                self._deliveries.append(made)
                 if self._random.random() < self.mode["drop"]:
                     made.state = "dropped"
                 elif self.mode["hold"]:
@@ -91,18 +96,16 @@ class Outbox:
 
     def choose_mode(self, changes: Mapping[str, Any]) -> dict[str, Any]:
         """``hold`` keeps events back until ``release``; ``drop`` and ``duplicate`` are probabilities."""
-        kinds: dict[str, Any] = {"hold": bool, "drop": (int, float), "duplicate": (int, float)}
-        for name, value in changes.items():
-            if name not in kinds or not isinstance(value, kinds[name]):
-                raise errors.invalid(name, "the mode has hold (a flag), drop and duplicate (probabilities)")
+        for name in set(changes) - set(_MODE_READERS):
+            raise errors.not_one_of(name, _MODE_READERS)
+        chosen = fields.read_members(changes, _MODE_READERS)
         with self._lock:
-            self.mode.update(changes)
+            self.mode.update(chosen)
             return dict(self.mode)
 
     def release(self, order: str, times: int) -> int:
-        """Send what was held, ``times`` times each, in another order; answers how many."""
-        if order not in ORDERS:
-            raise errors.not_one_of("order", ORDERS)
+        """Send the held events, ``times`` times each, in one of ``ORDERS``. Returns how many there were."""
+        fields.one_of(order, "order", ORDERS)
         with self._lock:
             held, self._held, self.mode["hold"] = self._held, [], False
             if order == "reversed":
@@ -117,8 +120,9 @@ class Outbox:
             return len(held)
 
     def delivery(self, number: int) -> Delivery:
+        """Raises ``ApiError`` 404."""
         with self._lock:
-            found = next((one for one in self._kept if one.number == number), None)
+            found = next((one for one in self._deliveries if one.number == number), None)
         if found is None:
             raise errors.not_found()
         return found
@@ -128,22 +132,22 @@ class Outbox:
         with self._lock:
             return [
                 one.to_json(now)
-                for one in self._kept
+                for one in self._deliveries
                 if event_type in {None, one.data["event_type"]} and state in {None, one.state}
             ]
 
     def clear(self) -> None:
         """Forget all deliveries; those on their way are not sent again."""
         with self._lock:
-            for delivery in self._kept:
+            for delivery in self._deliveries:
                 delivery.state = "forgotten" if delivery.state == "waiting" else delivery.state
-            for memory in (self._kept, self._waiting, self._held):
+            for memory in (self._deliveries, self._waiting, self._held):
                 memory.clear()
-            self.mode = _usual_mode()
+            self.mode = dict(_DEFAULT_MODE)
 
     def _run(self) -> None:
         while True:
-            time.sleep(_LOOK_EVERY_SECS)
+            time.sleep(_POLL_SECS)
             with self._lock:
                 now = self._clock.now()
                 due = [delivery for delivery in self._waiting if delivery.due <= now]
@@ -161,23 +165,27 @@ class Outbox:
             return
         status, error = self._post(delivery)
         with self._lock:
-            tried = {"url": delivery.url, "status": status, "error": error, "at": micros(self._clock.now())}
-            delivery.attempts.append(tried)
+            attempt = {"url": delivery.url, "status": status, "error": error, "at": micros(self._clock.now())}
+            delivery.attempts.append(attempt)
             if status is not None and 200 <= status < 300:
                 delivery.state = "delivered"
-                return
-            per_url = max(1, int(self._switches["webhook_attempts"]))
-            again = error != "not near" and self._retried(status) and delivery.tries_of_url < per_url
-            if not again and not delivery.fail_over():
+            elif error != _NOT_NEAR and self._may_retry(delivery, status):
+                wait = self._switches["webhook_backoff_secs"] * 2 ** (delivery.attempts_of_url - 1)
+                self._schedule(delivery, wait)
+            elif delivery.fail_over():
+                self._schedule(delivery, 0)
+            else:
                 delivery.state = "failed"
-            elif delivery.state == "waiting":
-                waits = delivery.tries_of_url - 1
-                delivery.due = self._clock.now() + (self._switches["webhook_backoff_secs"] * 2**waits if again else 0)
-                self._waiting.append(delivery)
+
+    def _schedule(self, delivery: Delivery, wait: float) -> None:
+        if delivery.state == "waiting":
+            delivery.due = self._clock.now() + wait
+            self._waiting.append(delivery)
 
     def _post(self, delivery: Delivery) -> tuple[int | None, str | None]:
+        """The status of one attempt, or the name of what went wrong."""
         if not is_near(delivery.url):
-            return None, "not near"
+            return None, _NOT_NEAR
         body = delivery.body()
         stamp = str(int(time.time() + delivery.skew))
         headers = {
@@ -188,25 +196,24 @@ class Outbox:
             "telnyx-timestamp": stamp,
             "telnyx-signature-ed25519": signature(self._key, stamp, body, delivery.damage),
         }
-        timeout = delivery.target.timeout_secs or self._switches["webhook_timeout_secs"]
+        timeout = max(_MIN_TIMEOUT_SECS, delivery.target.timeout_secs or self._switches["webhook_timeout_secs"])
         sent = body + b" " if delivery.damage == "body" else body
         try:
-            answer = self._session.post(
-                delivery.url, data=sent, headers=headers, timeout=max(0.05, timeout), allow_redirects=False
-            )
+            answer = self._session.post(delivery.url, sent, headers=headers, timeout=timeout, allow_redirects=False)
         except requests.RequestException as error:
             return None, type(error).__name__
         return answer.status_code, None
 
-    def _retried(self, status: int | None) -> bool:
-        """One reading of the documents has it that 4xx go to the failover URL at once (UPSTREAM 7.4)."""
-        if self._switches["webhook_retry_4xx"] == "retry" or status in _RETRIED_4XX:
-            return True
-        return status is None or status not in range(400, 500)
+    def _may_retry(self, delivery: Delivery, status: int | None) -> bool:
+        """One reading of the documents is that a 4xx goes to the failover URL at once (docs/telnyx.md 7.4)."""
+        if delivery.attempts_of_url >= max(1, int(self._switches["webhook_attempts"])):
+            return False
+        final = status is not None and 400 <= status < 500 and status not in _RETRIED_4XX
+        return not final or bool(self._switches["webhook_retry_4xx"] == "retry")
 
 
 def event(event_type: str, payload: Mapping[str, Any], now: float, ident: str | None = None) -> dict[str, Any]:
-    """The object under ``data`` of a webhook's body."""
+    """The object under ``data`` of a webhook's body. ``now`` is epoch seconds."""
     return {
         "record_type": "event",
         "event_type": event_type,
@@ -214,7 +221,3 @@ def event(event_type: str, payload: Mapping[str, Any], now: float, ident: str | 
         "occurred_at": micros(now),
         "payload": dict(payload),
     }
-
-
-def _usual_mode() -> dict[str, Any]:
-    return {"hold": False, "drop": 0.0, "duplicate": 0.0}

@@ -1,6 +1,6 @@
-"""A pretend Telnyx account, put together: its tables, and the rules of each kind of object. No HTTP.
+"""A simulated Telnyx account with the rules of each kind of object. It knows no HTTP.
 
-Rules take the account's lock, read its clock, and raise ``ApiError`` where the API would answer one.
+Rules take the account's lock, read its clock, and raise ``ApiError`` where the API would answer with an error.
 """
 
 from __future__ import annotations
@@ -8,31 +8,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from service.sandbox.account import Account
+from service.sandbox.client_tokens import ClientTokens
 from service.sandbox.compositions import Compositions
-from service.sandbox.grants import Grants
-from service.sandbox.recordings import Links, Recordings
+from service.sandbox.downloads import Downloads
+from service.sandbox.recordings import Recordings
 from service.sandbox.rooms import Rooms
 from service.sandbox.sessions import Sessions
 from service.sandbox.tokens import TokenSigner
 
 
 class World:
-    """One account and its rules."""
+    """One account and its rules. ``state`` is the file that keeps its rooms."""
 
     def __init__(self, account: Account, signer: TokenSigner, state: Path | None = None) -> None:
         self.account = account
-        self.links = Links(account)
-        self.grants = Grants(account, signer)
-        self.recordings = Recordings(account, self.links)
-        self.compositions = Compositions(account, self.links, signer.user_id)
-        self.sessions = Sessions(account, self.grants, self.recordings)
+        self.downloads = Downloads(account)
+        self.client_tokens = ClientTokens(account, signer)
+        self.recordings = Recordings(account, self.downloads)
+        self.compositions = Compositions(account, self.downloads, signer.user_id)
+        self.sessions = Sessions(account, self.client_tokens, self.recordings)
         self.rooms = Rooms(account, self.sessions, state)
 
     def reset(self) -> None:
-        """An account just opened."""
+        """Make it a newly opened account."""
         with self.account.lock:
             self.account.clear()
-            self.grants.clear()
+            self.client_tokens.clear()
             self.rooms.clear()
 
     def tick(self) -> None:

@@ -1,15 +1,14 @@
 """The only package that speaks Redis. It deals in bytes; what the bytes mean is decided by the rules above it.
 
-``topology`` finds the servers, ``node`` talks to them, ``connection`` bounds time and sorts errors, ``keyspace`` builds
-keys. ``rooms`` reads and writes what belongs to one room (permission and tokens), ``directory`` the lists of rooms and
-templates, ``revocations`` which sign-ins are over, ``cooldowns`` what all replicas know of upstream's limits, and
-``outage`` answers while Redis does not.
+``redis_url`` says what ``REDIS_URL`` may name, ``servers`` makes redis-py's own clients for it (``sentinels`` finds the
+master), ``scripts`` is what is sent, ``round_trip`` sends it, ``places`` bounds how much at a time, ``redis_client`` is
+the one door, ``availability`` tells a short fault from an outage. ``redis_keys`` names keys, ``records`` is what comes
+back. Then the stores, by what they keep: ``room_store`` (one room: access, tokens, leases) with ``fallback`` for an
+outage and ``removals`` that it obeys, ``directory_store``, ``invite_store``, ``meeting_store``, ``roster_store``,
+``event_store``, ``revocation_store``, ``cooldown_store``.
 
-Rules for editors (DESIGN 8):
-* *cache* (tokens, leases, counters, cool-downs) may vanish and has a TTL; *state* (rooms, members, bans, revocations)
-  must not and has none: its ends are stored inside the values, and what must outlive a server is written by
-  ``call_lasting``;
-* everything of one room shares one hash tag, so that a hit is one script in one round trip;
-* keys hold fixed prefixes and hex only: text chosen by users never steers a slot or a pattern;
-* the one exception that leaves this package is ``StoreUnavailable``.
+Rules for editors: *cache* (tokens, leases, counters, cool-downs) may vanish and has a TTL; *state* (rooms, members,
+bans, revocations) must not and has none, and is written by ``run_replicated`` where it must outlive a server.
+Everything of one room shares one hash tag. Keys hold fixed prefixes and hex only. What is raised is
+``StoreUnavailable`` (DESIGN 8).
 """

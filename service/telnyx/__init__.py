@@ -1,7 +1,10 @@
 """The only package that speaks to Telnyx: the 25 operations, time limits, retries, breakers, sorting of errors.
 
-``client`` makes calls, ``operations`` is the table of them, ``responses`` sorts what comes back, ``load`` bounds how
-many go at the same time, ``breaker`` leaves a failing upstream alone.
+Read ``operations`` first, the table of them, then ``client``, which makes the calls. ``responses`` sorts what comes
+back, ``breaker`` leaves a failing upstream alone, ``load`` bounds how many calls are under way, ``paging`` reads lists
+to their end.
+
+What goes wrong leaves this package as an exception of ``service.errors``.
 """
 
 from service.telnyx.client import Telnyx

@@ -6,14 +6,13 @@ Rules for editors:
 * leases and single flight save calls; nothing relies on them for safety.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+from uuid import UUID
 
 from service.clock import Clock
 from service.crypto import TicketSigner
@@ -29,39 +28,20 @@ from service.identity.verifier import Principal
 from service.meetings.occupancy import check_capacity
 from service.meetings.reconciler import Reconciler
 from service.observability.telemetry import Metrics
-from service.rooms.authorization import Access, authorize, check_not_revoked
+from service.rooms.authorization import authorize, check_not_revoked
 from service.rooms.directory import Directory
 from service.secret import Secret
 from service.storage.records import RoomSnapshot
 from service.storage.redis_keys import digest
 from service.storage.room_store import RoomStore
 from service.tokens.context import context_text
-from service.tokens.models import IssuedToken, RateStatus, Source, TokenRequest
-from service.tokens.policy import (
-    ClientToken,
-    Decision,
-    TokenLimits,
-    TokenPreferences,
-    decide,
-    refresh_after,
-    retry_stale_after,
-)
-from service.tokens.renewal import Renewal, RenewalRequest, RenewedToken
+from service.tokens.models import AuthorizedRequest, HeldToken, IssuedToken, TokenRequest
+from service.tokens.policy import Decision, TokenLimits, decide, refresh_after, retry_stale_after
+from service.tokens.renewal import Renewal
 from service.tokens.single_flight import Flight, SingleFlight
 from service.tokens.vault import Vault
 
 ADVISORY_WAIT_SECS: Final = 1.5
-
-
-@dataclass(slots=True)
-class _Authorized:
-    """A request whose principal may enter now, and the token that is there, which ends at the monotonic ``ends``."""
-
-    access: Access
-    limits: TokenLimits
-    token: ClientToken | None
-    ends: float
-    snapshot: RoomSnapshot
 
 
 class Broker:
@@ -72,7 +52,7 @@ class Broker:
         rooms: RoomStore,
         directory: Directory,
         renewal: Renewal,
-        single_flight: SingleFlight[RenewedToken],
+        single_flight: SingleFlight[HeldToken],
         vault: Vault,
         signer: TicketSigner,
         clock: Clock,
@@ -103,16 +83,18 @@ class Broker:
         ``DeadlineExceeded`` and the ``UpstreamError`` family.
         """
         authorized = self._first_look(request)
-        rate = self._rate(authorized.snapshot)
-        if authorized.snapshot.unstored and authorized.token is not None:
-            records, session = authorized.snapshot.records, request.principal.session_id
-            self._rooms.sync_local_token(request.alias, request.owner, records, session)
-        if authorized.snapshot.token is None and not authorized.snapshot.has_other_device:
-            check_capacity(authorized.access.room, authorized.snapshot.occupancy, request.principal.user)
-        decision = self._decision(request, authorized)
-        if decision is Decision.SERVE and authorized.token is not None:
-            return self._answer(request, authorized, authorized.token, authorized.ends, "cache", rate)
-        return self._renew(request, authorized, decision, rate)
+        snapshot, held = authorized.snapshot, authorized.held
+        self._check_rate(snapshot)
+        if snapshot.unstored and held is not None:
+            self._rooms.sync_local_token(request.alias, request.owner, snapshot.records, request.principal.session_id)
+        if snapshot.token is None and not snapshot.has_other_device:
+            check_capacity(authorized.access.room, snapshot.occupancy, request.principal.user)
+        left = self._left(held)
+        token = None if held is None else held.token
+        decision = decide(token, left, authorized.limits, min_ttl_secs=request.min_ttl_secs, force=request.force)
+        if decision is Decision.SERVE and held is not None:
+            return self._answer(authorized, held)
+        return self._renew(authorized, advisory=decision is Decision.ADVISORY)
 
     def forget(self, principal: Principal, alias: str) -> None:
         """Drop all tokens of this user for this room, on every device. Says nothing of whether there is such a room."""
@@ -120,7 +102,7 @@ class Broker:
         check_not_revoked(snapshot.records, principal)
         self._rooms.forget_tokens(alias, principal.user)
 
-    def _first_look(self, request: TokenRequest) -> _Authorized:
+    def _first_look(self, request: TokenRequest) -> AuthorizedRequest:
         snapshot = self._snapshot(request, count=True)
         if snapshot.records.room is None:
             check_not_revoked(snapshot.records, request.principal)
@@ -133,119 +115,99 @@ class Broker:
             self._directory.template(request.alias)
             raise
 
+    def _look_again(self, before: AuthorizedRequest) -> AuthorizedRequest:
+        """The same request by what Redis says now; it is not counted twice."""
+        snapshot = self._snapshot(before.request, count=False)
+        snapshot = replace(snapshot, calls=before.snapshot.calls, window_left=before.snapshot.window_left)
+        return self._authorize(before.request, snapshot)
+
     def _snapshot(self, request: TokenRequest, *, count: bool) -> RoomSnapshot:
         return self._rooms.snapshot(request.alias, request.owner, request.principal.session_id, count=count)
 
-    def _authorize(self, request: TokenRequest, snapshot: RoomSnapshot) -> _Authorized:
+    def _authorize(self, request: TokenRequest, snapshot: RoomSnapshot) -> AuthorizedRequest:
         now = self._clock.wall()
         access = authorize(snapshot.records, request.principal, now)
-        token = self._vault.client_token(request.alias, request.owner, access.room_id, snapshot.token)
-        if snapshot.token is not None and token is None:
-            self._metrics.cache_corrupt()
-        ends = self._clock.monotonic() + (snapshot.token.left if snapshot.token is not None else 0.0)
         limits = TokenLimits.of(access.room, access.until, self._default_ttl, now)
-        return _Authorized(access, limits, token, ends, snapshot)
+        return AuthorizedRequest(request, access, limits, self._held(request, access.room_id, snapshot), snapshot)
 
-    def _decision(self, request: TokenRequest, authorized: _Authorized) -> Decision:
-        preferences = TokenPreferences(request.min_ttl_secs, request.force)
-        return decide(authorized.token, self._left(authorized.ends), authorized.limits, preferences)
+    def _held(self, request: TokenRequest, room_id: UUID, snapshot: RoomSnapshot) -> HeldToken | None:
+        if snapshot.token is None:
+            return None
+        token = self._vault.client_token(request.alias, request.owner, room_id, snapshot.token)
+        if token is None:
+            self._metrics.cache_corrupt()
+            return None
+        return HeldToken(token, self._clock.monotonic() + snapshot.token.left, room_id, "cache")
 
-    def _rate(self, snapshot: RoomSnapshot) -> RateStatus:
-        limit, reset = self._calls_per_minute, max(1, math.ceil(snapshot.window_left))
+    def _check_rate(self, snapshot: RoomSnapshot) -> None:
+        limit, reset = self._calls_per_minute, _reset_secs(snapshot)
         if snapshot.calls > limit:
             raise RateLimited(retry_after=float(reset), limit=limit, remaining=0, reset_secs=reset)
-        return RateStatus(limit, max(0, limit - snapshot.calls), reset)
 
-    def _renew(
-        self, request: TokenRequest, authorized: _Authorized, decision: Decision, rate: RateStatus
-    ) -> IssuedToken:
-        advisory = decision is Decision.ADVISORY
+    def _renew(self, authorized: AuthorizedRequest, *, advisory: bool) -> IssuedToken:
+        request, held = authorized.request, authorized.held
         try:
-            order = self._renewal_request(request, authorized)
-            flight = self._single_flight.join((request.alias, request.owner), lambda: self._renewal.run(order))
-            if advisory and not flight.started and authorized.token is not None:
-                return self._answer(request, authorized, authorized.token, authorized.ends, "cache", rate)
-            renewed = self._wait_for_renewal(request, authorized, flight, advisory=advisory)
+            flight = self._single_flight.join((request.alias, request.owner), lambda: self._renewal.run(authorized))
+            if advisory and not flight.started and held is not None:
+                return self._answer(authorized, held)
+            renewed = self._wait_for_renewal(authorized, flight, advisory=advisory)
         except UpstreamRoomMissing:
             # Its tokens were forgotten: the one at hand opens nothing any more.
             raise
         except (OwnTrouble, TimeoutError) as trouble:
-            return self._stale(request, authorized, trouble, rate)
-        current = self._authorize(request, self._snapshot(request, count=False))
-        left = self._left(renewed.ends)
-        if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, left):
+            return self._serve_stale(authorized, trouble)
+        current = self._look_again(authorized)
+        if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, self._left(renewed)):
             raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
-        if flight.started:
-            self._reconciler.schedule(request.alias)
-        source = renewed.source if flight.started else "cache"
-        return self._answer(request, current, renewed.token, renewed.ends, source, rate)
+        if not flight.started:
+            return self._answer(current, replace(renewed, source="cache"))
+        self._reconciler.schedule(request.alias)
+        return self._answer(current, renewed)
 
     def _wait_for_renewal(
-        self, request: TokenRequest, authorized: _Authorized, flight: Flight[RenewedToken], *, advisory: bool
-    ) -> RenewedToken:
+        self, authorized: AuthorizedRequest, flight: Flight[HeldToken], *, advisory: bool
+    ) -> HeldToken:
         """The flight's outcome, by the deadline; ``TimeoutError`` sooner where the token at hand will do meanwhile."""
+        deadline = authorized.request.deadline
         if advisory:
             try:
-                return flight.wait(min(ADVISORY_WAIT_SECS, request.deadline.remaining()))
+                return flight.wait(min(ADVISORY_WAIT_SECS, deadline.remaining()))
             except TimeoutError:
-                if self._usable(authorized):
+                if self._is_servable(authorized):
                     raise
-        return flight.wait(request.deadline.remaining())
+        return flight.wait(deadline.remaining())
 
-    def _usable(self, authorized: _Authorized) -> bool:
+    def _is_servable(self, authorized: AuthorizedRequest) -> bool:
         """Whether the token at hand may still be handed out."""
-        token, left = authorized.token, self._left(authorized.ends)
-        return token is not None and left >= token.min_servable and not authorized.limits.outlived_by(token, left)
+        held, left = authorized.held, self._left(authorized.held)
+        return (
+            held is not None and left >= held.token.min_servable and not authorized.limits.outlived_by(held.token, left)
+        )
 
-    def _stale(
-        self, request: TokenRequest, authorized: _Authorized, trouble: OwnTrouble | TimeoutError, rate: RateStatus
-    ) -> IssuedToken:
+    def _serve_stale(self, authorized: AuthorizedRequest, trouble: OwnTrouble | TimeoutError) -> IssuedToken:
         """The token at hand, if it may still be handed out; else raises ``trouble``."""
-        token = authorized.token
-        if token is None or not self._usable(authorized):
+        held = authorized.held
+        if held is None or not self._is_servable(authorized):
             raise (DeadlineExceeded() if isinstance(trouble, TimeoutError) else trouble) from None
-        current = self._authorize(request, self._snapshot(request, count=False))
+        current = self._look_again(authorized)
         if current.access.room_id != authorized.access.room_id:
             raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
         # A renewal that only takes longer than this caller waits goes on, and the next caller gets its token.
-        source: Source = "cache" if isinstance(trouble, TimeoutError) else "stale"
-        return self._answer(request, replace(current, token=token), token, authorized.ends, source, rate)
+        return self._answer(current, held if isinstance(trouble, TimeoutError) else replace(held, source="stale"))
 
-    def _renewal_request(self, request: TokenRequest, authorized: _Authorized) -> RenewalRequest:
-        snapshot = authorized.snapshot
-        return RenewalRequest(
-            alias=request.alias,
-            owner=request.owner,
-            session_id=request.principal.session_id,
-            recorded_id=authorized.access.recorded_id,
-            room_id=authorized.access.room_id,
-            records=snapshot.records,
-            limits=authorized.limits,
-            preferences=TokenPreferences(request.min_ttl_secs, request.force),
-            unreadable=snapshot.token.value if snapshot.token and authorized.token is None else None,
-            deadline=request.deadline,
-        )
+    def _left(self, held: HeldToken | None) -> float:
+        return 0.0 if held is None else held.ends - self._clock.monotonic()
 
-    def _left(self, ends: float) -> float:
-        return ends - self._clock.monotonic()
-
-    def _answer(
-        self,
-        request: TokenRequest,
-        authorized: _Authorized,
-        token: ClientToken,
-        ends: float,
-        source: Source,
-        rate: RateStatus,
-    ) -> IssuedToken:
-        left, jitter, access, principal = self._left(ends), self._jitter(), authorized.access, request.principal
+    def _answer(self, authorized: AuthorizedRequest, held: HeldToken) -> IssuedToken:
+        request, access, principal = authorized.request, authorized.access, authorized.request.principal
+        token, left, jitter, role = held.token, self._left(held), self._jitter(), access.role.label
         name = principal.name or (access.member.name if access.member else None) or request.display_name
-        role = access.role.label
+        stale = held.source == "stale"
         return IssuedToken(
             token=Secret(token.token),
             expires_at=token.expires_at,
             expires_in=int(left),
-            refresh_after=retry_stale_after(left, jitter) if source == "stale" else refresh_after(token, left, jitter),
+            refresh_after=retry_stale_after(left, jitter) if stale else refresh_after(token, left, jitter),
             server_time=self._clock.wall(),
             room=access.room,
             room_id=access.room_id,
@@ -255,8 +217,10 @@ class Broker:
             role=role,
             device_id=request.device_id,
             context=context_text(principal.user, name, role, self._ticket(request, role, left)),
-            source=source,
-            rate=rate,
+            source=held.source,
+            rate_limit=self._calls_per_minute,
+            rate_remaining=max(0, self._calls_per_minute - authorized.snapshot.calls),
+            rate_reset_secs=_reset_secs(authorized.snapshot),
         )
 
     def _ticket(self, request: TokenRequest, role: str, left: float) -> str:
@@ -265,3 +229,7 @@ class Broker:
         # It has to be one of its kind; that nobody can make one up is the signature's business.
         ticket_id = base64.urlsafe_b64encode(random.randbytes(12)).decode()
         return self._signer.sign(claims, now=self._clock.wall(), lifetime=left, ticket_id=ticket_id)
+
+
+def _reset_secs(snapshot: RoomSnapshot) -> int:
+    return max(1, math.ceil(snapshot.window_left))

@@ -1,6 +1,4 @@
-"""What is asked for with ``POST .../token`` and what is answered, before rendering."""
-
-from __future__ import annotations
+"""What is asked for with ``POST .../token``, what is known of it on the way, and what is answered before rendering."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,9 +6,12 @@ from uuid import UUID
 
 from service.clock import Deadline
 from service.identity.verifier import Principal
+from service.rooms.authorization import Access
 from service.rooms.models import Room
 from service.secret import Secret
+from service.storage.records import RoomSnapshot
 from service.storage.redis_keys import Owner
+from service.tokens.policy import ClientToken, TokenLimits
 
 Source = Literal["issued", "refreshed", "cache", "stale"]
 
@@ -37,17 +38,31 @@ class TokenRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class RateStatus:
-    """The caller's share of token calls for this room: how many are left and the seconds until it is full again."""
+class HeldToken:
+    """A client token that ends at the monotonic moment ``ends``, the upstream room it is for, and how it was had."""
 
-    limit: int
-    remaining: int
-    reset_secs: int
+    token: ClientToken
+    ends: float
+    room_id: UUID
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizedRequest:
+    """A request of somebody who may enter now, what the room allows a token, and the token that is there, if one is."""
+
+    request: TokenRequest
+    access: Access
+    limits: TokenLimits
+    held: HeldToken | None
+    snapshot: RoomSnapshot
 
 
 @dataclass(slots=True)
 class IssuedToken:
-    """All that a token answer says. Times are epoch seconds, ``expires_in`` and ``refresh_after`` whole seconds."""
+    """All that a token answer says. Times are epoch seconds, ``expires_in`` and ``refresh_after`` whole seconds; of the
+    caller's ``rate_limit`` of calls a minute ``rate_remaining`` are left for ``rate_reset_secs``.
+    """
 
     token: Secret
     expires_at: float
@@ -63,4 +78,6 @@ class IssuedToken:
     device_id: str | None
     context: str
     source: Source
-    rate: RateStatus
+    rate_limit: int
+    rate_remaining: int
+    rate_reset_secs: int

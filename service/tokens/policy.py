@@ -114,30 +114,27 @@ class TokenLimits:
         return default if self.until_close is None else max(0.0, self.until_close)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPreferences:
-    """What the caller asks of the token: a least life in seconds, or a new one at all events."""
+def decide(
+    token: ClientToken | None, left: float, limits: TokenLimits, *, min_ttl_secs: int | None = None, force: bool = False
+) -> Decision:
+    """What to do with the token at hand that has ``left`` seconds to live.
 
-    min_ttl_secs: int | None = None
-    force: bool = False
-
-
-def decide(token: ClientToken | None, left: float, limits: TokenLimits, preferences: TokenPreferences) -> Decision:
-    """What to do with the token in hand that has ``left`` seconds to live."""
+    The caller may want a least life in seconds, or a new one at all events (``force``).
+    """
     if token is None or left < token.min_servable or limits.outlived_by(token, left):
         return Decision.MISS
     if left < token.mandatory_line:
         return Decision.MANDATORY
-    if preferences.force:
+    if force:
         age = token.life - left
         return Decision.SERVE if age < FORCED_AT_MOST_EVERY_SECS else Decision.MANDATORY
-    return Decision.SERVE if left >= _serving_line(token, preferences) else Decision.ADVISORY
+    return Decision.SERVE if left >= _serving_line(token, min_ttl_secs) else Decision.ADVISORY
 
 
-def _serving_line(token: ClientToken, preferences: TokenPreferences) -> float:
-    if preferences.min_ttl_secs is None:
+def _serving_line(token: ClientToken, min_ttl_secs: int | None) -> float:
+    if min_ttl_secs is None:
         return token.life / 2
-    return min(max(float(preferences.min_ttl_secs), token.mandatory_line), 0.9 * token.life)
+    return min(max(float(min_ttl_secs), token.mandatory_line), 0.9 * token.life)
 
 
 def may_refresh(refresh_left: float, ttl: int) -> bool:
@@ -163,16 +160,16 @@ class UnusableAnswer(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """What upstream granted. ``read`` says whether the token's own claims could be read and were right."""
+class TokenPair:
+    """What upstream granted. ``readable`` says whether the token's own claims could be read and were right."""
 
     token: ClientToken
     refresh_token: str | None
     refresh_life: float
-    read: bool
+    readable: bool
 
 
-def read_pair(data: Mapping[str, Any], room_id: UUID, limits: TokenLimits, upstream_now: float) -> Pair:
+def read_pair(data: Mapping[str, Any], room_id: UUID, limits: TokenLimits, upstream_now: float) -> TokenPair:
     """The tokens in an answer of generate or refresh.
 
     ``upstream_now`` is the moment on upstream's clock from which lives count, epoch seconds. Raises ``UnusableAnswer``
@@ -192,7 +189,7 @@ def read_pair(data: Mapping[str, Any], room_id: UUID, limits: TokenLimits, upstr
         raise UnusableAnswer("another room's token")
     made = ClientToken(token, expires_at, life, limits.ttl, limits.closes_at)
     refresh_token, refresh_life = _refresh_part(data, upstream_now)
-    return Pair(made, refresh_token, refresh_life, read=named is not None)
+    return TokenPair(made, refresh_token, refresh_life, readable=named is not None)
 
 
 def _refresh_part(data: Mapping[str, Any], upstream_now: float) -> tuple[str | None, float]:

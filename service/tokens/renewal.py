@@ -8,18 +8,15 @@ Rules for editors:
   record does not change.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
-from service.clock import Clock, Deadline
+from service.clock import Clock
 from service.errors import (
     StoreUnavailable,
     UpstreamInvalidResponse,
@@ -31,64 +28,19 @@ from service.observability.telemetry import Metrics
 from service.rooms.adoption import adoption
 from service.rooms.provisioning import Provisioning
 from service.secret import Secret
-from service.storage.records import AccessRecords, ClockPair, LeaseResult, SealedToken, TokenWrite
-from service.storage.redis_keys import Owner
+from service.storage.records import LeaseResult, SealedToken, TokenWrite
 from service.storage.room_store import LEASE_SECS, RoomStore
 from service.telnyx import Answer, Telnyx
 from service.telnyx.client import ATTEMPT_SECS
-from service.tokens.models import Source
+from service.tokens.models import AuthorizedRequest, HeldToken, Source, TokenRequest
 from service.tokens.packing import packed
-from service.tokens.policy import (
-    ClientToken,
-    Decision,
-    Pair,
-    TokenLimits,
-    TokenPreferences,
-    UnusableAnswer,
-    decide,
-    may_refresh,
-    read_pair,
-)
+from service.tokens.policy import Decision, TokenPair, UnusableAnswer, decide, may_refresh, read_pair
 from service.tokens.vault import CLIENT, REFRESH, Vault
 
 ADOPTED_SECS: Final = 3600
 POLL_SECS: Final = (0.03, 0.08)
 
 _log: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RenewalRequest:
-    """A token to be had: whose, for which room, on which permission, and by when."""
-
-    alias: str
-    owner: Owner
-    session_id: str | None
-    recorded_id: UUID
-    room_id: UUID
-    records: AccessRecords
-    limits: TokenLimits
-    preferences: TokenPreferences
-    unreadable: bytes | None
-    deadline: Deadline
-
-
-@dataclass(frozen=True, slots=True)
-class RenewedToken:
-    """A token, the monotonic moment it ends, the upstream room it is for, and where it came from."""
-
-    token: ClientToken
-    ends: float
-    room_id: UUID
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class _UpstreamTokens:
-    pair: Pair
-    sent_at: float
-    room_id: UUID
-    source: Source
 
 
 class Renewal:
@@ -110,98 +62,104 @@ class Renewal:
         self._clock = clock
         self._metrics = metrics
 
-    def run(self, request: RenewalRequest) -> RenewedToken:
-        """A token that satisfies ``request.preferences``: somebody else's renewal of it, or our own."""
-        lease = secrets.token_hex(16)
-        found_lease = self._acquire_lease(request, lease)
-        if isinstance(found_lease, RenewedToken):
-            return found_lease
+    def run(self, authorized: AuthorizedRequest) -> HeldToken:
+        """A token that satisfies the request: somebody else's renewal of it, or our own."""
+        request, lease = authorized.request, secrets.token_hex(16)
+        found = self._acquire_lease(authorized, lease)
+        if isinstance(found, HeldToken):
+            return found
         try:
-            upstream = self._call_upstream(request, found_lease, self._extension(request, lease))
+            renewed, pair = self._call_upstream(authorized, found, self._extension(request, lease))
+            return self._store(authorized, renewed, pair, found, lease)
         except BaseException:
             self._rooms.release_lease(request.alias, request.owner, lease)
             raise
-        return self._store(request, upstream, lease, found_lease.at)
 
-    def _acquire_lease(self, request: RenewalRequest, lease: str) -> LeaseResult | RenewedToken:
-        began = self._clock.monotonic()
+    def _acquire_lease(self, authorized: AuthorizedRequest, lease: str) -> LeaseResult | HeldToken:
+        request, began = authorized.request, self._clock.monotonic()
         while True:
-            found_lease = self._rooms.acquire_lease(request.alias, request.owner, lease)
-            found = self._satisfying(request, found_lease.token)
-            if found is not None and found_lease.acquired:
+            found = self._rooms.acquire_lease(request.alias, request.owner, lease)
+            held = self._satisfying(authorized, found.token)
+            if held is not None and found.acquired:
                 self._rooms.release_lease(request.alias, request.owner, lease)
-            if found is not None or found_lease.acquired:
+            if held is not None or found.acquired:
                 self._metrics.lease_wait(self._clock.monotonic() - began)
-                return found or found_lease
+                return held or found
             self._clock.sleep(request.deadline.cap(random.uniform(*POLL_SECS)))
 
-    def _satisfying(self, request: RenewalRequest, sealed: SealedToken | None) -> RenewedToken | None:
-        token = self._vault.client_token(request.alias, request.owner, request.room_id, sealed)
+    def _satisfying(self, authorized: AuthorizedRequest, sealed: SealedToken | None) -> HeldToken | None:
+        request, room_id = authorized.request, authorized.access.room_id
+        token = self._vault.client_token(request.alias, request.owner, room_id, sealed)
         if token is None or sealed is None:
             return None
-        if decide(token, sealed.left, request.limits, request.preferences) is not Decision.SERVE:
+        decision = decide(token, sealed.left, authorized.limits, min_ttl_secs=request.min_ttl_secs, force=request.force)
+        if decision is not Decision.SERVE:
             return None
-        return RenewedToken(token, self._clock.monotonic() + sealed.left, request.room_id, "cache")
+        return HeldToken(token, self._clock.monotonic() + sealed.left, room_id, "cache")
 
     def _call_upstream(
-        self, request: RenewalRequest, found_lease: LeaseResult, extend: Callable[[], None]
-    ) -> _UpstreamTokens:
-        refresh_token = self._vault.refresh_token(request.alias, request.owner, request.room_id, found_lease.refresh)
-        ttl = request.limits.token_ttl()
-        if refresh_token is not None and found_lease.refresh is not None and may_refresh(found_lease.refresh.left, ttl):
+        self, authorized: AuthorizedRequest, found: LeaseResult, extend: Callable[[], None]
+    ) -> tuple[HeldToken, TokenPair]:
+        request, room_id = authorized.request, authorized.access.room_id
+        refresh_token = self._vault.refresh_token(request.alias, request.owner, room_id, found.refresh)
+        ttl = authorized.limits.token_ttl()
+        if refresh_token is not None and found.refresh is not None and may_refresh(found.refresh.left, ttl):
             try:
-                return self._refresh(request, refresh_token, extend)
+                return self._refresh(authorized, refresh_token, extend)
             except UpstreamRejected as refusal:
                 _log.info("refresh token refused", extra={"upstream_status": refusal.upstream_status})
-        return self._generate(request, extend)
+        return self._generate(authorized, extend)
 
-    def _refresh(self, request: RenewalRequest, refresh_token: Secret, extend: Callable[[], None]) -> _UpstreamTokens:
-        def ask() -> Answer:
+    def _refresh(
+        self, authorized: AuthorizedRequest, refresh_token: Secret, extend: Callable[[], None]
+    ) -> tuple[HeldToken, TokenPair]:
+        def call(room_id: UUID) -> Answer:
             return self._telnyx.refresh_client_token(
-                request.room_id,
+                room_id,
                 refresh_token=refresh_token,
-                token_ttl_secs=request.limits.token_ttl(),
-                deadline=request.deadline,
+                token_ttl_secs=authorized.limits.token_ttl(),
+                deadline=authorized.request.deadline,
                 before_attempt=extend,
             )
 
-        return self._call_and_validate(request, request.room_id, "refreshed", ask)
+        return self._call_and_validate(authorized, authorized.access.room_id, "refreshed", call)
 
-    def _generate(self, request: RenewalRequest, extend: Callable[[], None]) -> _UpstreamTokens:
-        def ask(room_id: UUID) -> Answer:
+    def _generate(self, authorized: AuthorizedRequest, extend: Callable[[], None]) -> tuple[HeldToken, TokenPair]:
+        def call(room_id: UUID) -> Answer:
             return self._telnyx.generate_join_client_token(
                 room_id,
-                token_ttl_secs=request.limits.token_ttl(),
-                refresh_token_ttl_secs=request.limits.refresh_ttl(),
-                deadline=request.deadline,
+                token_ttl_secs=authorized.limits.token_ttl(),
+                refresh_token_ttl_secs=authorized.limits.refresh_ttl(),
+                deadline=authorized.request.deadline,
                 before_attempt=extend,
             )
 
         try:
-            return self._call_and_validate(request, request.room_id, "issued", lambda: ask(request.room_id))
+            return self._call_and_validate(authorized, authorized.access.room_id, "issued", call)
         except UpstreamRejected as refusal:
             if refusal.upstream_status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
                 raise
-            adopted = self._find_replacement_room(request, refusal)
-        return self._call_and_validate(request, adopted, "issued", lambda: ask(adopted))
+            replacement = self._find_replacement_room(authorized, refusal)
+        return self._call_and_validate(authorized, replacement, "issued", call)
 
-    def _extension(self, request: RenewalRequest, lease: str) -> Callable[[], None]:
-        """Extends a lease that was just taken, before an attempt that it would not outlast."""
-        taken = self._clock.monotonic()
+    def _extension(self, request: TokenRequest, lease: str) -> Callable[[], None]:
+        """Extends a lease that was just acquired, before an attempt that it would not outlast."""
+        acquired = self._clock.monotonic()
 
         def extend() -> None:
-            nonlocal taken
+            nonlocal acquired
             now = self._clock.monotonic()
-            if now - taken > LEASE_SECS - ATTEMPT_SECS:
+            if now - acquired > LEASE_SECS - ATTEMPT_SECS:
                 self._rooms.acquire_lease(request.alias, request.owner, lease)
-                taken = now
+                acquired = now
 
         return extend
 
-    def _find_replacement_room(self, request: RenewalRequest, refusal: UpstreamRejected) -> UUID:
+    def _find_replacement_room(self, authorized: AuthorizedRequest, refusal: UpstreamRejected) -> UUID:
         """The room that bears our room's name now that ours is gone; raises where it is not gone, or has no heir."""
+        request, access = authorized.request, authorized.access
         try:
-            self._telnyx.retrieve_room(request.room_id, deadline=request.deadline)
+            self._telnyx.retrieve_room(access.room_id, deadline=request.deadline)
         except UpstreamRejected as gone:
             if gone.upstream_status != HTTPStatus.NOT_FOUND:
                 raise
@@ -210,34 +168,34 @@ class Renewal:
         # A list that Telnyx answers proves that it is Telnyx who says so, and not somebody else's 404.
         found = self._provisioning.find(request.alias, request.deadline)
         self._forget(request)
-        _log.error("room is gone upstream", extra={"room_id": str(request.room_id), "adopted": str(found)})
-        if found is None or found == request.room_id:
+        _log.error("room is gone upstream", extra={"room_id": str(access.room_id), "adopted": str(found)})
+        if found is None or found == access.room_id:
             raise UpstreamRoomMissing
-        self._rooms.adopt(request.alias, found, adoption(request.recorded_id, found), ADOPTED_SECS)
+        self._rooms.adopt(request.alias, found, adoption(access.recorded_id, found), ADOPTED_SECS)
         return found
 
-    def _forget(self, request: RenewalRequest) -> None:
+    def _forget(self, request: TokenRequest) -> None:
         try:
             self._rooms.forget_tokens(request.alias, request.owner.user)
         except StoreUnavailable:
             return
 
     def _call_and_validate(
-        self, request: RenewalRequest, room_id: UUID, source: Source, ask: Callable[[], Answer]
-    ) -> _UpstreamTokens:
-        """An answer that holds a usable token; asks once more after one that does not."""
+        self, authorized: AuthorizedRequest, room_id: UUID, source: Source, call: Callable[[UUID], Answer]
+    ) -> tuple[HeldToken, TokenPair]:
+        """An answer that holds a usable token; calls once more after one that does not."""
         for _ in range(2):
             try:
-                answer = ask()
-                pair = read_pair(answer.data, room_id, request.limits, self._upstream_now(answer))
+                answer = call(room_id)
+                pair = read_pair(answer.data, room_id, authorized.limits, self._upstream_now(answer))
             except UpstreamInvalidResponse:
                 continue
             except UnusableAnswer as why:
                 _log.warning("unusable token answer", extra={"why": str(why)})
                 continue
-            if not pair.read:
+            if not pair.readable:
                 self._metrics.unreadable_token()
-            return _UpstreamTokens(pair, answer.sent_at, room_id, source)
+            return HeldToken(pair.token, answer.sent_at + pair.token.life, room_id, source), pair
         raise UpstreamInvalidResponse
 
     def _upstream_now(self, answer: Answer) -> float:
@@ -247,33 +205,32 @@ class Renewal:
         return self._clock.wall() - (self._clock.monotonic() - answer.sent_at)
 
     def _store(
-        self, request: RenewalRequest, upstream: _UpstreamTokens, lease: str, acquired: ClockPair | None
-    ) -> RenewedToken:
-        pair = upstream.pair
-        age = self._clock.monotonic() - upstream.sent_at
-        if pair.token.life <= age:
-            self._rooms.release_lease(request.alias, request.owner, lease)
+        self, authorized: AuthorizedRequest, renewed: HeldToken, pair: TokenPair, found: LeaseResult, lease: str
+    ) -> HeldToken:
+        request, snapshot = authorized.request, authorized.snapshot
+        left = renewed.ends - self._clock.monotonic()
+        if left <= 0:
             raise UpstreamInvalidResponse
-        stored = self._rooms.store_token(
-            request.alias,
-            request.owner,
-            TokenWrite(
-                records=request.records,
-                session=request.session_id,
-                token=self._sealed(request, upstream, CLIENT, pair.token.to_bytes(), pair.token.life - age),
-                refresh=self._sealed(request, upstream, REFRESH, packed(pair.refresh_token), pair.refresh_life - age)
-                if pair.refresh_token is not None
-                else None,
-                lease=lease,
-                unreadable=request.unreadable,
-                lease_acquired=acquired,
-            ),
+        unreadable = snapshot.token.value if snapshot.token is not None and authorized.held is None else None
+        write = TokenWrite(
+            records=snapshot.records,
+            session=request.principal.session_id,
+            token=self._sealed(request, renewed, CLIENT, pair.token.to_bytes(), left),
+            refresh=self._sealed_refresh(request, renewed, pair, renewed.token.life - left),
+            lease=lease,
+            unreadable=unreadable,
+            lease_acquired=found.at,
         )
-        if not stored:
-            _log.info("permission changed while a token was made: it is not stored")
-        return RenewedToken(pair.token, upstream.sent_at + pair.token.life, upstream.room_id, upstream.source)
+        if not self._rooms.store_token(request.alias, request.owner, write):
+            _log.info("access changed while a token was issued: it is not stored", extra={"room": request.alias})
+        return renewed
 
-    def _sealed(
-        self, request: RenewalRequest, upstream: _UpstreamTokens, kind: str, value: bytes, left: float
-    ) -> SealedToken:
-        return SealedToken(self._vault.seal(kind, request.alias, request.owner, upstream.room_id, value), left)
+    def _sealed_refresh(
+        self, request: TokenRequest, renewed: HeldToken, pair: TokenPair, age: float
+    ) -> SealedToken | None:
+        if pair.refresh_token is None:
+            return None
+        return self._sealed(request, renewed, REFRESH, packed(pair.refresh_token), pair.refresh_life - age)
+
+    def _sealed(self, request: TokenRequest, renewed: HeldToken, kind: str, value: bytes, left: float) -> SealedToken:
+        return SealedToken(self._vault.seal(kind, request.alias, request.owner, renewed.room_id, value), left)

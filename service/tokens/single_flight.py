@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from contextvars import copy_context
+from copy import copy
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar, cast
 
@@ -78,12 +79,13 @@ class SingleFlight(Generic[_T]):
         if len(self._failures) >= MAX_FAILURES:
             self._failures = {known: failure for known, failure in self._failures.items() if failure.until > now}
         least, most = FAILURE_SECS
-        self._failures[key] = _Failure(error, now + min(most, max(least, error.retry_after or least)))
+        # Without frames and causes, which hold whatever the call had in hand.
+        self._failures[key] = _Failure(copy(error), now + min(most, max(least, error.retry_after or least)))
 
     def _raise_remembered(self, key: Hashable) -> None:
         failure = self._failures.get(key)
         if failure is None:
             return
         if failure.until > self._clock.monotonic():
-            raise failure.error
+            raise copy(failure.error)
         del self._failures[key]

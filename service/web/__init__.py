@@ -1,12 +1,13 @@
 """The HTTP face. Routes read a request, ask one rule, and write its answer; they decide nothing.
 
-``services`` is what routes may ask, ``exchange`` what every request and answer has, ``gate`` who may ask, ``schema``
-what a request may say, ``problems`` the only place where an exception becomes HTTP, ``cors`` which web pages may read
-answers. ``join``, ``admin`` and ``ops`` are the calls.
+``services`` is what routes may ask, ``auth`` who may ask, ``request_lifecycle`` what every request and answer has,
+``request_body`` and ``openapi`` what a request may say, ``problems`` the only place where an exception becomes HTTP,
+``cors`` which web pages may read answers, ``paging`` and ``user_ids`` what paths and lists share. ``token_endpoint``
+answers the token call, before the framework, with ``token_response``. The other calls: ``join``, ``meetings``,
+``invites``, ``admin``, ``gateway``, ``webhooks``, ``logout``, ``ops``; the pages: ``docs``, ``console``,
+``static_files``.
 
-Rules for editors:
-* ``openapi.yaml`` is the truth about paths, bodies and queries: the name of a view function is the snake case of its
-  ``operationId``, and a request is validated against the document before the view runs;
-* every blueprint is a ``gate.GatedBlueprint``; a view of any other is refused;
-* no view catches an exception of ``service.errors``.
+Rules for editors: ``openapi.yaml`` is the truth about paths, bodies and queries, and a view is called by the snake case
+of its ``operationId``; every blueprint is an ``auth.GatedBlueprint``; no view turns an exception of ``service.errors``
+into an answer.
 """

@@ -15,7 +15,7 @@ from service.observability.telemetry import audit_log
 from service.rooms.guests import Guest
 from service.web import paging
 from service.web.auth import Gate, GatedBlueprint, moderator
-from service.web.request_body import body, check_request, query
+from service.web.request_body import MAX_TOKEN_CALL_BYTES, body, check_request, query
 from service.web.services import services
 
 _INVITES: Final = "/v1/rooms/<alias>/invites"
@@ -33,7 +33,7 @@ def blueprint() -> GatedBlueprint:
 def open_blueprint() -> GatedBlueprint:
     """The one call of people who are nobody yet."""
     redeeming = GatedBlueprint("guests", Gate.OPEN)
-    redeeming.before_request(check_request)
+    redeeming.before_request(lambda: check_request(MAX_TOKEN_CALL_BYTES))
     redeeming.add_url_rule("/v1/invites/redeem", view_func=redeem_invite, methods=["POST"])
     return redeeming
 

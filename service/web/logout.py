@@ -33,7 +33,7 @@ def backchannel_logout() -> Response:
     logout = services().logouts.verify(given[0])
     services().revocations.log_out(logout)
     by = "user" if logout.session is None else "session"
-    _log.info("signed out", extra={"issuer": logout.issuer, "user": logout.user, "by": by})
+    _log.info("back-channel logout applied", extra={"issuer": logout.issuer, "user": logout.user, "by": by})
     response = Response(status=200)
     del response.headers["Content-Type"]
     return response

@@ -2,8 +2,8 @@
 
 Rules for editors:
 * a name is looked up in a table and never made into a path;
-* whoever does not read an answer larger than a connection's buffer holds the thread that writes it, so only a few may
-  be on their way at a time, whatever page they belong to;
+* whoever does not read an answer larger than a connection's buffer keeps that buffer full for as long as a request may
+  take, so only a few may be on their way at a time, whatever page they belong to;
 * every file comes with its page's Content-Security-Policy: a worker or a picture of vectors has a policy of its own.
 """
 
@@ -19,7 +19,7 @@ from flask import Response, request
 
 from service.errors import Overloaded, RouteNotFound
 
-_MOST_READERS: Final = 4
+_MAX_DOWNLOADS: Final = 4
 _LARGE: Final = 32 * 1024
 # Not the machine's own table, which differs from one to the next.
 _TYPES: Final = {
@@ -33,10 +33,10 @@ _TYPES: Final = {
 }
 
 
-class Seats:
-    """How many answers of this kind may be on their way."""
+class DownloadSlots:
+    """How many large answers may be on their way."""
 
-    def __init__(self, number: int = _MOST_READERS) -> None:
+    def __init__(self, number: int = _MAX_DOWNLOADS) -> None:
         self._free = threading.BoundedSemaphore(number)
 
     def take(self, response: Response) -> None:
@@ -53,7 +53,7 @@ class PageFiles:
     files: Mapping[str, bytes]
     policy: str
     cache_control: str
-    seats: Seats
+    slots: DownloadSlots
 
     def answer(self, name: str) -> Response:
         """The file, or that it has not changed. Raises ``RouteNotFound`` and ``Overloaded``."""
@@ -61,7 +61,7 @@ class PageFiles:
             raise RouteNotFound
         response = Response(self.files[name], mimetype=_TYPES[PurePath(name).suffix])
         if len(self.files[name]) > _LARGE:
-            self.seats.take(response)
+            self.slots.take(response)
         response.headers["Content-Security-Policy"] = self.policy
         response.headers["Cache-Control"] = self.cache_control
         response.add_etag()

@@ -29,7 +29,7 @@ from service.observability import telemetry
 from service.rooms.models import is_alias
 from service.tokens.models import IssuedToken, TokenRequest
 from service.web import cors, problems, request_lifecycle
-from service.web.request_body import JSON, document, size
+from service.web.request_body import JSON, MAX_TOKEN_CALL_BYTES, document, size
 from service.web.request_lifecycle import REQUEST_SECONDS, TOKEN_HEADERS, CompletedRequest
 from service.web.services import Services
 from service.web.token_response import record_issued, to_json
@@ -37,7 +37,6 @@ from service.web.token_response import record_issued, to_json
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-MAX_BYTES: Final = 4 * 1024
 _PATH: Final = re.compile(r"/v1/rooms/([^/]+)/token(/refresh)?")
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
@@ -117,7 +116,8 @@ class TokenEndpoint:
         if environ["QUERY_STRING"]:
             given = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
             self._services.contract.check_query(operation, given.items())
-        return self._services.contract.check_body(operation, document(environ, max_bytes=MAX_BYTES), size(environ))
+        value = document(environ, max_bytes=MAX_TOKEN_CALL_BYTES)
+        return self._services.contract.check_body(operation, value, size(environ))
 
     def _refusal(
         self, environ: WSGIEnvironment, call: _Call, error: Exception

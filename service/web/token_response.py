@@ -35,8 +35,7 @@ def record_issued(
         "device": device,
     }
     audit_log.log(logging.INFO, "token issued", extra={**(request or {}), **line})
-    rate = issued.rate
-    return rate_limit(limit=rate.limit, remaining=rate.remaining, reset_secs=rate.reset_secs)
+    return rate_limit(limit=issued.rate_limit, remaining=issued.rate_remaining, reset_secs=issued.rate_reset_secs)
 
 
 def to_json(issued: IssuedToken) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.meetings.attendance import Attendance
-from service.meetings.reconciler import Live
+from service.meetings.occupancy import Occupancy
 from service.storage import redis_keys
 from service.storage.redis_keys import RoomKeys
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, free_port, fresh, make_room
@@ -33,9 +33,7 @@ class Hooked:
         self._key = Ed25519PrivateKey.generate()
         own = base64.b64encode(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
         theirs = self.sandbox.control("GET", "webhook-key")["public_key"]
-        self._env = environment(
-            self.sandbox, self.valkey.url, **{"TELNYX_PUBLIC_KEYS": f"{own},{theirs}", "WEB_THREADS": "8", **changes}
-        )
+        self._env = environment(self.sandbox, self.valkey.url, **{"TELNYX_PUBLIC_KEYS": f"{own},{theirs}", **changes})
         self.service = self.started(free_port())
 
     def started(self, port: int) -> ServiceProcess:
@@ -80,8 +78,8 @@ class Hooked:
     def known(self, alias: str) -> Attendance:
         return Attendance.from_bytes(self.valkey.client.get(RoomKeys(alias).roster))
 
-    def live(self, alias: str) -> Live | None:
-        return Live.parse(self.valkey.client.get(RoomKeys(alias).live))
+    def live(self, alias: str) -> Occupancy | None:
+        return Occupancy.parse(self.valkey.client.get(RoomKeys(alias).live))
 
     def count(self, alias: str) -> int:
         """How many are in, as far as is known; -1 if nobody knows."""

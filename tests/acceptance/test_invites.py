@@ -14,11 +14,11 @@ import pytest
 import requests
 from prometheus_client import CollectorRegistry
 
-from service.clock import parse_rfc3339
+from service.clock import Clock, parse_rfc3339
 from service.observability.telemetry import Metrics
-from service.secret import Secret
-from service.storage.invite_store import SCRIPTS, InviteStore
-from service.storage.redis_client import Connection, Script
+from service.storage import redis_url
+from service.storage.invite_store import InviteStore
+from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
 from tests.acceptance.guests import EVERYBODY, Guest, guest_of, hosted, invite, moment, redeem, refused, revoke
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room, running, until
@@ -210,11 +210,10 @@ def test_a_deleted_room_takes_its_invites_along(service: ServiceProcess, mia: Ca
 @pytest.fixture
 def rows(valkey: Valkey) -> Iterator[InviteStore]:
     """The store alone, to do what no caller can time."""
-    scripts = {name: Script(name) for name in SCRIPTS}
-    connection = Connection(Secret(valkey.url), Metrics(CollectorRegistry()), 2, list(scripts.values()))
-    connection.start()
-    for _ in running(connection):
-        yield InviteStore(connection, scripts.__getitem__)
+    client = RedisClient(redis_url.parse(valkey.url), Clock(), Metrics(CollectorRegistry()), max_calls=2)
+    client.start()
+    for _ in running(client):
+        yield InviteStore(client)
 
 
 def test_an_invite_to_a_room_just_deleted_is_not_kept(rows: InviteStore, valkey: Valkey) -> None:

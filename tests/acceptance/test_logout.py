@@ -336,5 +336,5 @@ def test_the_log_names_who_is_out_and_holds_no_token(replicas: Replicas) -> None
     send(replicas.one, token + "x")
 
     log = until(lambda: user in (text := replicas.one.output()) and text, what="the log line")
-    assert "signed out" in log
+    assert "back-channel logout applied" in log
     assert token.rpartition(".")[2] not in log

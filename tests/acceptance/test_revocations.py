@@ -14,17 +14,14 @@ from prometheus_client import CollectorRegistry
 from service.app import open_directory
 from service.clock import Clock
 from service.config.settings import Settings
-from service.identity.revocations import Revocations
+from service.identity.revocations import KEEP_SECS, Revocations
 from service.observability.telemetry import Metrics
 from service.rooms.housekeeping import Housekeeping
-from service.secret import Secret
-from service.storage import redis_keys, revocation_store
+from service.storage import redis_keys, redis_url
 from service.storage.directory_store import DirectoryStore
-from service.storage.fallback import Memory
-from service.storage.redis_client import Connection, Script
+from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
-from service.storage.revocation_store import KEEP_SECS, RevocationStore
-from service.storage.room_store import RoomStore
+from service.storage.revocation_store import RevocationStore
 from tests.acceptance.test_logout import EVERYBODY, logout_token, send
 from tests.processes import (
     Caller,
@@ -51,17 +48,15 @@ def own() -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def connection(own: Valkey) -> Iterator[Connection]:
-    scripts = [Script(name) for name in revocation_store.SCRIPTS]
-    made = Connection(Secret(own.url), Metrics(CollectorRegistry()), 2, scripts)
-    made.start()
-    yield made
-    made.stop()
+def connection(own: Valkey) -> Iterator[RedisClient]:
+    client = RedisClient(redis_url.parse(own.url), Clock(), Metrics(CollectorRegistry()), max_calls=2)
+    client.start()
+    yield from running(client)
 
 
 @pytest.fixture
-def store(connection: Connection) -> RevocationStore:
-    return RevocationStore(connection, Script)
+def store(connection: RedisClient) -> RevocationStore:
+    return RevocationStore(connection, KEEP_SECS)
 
 
 class StandingClock(Clock):
@@ -125,11 +120,11 @@ def test_a_backlog_is_worked_off(store: RevocationStore, own: Valkey) -> None:
     assert left == [200, 0]
 
 
-def test_housekeeping_takes_them_away(connection: Connection, own: Valkey, sandbox: Sandbox) -> None:
+def test_housekeeping_takes_them_away(connection: RedisClient, own: Valkey, sandbox: Sandbox) -> None:
     """Nobody has to ask for it."""
-    store, clock = RevocationStore(connection, Script), StandingClock()
+    store, clock = RevocationStore(connection, KEEP_SECS), StandingClock()
     store.revoke("alice", None, NOW)
-    lease = DirectoryStore(connection, Script, RoomStore(connection, Script, Memory(clock), clock))
+    lease = DirectoryStore(connection)
     directory = open_directory(Settings.from_env(environment(sandbox, own.url)))
     keeper = Housekeeping(directory, Revocations(store, clock), lease, every_secs=1)
     keeper.start()

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from service.meetings.attendance import Attendance, Entry
-from service.meetings.reconciler import LOOK_EVERY_SECS
+from service.meetings.reconciler import RECONCILE_EVERY_SECS
 from service.storage import redis_keys
 from service.storage.redis_keys import RoomKeys, digest
 from tests.acceptance.hooked import Hooked
@@ -93,15 +93,15 @@ def test_an_impostor_that_no_webhook_told_of_is_flagged_once(hooked: Hooked, roo
     hooked.join(room, "anna", context="nothing")
     hooked.look(room)
     until(lambda: hooked.lines("impostor in a room", room), what="the line")
-    until(lambda: all(entry.known for entry in hooked.known(room).here().values()), what="the note of it")
+    until(lambda: all(entry.known for entry in hooked.known(room).present().values()), what="the note of it")
     compared(hooked, room)
     hooked.sandbox.control("PUT", "webhooks/mode", drop=0.0)
     hooked.join(room, "bert")
     # Whatever the comparison led to came before this.
-    until(lambda: any(one.user == "bert" for one in hooked.known(room).here().values()), what="another newcomer")
+    until(lambda: any(one.user == "bert" for one in hooked.known(room).present().values()), what="another newcomer")
 
     assert len(hooked.lines("impostor in a room", room)) == 1
-    assert '"events put off"' not in hooked.service.output()
+    assert '"webhook processing postponed"' not in hooked.service.output()
 
 
 def left_reason(house: Hooked, participant: str) -> str | None:
@@ -125,7 +125,7 @@ def test_impostors_are_put_out_where_that_is_asked_for() -> None:
 def test_how_long_a_removal_took_is_measured(hooked: Hooked, room: str) -> None:
     """From the ban until Telnyx tells that the user left."""
     hooked.join(room, "anna")
-    until(lambda: any(one.user == "anna" for one in hooked.known(room).here().values()), what="the proof")
+    until(lambda: any(one.user == "anna" for one in hooked.known(room).present().values()), what="the proof")
     kicked = admin(hooked.service.url).ask("POST", f"/v1/rooms/{room}/actions/kick", json={"users": ["anna"]})
     assert kicked.status_code == 200, kicked.text
 
@@ -147,7 +147,7 @@ def test_somebody_whose_ticket_was_not_heard_of_is_not_judged(hooked: Hooked, ro
     hooked.valkey.client.set(RoomKeys(room).roster, left.to_bytes())
     hooked.sandbox.control("PUT", "webhooks/mode", drop=0.0)
     hooked.join(room, "bert")
-    until(lambda: any(one.user == "bert" for one in hooked.known(room).here().values()), what="the other one")
+    until(lambda: any(one.user == "bert" for one in hooked.known(room).present().values()), what="the other one")
     assert hooked.known(room).entries[place].known is False
 
     hooked.look(room)
@@ -176,7 +176,7 @@ def test_a_room_that_a_token_was_given_for_is_compared_a_minute_later(hooked: Ho
     assert anna.token(room).ok
     moment = hooked.due_in(room)
     assert moment is not None
-    assert LOOK_EVERY_SECS - 10 < moment <= LOOK_EVERY_SECS
+    assert RECONCILE_EVERY_SECS - 10 < moment <= RECONCILE_EVERY_SECS
     hooked.valkey.client.zrem(redis_keys.ROOMS_DUE, room)
     assert anna.token(room).json()["source"] == "cache"
 
@@ -194,7 +194,7 @@ def test_a_room_is_compared_at_most_once_a_minute(hooked: Hooked, room: str) -> 
 
     assert looks(hooked, room) == 1
     assert moment is not None
-    assert moment > LOOK_EVERY_SECS - 30
+    assert moment > RECONCILE_EVERY_SECS - 30
 
 
 def test_what_happens_puts_off_no_comparison(hooked: Hooked, room: str) -> None:
@@ -257,14 +257,14 @@ def test_while_telnyx_does_not_answer_nothing_is_concluded(hooked: Hooked, room:
     until(lambda: hooked.count(room) == 1, what="the joining")
     hooked.sandbox.fault("list_room_sessions_of_room", "status", status=503)
     hooked.look(room)
-    until(lambda: hooked.lines("room not compared", room), what="the failure")
-    assert len(hooked.known(room).here()) == 1
+    until(lambda: hooked.lines("reconciliation failed", room), what="the failure")
+    assert len(hooked.known(room).present()) == 1
     moment = hooked.due_in(room)
     assert moment is not None
-    assert moment > LOOK_EVERY_SECS - 30
+    assert moment > RECONCILE_EVERY_SECS - 30
 
     hooked.leave(anna)
-    until(lambda: hooked.known(room).here() == {}, what="the leaving")
+    until(lambda: hooked.known(room).present() == {}, what="the leaving")
 
 
 def test_a_silent_telnyx_holds_up_no_event_for_long(hooked: Hooked, room: str) -> None:
@@ -287,7 +287,7 @@ def test_garbage_in_the_roster_is_put_right(hooked: Hooked, room: str) -> None:
         hooked.valkey.client.delete(key)
         spoil()
         hooked.look(room)
-        until(lambda: len(hooked.known(room).here()) == 1, what="the list")
+        until(lambda: len(hooked.known(room).present()) == 1, what="the list")
 
 
 def test_without_webhooks_who_is_in_is_found_by_asking(

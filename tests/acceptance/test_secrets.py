@@ -14,9 +14,9 @@ import requests
 
 from service.crypto import Sealer
 from service.secret import SecretBytes
-from service.storage.records import Sealed
+from service.storage.records import SealedToken
 from service.storage.redis_keys import Owner, RoomKeys
-from service.tokens.renewal import Vault
+from service.tokens.vault import Vault
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, running
 
 SHORT = {"token_ttl_secs": 10}
@@ -106,7 +106,7 @@ def held_refresh_token(valkey: Valkey, env: dict[str, str], alias: str, room_id:
     sealed = valkey.client.get(RoomKeys(alias).refresh(owner.entry))
     assert isinstance(sealed, bytes)
     sealer = Sealer([SecretBytes(base64.b64decode(env["SERVICE_SECRETS"]))])
-    secret = Vault(sealer).refresh_token(alias, owner, UUID(room_id), Sealed(sealed, 1.0))
+    secret = Vault(sealer).refresh_token(alias, owner, UUID(room_id), SealedToken(sealed, 1.0))
     assert secret is not None
     return secret.reveal()
 
@@ -127,7 +127,7 @@ def test_redis_holds_no_secret_in_clear(seen: Seen) -> None:
 
 def test_logs_hold_no_secret(seen: Seen) -> None:
     """At the most talkative level, through refusals and failures; the audit lines are among them."""
-    assert b"token handed out" in seen.places.logs
+    assert b"token issued" in seen.places.logs
     assert b"upstream call" in seen.places.logs
     assert found(seen, seen.places.logs, "") == []
 

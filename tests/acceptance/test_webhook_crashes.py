@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.meetings.attendance import Attendance, Entry
-from service.meetings.reconciler import Live
+from service.meetings.occupancy import Occupancy
 from service.meetings.webhook_events import Event
 from service.storage import redis_keys
 from service.storage.redis_keys import RoomKeys
@@ -90,7 +90,9 @@ def test_a_crash_before_the_end_of_an_effect_repeats_it_without_effect(hooked: H
     alias, data = hooked.room(), None
     data = joined(hooked, alias)
     assert hooked.post(data).ok
-    until(lambda: hooked.pending() == 0 and all(one.known for one in hooked.known(alias).here().values()), what="all")
+    until(
+        lambda: hooked.pending() == 0 and all(one.known for one in hooked.known(alias).present().values()), what="all"
+    )
     before = hooked.valkey.client.get(RoomKeys(alias).roster)
     (place,) = hooked.known(alias).entries
     again = Event(data["id"], "participant.joined", hooked.known(alias).entries[place].at, *_ids(data), place[1], "{}")
@@ -139,7 +141,7 @@ def test_a_token_that_redis_would_not_take_counts_too(hooked: Hooked) -> None:
     first = carl.token(alias)
     hooked.valkey.client.config_set("maxmemory", 0)
     assert first.json()["source"] == "issued", first.text
-    hooked.valkey.client.set(RoomKeys(alias).live, Live(2, frozenset()).to_bytes(time.time()), ex=30)
+    hooked.valkey.client.set(RoomKeys(alias).live, Occupancy(2, frozenset()).to_bytes(time.time()), ex=30)
 
     assert carl.token(alias).json()["source"] == "cache"
     assert Caller(hooked.service.url, "dora").token(alias).status_code == 409
@@ -219,7 +221,7 @@ def test_each_acknowledged_event_counts_once_through_crashes(hooked: Hooked) -> 
     assert control("GET", "webhooks?state=failed")["data"] == []
     assert recorded() == EVENTS
     known = {alias: hooked.known(alias) for alias in aliases}
-    assert {places(place) for one in known.values() for place in one.here()} == expected(events)
+    assert {places(place) for one in known.values() for place in one.present()} == expected(events)
     assert {entry for one in known.values() for entry in moments(one)} == last_heard(events)
 
 

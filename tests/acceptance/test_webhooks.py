@@ -91,7 +91,7 @@ def test_without_a_key_nothing_is_taken(service: ServiceProcess) -> None:
     """503: what cannot be checked is neither believed nor lost."""
     answer = requests.post(service.url + PATH, data=b"{}", timeout=5)
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "webhooks_off")
+    assert (answer.status_code, answer.json()["code"]) == (503, "webhooks_not_configured")
     assert int(answer.headers["Retry-After"]) > 0
 
 
@@ -108,7 +108,7 @@ def test_what_is_damaged_on_its_way_has_no_effect(hooked: Hooked, damage: str) -
     number = bad["number"]
     (state,) = until(lambda: [one for one in deliveries() if one["number"] == number and one["state"] == "failed"])
     assert state["attempts"][0]["status"] == 403
-    assert hooked.known(alias).here() == {}
+    assert hooked.known(alias).present() == {}
 
     hooked.sandbox.control("POST", f"webhooks/{number}/resend")
     until(lambda: hooked.count(alias) == 1, what="the undamaged event")
@@ -162,7 +162,7 @@ def test_somebody_without_a_ticket_is_flagged(hooked: Hooked) -> None:
     participant = hooked.join(alias, "anna", context="I am Bert")
     (line,) = until(lambda: hooked.lines("impostor in a room", alias), what="the line")
 
-    assert (line["participant"], line["fault"], line["logger"]) == (participant, "no_ticket", "audit")
+    assert (line["participant"], line["reason"], line["logger"]) == (participant, "no_ticket", "audit")
     assert "I am Bert" not in hooked.service.output()
 
 
@@ -260,7 +260,7 @@ def test_old_news_make_no_count(hooked: Hooked) -> None:
     for _ in range(3):
         late = event("participant.joined", room_id, at=time.time() - 31, participant_id=str(uuid4()), context="{}")
         assert hooked.post(late).ok
-    until(lambda: len(hooked.known(alias).here()) == 5 and hooked.pending() == 0, what="the effects")
+    until(lambda: len(hooked.known(alias).present()) == 5 and hooked.pending() == 0, what="the effects")
 
     assert hooked.count(alias) == -1
     assert Caller(hooked.service.url, "carl").token(alias).ok

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from tests.agreement.asked import ASKED, members_of, query_of
+from tests.agreement.asked import members_of, path_names, query_of
 from tests.sandbox.agreement import OPERATIONS
 from tests.sandbox.desk import Desk
 
@@ -97,7 +97,7 @@ def listed(world: World, operation: str) -> Json:
 
 def target(world: World, operation: str) -> UUID | None:
     """The id that goes into the path."""
-    names = list(ASKED["operations"][operation]["path"])
+    names = path_names(operation)
     if not names:
         return None
     if operation in ACTIONS:

@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 from telnyx import Telnyx as Official
 
-from tests.agreement.asked import ASKED, members_of
+from tests.agreement.asked import members_of, path_names
 from tests.agreement.forms import Call, Json
 from tests.processes import API_KEY
 
@@ -112,6 +112,6 @@ def _typed(name: str, value: str) -> Any:
 
 def bare(operation: str) -> Call:
     """A call of the operation on nothing that exists."""
-    has_id = bool(ASKED["operations"][operation]["path"])
+    has_id = bool(path_names(operation))
     body = {"refresh_token": "forged"} if operation == "refresh_client_token" else None
     return Call(uuid4() if has_id else None, body=body)

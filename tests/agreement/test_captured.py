@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -68,7 +68,7 @@ RECORDING: Shape = {
     "completed_at": MICROSECONDS,
     "created_at": MICROSECONDS,
     "download_url": TEXT,
-    "duration_secs": 10,
+    "duration_secs": int,
     "ended_at": MICROSECONDS,
     "id": IDENT,
     "participant_id": IDENT,
@@ -144,17 +144,6 @@ def test_a_token_pair(world: World) -> None:
     assert is_like(body, {"data": PAIR})
 
 
-def test_both_lives_of_a_pair_begin_at_once(world: World) -> None:
-    """An hour and ten minutes are fifty minutes apart."""
-    lives = {"token_ttl_secs": 600, "refresh_token_ttl_secs": 3600}
-    data = asked(world.desk, lambda client: client.rooms.actions.generate_join_client_token(world.room["id"], **lives))[
-        "data"
-    ]
-
-    ends = [datetime.fromisoformat(data[name]) for name in ("token_expires_at", "refresh_token_expires_at")]
-    assert (ends[1] - ends[0]).total_seconds() == 3000
-
-
 def test_a_refreshed_token(world: World) -> None:
     """Two members: there is no new refresh token."""
     body = asked(
@@ -180,12 +169,21 @@ def test_what_is_in_a_token(world: World, name: str, kind: str, life: int) -> No
     assert len(signature) == 64
 
 
-@pytest.mark.parametrize("of", ["rooms", "room_participants", "room_recordings", "room_compositions"])
-def test_an_empty_list(desk: Desk, of: str) -> None:
+LISTS = [
+    "rooms.list",
+    "rooms.sessions.list_0",
+    "room_participants.list",
+    "room_recordings.list",
+    "room_compositions.list",
+]
+
+
+@pytest.mark.parametrize("method", LISTS)
+def test_an_empty_list(desk: Desk, method: str) -> None:
     """The first of no pages."""
     meta = {"total_pages": 0, "total_results": 0, "page_number": 1, "page_size": 20}
 
-    assert asked(desk, lambda client: getattr(client, of).list()) == {"data": [], "meta": meta}
+    assert asked(desk, lambda client: attrgetter(method)(client)()) == {"data": [], "meta": meta}
 
 
 def test_a_running_session(world: World) -> None:
@@ -259,13 +257,6 @@ def test_a_bad_page(desk: Desk) -> None:
     body = refused(desk, lambda client: client.rooms.list(page_size=0))
 
     assert is_like(body, error("10015", source={"pointer": "page/size"}))
-
-
-def test_a_session_that_is_over(world: World) -> None:
-    """The detail by which the vendor's own code knows it."""
-    body = refused(world.desk, lambda client: client.rooms.sessions.actions.end(world.session["id"]))
-
-    assert body["errors"][0]["detail"] == "No private_ip for room"
 
 
 def test_too_many_requests(desk: Desk) -> None:

@@ -10,7 +10,7 @@ import pytest
 import telnyx.types
 from telnyx.types.shared import RoomParticipant
 
-from tests.agreement.asked import ASKED, complaints_of_request, members_of, query_of
+from tests.agreement.asked import complaints_of_request, members_of, path_names, query_of
 from tests.agreement.forms import World, listed, target
 from tests.agreement.sdk import METHODS, official
 from tests.agreement.wire import Exchange, as_meant, as_sent, forget, record
@@ -110,7 +110,7 @@ def test_its_methods_have_the_parameters_of_the_document(stand_in: Sandbox, oper
     query = {name.split("[")[0] if "filter" in name else name for name in query_of(operation)}
     flat = {name.replace("[", "_").removesuffix("]") for name in query}
 
-    assert names == flat | set(members_of(operation)) | set(ASKED["operations"][operation]["path"])
+    assert names == flat | set(members_of(operation)) | set(path_names(operation))
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from email.utils import formatdate
-from time import time
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +13,7 @@ from service.telnyx.operations import OPERATIONS as ROWS
 from tests.agreement.forms import ACTIONS, Call, World
 from tests.agreement.sdk import asked_by_official, bare, official
 from tests.agreement.wire import record
-from tests.processes import API_KEY, Sandbox, free_port
-from tests.sandbox.agreement import OPERATIONS, complaints
+from tests.processes import API_KEY, Sandbox
 from tests.sandbox.desk import Desk
 from tests.upstream.rig import Rig
 
@@ -44,13 +41,12 @@ def client(desk: Desk) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("status", CLASSES)
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_status_is_its_class(desk: Desk, client: Any, operation: str, status: int) -> None:
-    """Whatever the operation, by the status alone, after the one request that it was allowed."""
-    desk.sandbox.fault(operation, "status", status=status, shape="array")
+def test_a_status_is_its_class(desk: Desk, client: Any, status: int) -> None:
+    """By the status alone, after the one request that it was allowed."""
+    desk.sandbox.fault("*", "status", status=status, shape="array")
 
     with pytest.raises(CLASSES[status]) as caught:
-        asked_by_official(client, operation, bare(operation))
+        client.rooms.list()
 
     assert (type(caught.value), caught.value.status_code) == (CLASSES[status], status)
     assert len(record(desk.sandbox)) == 1
@@ -65,18 +61,6 @@ def test_the_shape_of_an_error_does_not_matter(desk: Desk, client: Any, shape: s
         client.rooms.create()
 
     assert isinstance(caught.value.body, str if shape == "text" else dict)
-
-
-@pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if "{id}" in row.path])
-def test_what_is_not_there_is_not_found(desk: Desk, client: Any, operation: str) -> None:
-    """An id that names nothing is a 404, whose body the document declares where it declares one."""
-    desk.switch(error_shape="document", refresh_refused=404)
-
-    with pytest.raises(telnyx.NotFoundError) as caught:
-        asked_by_official(client, operation, bare(operation))
-
-    if "404" in OPERATIONS[operation]["answers"]:
-        assert complaints(operation, 404, caught.value.body) == []
 
 
 @pytest.mark.parametrize("operation", [name for name, row in ROWS.items() if not row.keyless])
@@ -98,33 +82,6 @@ def test_a_refresh_needs_no_key(world: World, monkeypatch: pytest.MonkeyPatch) -
     assert record(world.desk.sandbox)[-1]["authorization"] is None
 
 
-def test_a_forged_refresh_token_is_refused(world: World, client: Any) -> None:
-    """The 403 that the document declares."""
-    with pytest.raises(telnyx.PermissionDeniedError):
-        client.rooms.actions.refresh_client_token(world.room["id"], refresh_token="forged")
-
-
-@pytest.mark.parametrize(
-    ("operation", "call"),
-    [
-        ("create_room", Call(body={"max_participants": 51})),
-        ("create_room", Call(body={"unique_name": "one two"})),
-        ("list_rooms", Call(query={"page[size]": "251"})),
-        ("list_room_sessions", Call(query={"page[number]": "0"})),
-        ("list_room_compositions", Call(query={"filter[status]": "failed"})),
-        ("delete_room_recordings", Call()),
-        ("create_room_composition", Call(body={})),
-    ],
-)
-def test_what_makes_no_sense_is_unprocessable(world: World, client: Any, operation: str, call: Call) -> None:
-    """The sandbox refuses it with a 422, in the array that official clients decode."""
-    with pytest.raises(telnyx.UnprocessableEntityError) as caught:
-        asked_by_official(client, operation, call)
-
-    assert {"code", "title"} <= caught.value.body["errors"][0].keys()
-    assert world.room["unique_name"] == "one two"
-
-
 @pytest.mark.parametrize("operation", ACTIONS)
 def test_what_is_over_is_an_error_to_it_and_none_to_us(world: World, client: Any, rig: Rig, operation: str) -> None:
     """An action on a session that has ended: the live API's 422, which our client takes for success."""
@@ -136,14 +93,6 @@ def test_what_is_over_is_an_error_to_it_and_none_to_us(world: World, client: Any
     ours = rig.telnyx.call(operation, call.target, body=call.body, deadline=rig.deadline())
 
     assert ours.already_over
-
-
-def test_nobody_there_is_a_connection_error() -> None:
-    """A port that nobody listens on."""
-    with official(f"http://127.0.0.1:{free_port()}/v2") as client, pytest.raises(telnyx.APIConnectionError) as caught:
-        client.rooms.list()
-
-    assert not isinstance(caught.value, telnyx.APITimeoutError)
 
 
 @pytest.mark.parametrize(
@@ -204,22 +153,20 @@ def test_it_gives_up_with_the_last_error(desk: Desk) -> None:
     assert len(record(desk.sandbox)) == 3
 
 
-@pytest.mark.parametrize("written", ["seconds", "a date"])
-def test_it_waits_as_long_as_a_429_says(desk: Desk, written: str) -> None:
-    """``Retry-After``, in either of its forms."""
-    after = "1" if written == "seconds" else formatdate(time() + 2, usegmt=True)
-    desk.sandbox.fault("list_rooms", "rate_limit", headers={"retry-after": after}, times=1)
+def test_it_waits_as_long_as_a_429_says(desk: Desk) -> None:
+    """By ``Retry-After`` in seconds."""
+    desk.sandbox.fault("list_rooms", "rate_limit", headers={"retry-after": "1"}, times=1)
     with official(desk.sandbox.api_url, retries=1) as client:
         client.rooms.list()
 
     first, second = (seen["time"] for seen in record(desk.sandbox))
-    # Its own first wait is half a second at most; a date has lost up to a second.
-    assert second - first > 0.75
+    # Its own first wait is half a second at most.
+    assert second - first > 0.9
 
 
 def test_it_gets_through_a_limit_of_the_sandbox(desk: Desk) -> None:
     """The sandbox says how long its window is, and that is enough for the official client."""
-    desk.control("PUT", "rate-limit", limit=1, window=2, operation="list_rooms")
+    desk.control("PUT", "rate-limit", limit=1, window=5, operation="list_rooms")
     desk.ask("GET", "/rooms")
     with official(desk.sandbox.api_url, retries=1) as client:
         client.rooms.list()

@@ -22,13 +22,6 @@ def table(stand_in: Sandbox) -> Table:
     return rows
 
 
-@pytest.mark.parametrize("party", PARTIES)
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_party_agrees(table: Table, operation: str, party: str) -> None:
-    """It did its part in a call that has all that the document allows."""
-    assert table[operation].get(party)
-
-
 def fault(name: str, **params: object) -> Callable[[Desk], None]:
     return lambda desk: desk.sandbox.fault("*", name, **params)
 

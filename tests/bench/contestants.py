@@ -5,166 +5,184 @@ from __future__ import annotations
 import functools
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import requests
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.bench.fill import LIFE_SECS
-from tests.bench.stage import Bearers, Stage, users
-from tests.processes import ServiceProcess
+from tests.bench import tokens
+from tests.bench.stage import Bearers, Server, Stage, users
+from tests.bench.tokens import Room
 
-# Renewal and first issue are a call upstream each: at 50 ms no server here does more of them in one burst.
-_FEW: Final = 6000
-_HALF: Final = LIFE_SECS / 2
-# Who is new in every burst is asked of a server of its own: it would make the other one forget whom it has seen.
-STRANGERS: Final = "strangers"
+# A renewal is a call upstream: at 50 ms no server here does more of them in one burst.
+_RENEWING: Final = 3000
+_FIRST_JOINS: Final = 6000
+# Bearers that are new in every burst are shown to a server of their own: they would make the other one forget.
+_STRANGERS: Final = "strangers"
+_NOTHING: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One row of the table. ``ask`` makes the file for the next burst; ``upstream`` and ``reads`` are what one answer
-    costs in calls to Telnyx and round trips to Redis, where that is a promise. ``metrics``: where ours tells how many
-    tokens it handed out, so that what was under way when a burst ended is counted on both sides.
+    """One row of the table. ``ask`` prepares the next burst and makes its file; ``upstream`` and ``reads`` are what one
+    answer costs in calls to Telnyx and round trips to Redis, where that is a promise; ``warm_up`` is the number of
+    answers that it gives before anything counts: ours makes its tokens then, and remembers the bearers.
     """
 
     name: str
     title: str
-    url: str
-    pid: int
+    server: Server
     ask: Callable[[], Path]
     upstream: float | None = 0.0
     reads: float | None = None
-    # Ours remembers bearers it has seen: each is shown so often before anything counts.
-    shown_before: int = 0
-    metrics: str | None = None
+    warm_up: int = 0
 
 
+@dataclass(frozen=True, slots=True)
 class Field:
-    """The contestants' common ground: a room whose tokens are all cached, as the service and as the others store it."""
+    """The contestants' common ground: one room and its users, and Redis ``distance`` milliseconds away. ``keys`` are
+    those of the naive service at equal work; ``files`` holds what was made to ask with, by algorithm and room.
+    """
 
-    def __init__(self, stage: Stage, people: int) -> None:
-        self.stage = stage
-        self.people = [user for _, user in users(people)]
-        self.cached = stage.room("cached")
-        self._files: dict[str, Path] = {}
-        filler = stage.filler(self.cached)
-        filler.sealed(self.cached, users(people), LIFE_SECS - 60)
-        filler.plain(self.cached.alias, users(people))
+    stage: Stage
+    users: list[str]
+    room: Room
+    keys: Mapping[str, str]
+    files: dict[tuple[str, str], Path]
+    distance: int = 0
 
-    def everybody(self, bearers: Bearers) -> Path:
-        """A request by each person, always with the same bearer."""
-        if bearers.algorithm not in self._files:
-            self._files[bearers.algorithm] = self.stage.asked(self.cached, bearers, self.people)
-        return self._files[bearers.algorithm]
+    @classmethod
+    def prepared(cls, stage: Stage, count: int) -> Field:
+        """A room with so many users, for whom the naive services' tokens are stored."""
+        keys = {name: secrets.token_hex(32) for name in ("BENCH_SEALING_KEY", "BENCH_TICKET_KEY")}
+        made = cls(stage, users(count), stage.room("cached"), keys, {})
+        tokens.store_plain(stage.redis, made.room, made.users, stage.pair(made.room)["token"])
+        made.store_sealed(made.room, made.users, tokens.LIFE_SECONDS)
+        return made
 
-    def everybody_plainly(self) -> Path:
-        return self.everybody(self.stage.hs256)
+    def away(self, distance: int) -> Field:
+        """The same with Redis elsewhere."""
+        return replace(self, distance=distance)
+
+    def store_sealed(self, room: Room, of: list[str], left: float) -> None:
+        """Tokens for the naive service at equal work."""
+        cipher = AESGCM(bytes.fromhex(self.keys["BENCH_SEALING_KEY"]))
+        tokens.store_sealed(self.stage.redis, cipher, room, of, self.stage.pair(room), left)
+
+    def everybody(self, bearers: Bearers, room: Room | None = None, of: list[str] | None = None) -> Path:
+        """A request by each user, always with the same bearers."""
+        room = room or self.room
+        key = (bearers.algorithm, room.alias)
+        if key not in self.files:
+            self.files[key] = self.stage.asked(room, bearers, of or self.users)
+        return self.files[key]
+
+    def redis(self) -> dict[str, str]:
+        """The setting that leads there."""
+        return {"REDIS_URL": self.stage.redis_url(self.distance)} if self.distance else {}
 
     def answer(self) -> Path:
         """One answer of ours, for the route that answers a constant of the same size."""
-        bearer = self.stage.hs256.mint("user-1")
-        url = f"{self.stage.service(self.stage.hs256).url}/v1/rooms/{self.cached.alias}/token"
-        given = requests.post(url, headers={"Authorization": f"Bearer {bearer}"}, timeout=10)
+        bearer = self.stage.hs256.mint(self.users[0])
+        url = f"{self.stage.service(self.stage.hs256).url}/v1/rooms/{self.room.alias}/token"
+        for _ in range(2):
+            given = requests.post(url, headers={"Authorization": f"Bearer {bearer}"}, timeout=10)
         assert given.json()["source"] == "cache", given.text
         path = self.stage.folder / "answer"
         path.write_bytes(given.content)
         return path
 
 
+def _naive(field: Field, name: str, title: str, more: Mapping[str, str] = _NOTHING) -> Contestant:
+    """One of ``apps``, or of ``node``, that is asked for cached tokens, with ``more`` in its environment."""
+    env = {"BENCH_ROOM_ID": str(field.room.room_id), **more, **field.redis()}
+    node = name in {"express", "livekit"}
+    server = field.stage.node(f"{name}.js", env) if node else field.stage.python(name, env)
+    return Contestant(name, title, server, lambda: field.everybody(field.stage.hs256))
+
+
 def _bare(field: Field) -> Contestant:
-    url, pid = field.stage.flask("bare", {"BENCH_ANSWER": str(field.answer())})
-    return Contestant("bare", "bare Flask route, a constant", url, pid, field.everybody_plainly)
-
-
-def _thirty(field: Field) -> Contestant:
-    url, pid = field.stage.flask("thirty", {"BENCH_ROOM_ID": str(field.cached.room_id)})
-    title = "thirty lines of Flask: PyJWT, one GET"
-    return Contestant("thirty", title, url, pid, field.everybody_plainly)
-
-
-def _uncached(field: Field) -> Contestant:
-    url, pid = field.stage.flask("uncached", {"BENCH_ROOM_ID": str(field.cached.room_id)})
-    title = "no cache: telnyx package on each request"
-    return Contestant("uncached", title, url, pid, field.everybody_plainly, upstream=1)
-
-
-def _express(field: Field) -> Contestant:
-    url, pid = field.stage.node("express.js", {"BENCH_ROOM_ID": str(field.cached.room_id)})
-    title = "Express: jsonwebtoken, one GET"
-    return Contestant("express", title, url, pid, field.everybody_plainly)
+    return _naive(field, "bare", "bare Flask route, a constant", {"BENCH_ANSWER": str(field.answer())})
 
 
 def _livekit(field: Field) -> Contestant:
     keys = {"BENCH_LIVEKIT_KEY": "bench", "BENCH_LIVEKIT_SECRET": secrets.token_urlsafe(32)}
-    url, pid = field.stage.node("livekit.js", keys)
-    title = "LiveKit token server (Express), nothing checked"
-    return Contestant("livekit", title, url, pid, field.everybody_plainly)
+    return _naive(field, "livekit", "LiveKit token server (Express), nothing checked", keys)
+
+
+def _uncached(field: Field) -> Contestant:
+    return replace(_naive(field, "uncached", "no cache: telnyx package on each request"), upstream=1)
+
+
+def _equal(field: Field) -> Contestant:
+    made = _naive(field, "equal", "naive service at equal work, cache hit", field.keys)
+    return replace(made, server=replace(made.server, metrics=f"{made.server.url}/metrics"), reads=1)
+
+
+def _equal_renewal(field: Field) -> Contestant:
+    room, of = field.stage.room("equal"), users(_RENEWING)
+
+    def ask() -> Path:
+        field.store_sealed(room, of, tokens.AGED_SECONDS)
+        return field.everybody(field.stage.hs256, room, of)
+
+    title = "naive service at equal work, renewal upstream"
+    return Contestant("equal-renewal", title, _equal(replace(field, room=room)).server, ask, upstream=1)
 
 
 def _hit(field: Field, bearers: Bearers, name: str) -> Contestant:
-    service = field.stage.service(bearers)
-    return Contestant(
-        name,
-        f"ours, cache hit, {bearers.algorithm}",
-        service.url,
-        service.process.pid,
-        functools.partial(field.everybody, bearers),
-        reads=1,
-        shown_before=field.stage.workers,
-        metrics=service.metrics_url,
-    )
+    server = field.stage.service(bearers, **field.redis())
+    title = f"ours, cache hit, {bearers.algorithm}"
+    ask = functools.partial(field.everybody, bearers)
+    # Each of its workers has to see each bearer.
+    return Contestant(name, title, server, ask, reads=1, warm_up=len(field.users) * field.stage.workers)
 
 
 def _first_hit(field: Field, bearers: Bearers, name: str) -> Contestant:
-    service = field.stage.service(bearers, STRANGERS)
-    title = f"ours, cache hit, {bearers.algorithm}, bearer never seen before"
-
     def ask() -> Path:
-        return field.stage.asked(field.cached, bearers, field.people)
+        return field.stage.asked(field.room, bearers, field.users)
 
-    return Contestant(name, title, service.url, service.process.pid, ask, reads=1, metrics=service.metrics_url)
+    title = f"ours, cache hit, {bearers.algorithm}, bearer never seen before"
+    return Contestant(name, title, field.stage.service(bearers, _STRANGERS), ask, reads=1)
 
 
 def _renewal(field: Field) -> Contestant:
     stage = field.stage
-    service, place = stage.service(stage.hs256, STRANGERS), stage.room("renewal")
-    filler = stage.filler(place)
+    room, of = stage.room("renewal"), users(_RENEWING)
 
     def ask() -> Path:
-        name = secrets.token_hex(4)
-        filler.sealed(place, users(_FEW, name), _HALF - 60)
-        return stage.asked(place, stage.hs256, [user for _, user in users(_FEW, name)])
+        tokens.age(stage.redis, room)
+        return field.everybody(stage.hs256, room, of)
 
-    return _upstream("ours-renewal", "ours, renewal upstream, HS256", service, ask)
+    title = "ours, renewal upstream, HS256"
+    return Contestant("ours-renewal", title, stage.service(stage.hs256), ask, upstream=1, warm_up=_RENEWING)
 
 
-def _cold(field: Field) -> Contestant:
+def _first_join(field: Field) -> Contestant:
     stage = field.stage
-    service, place = stage.service(stage.hs256, STRANGERS), stage.room("cold")
+    room = stage.room("cold")
 
     def ask() -> Path:
-        return stage.asked(place, stage.hs256, [user for _, user in users(_FEW, secrets.token_hex(4))])
+        return stage.asked(room, stage.hs256, users(_FIRST_JOINS, secrets.token_hex(4)))
 
-    return _upstream("ours-cold", "ours, first issue upstream, HS256", service, ask)
-
-
-def _upstream(name: str, title: str, service: ServiceProcess, ask: Callable[[], Path]) -> Contestant:
-    metrics = service.metrics_url
-    return Contestant(name, title, service.url, service.process.pid, ask, upstream=1, metrics=metrics)
+    title = "ours, first issue upstream, HS256"
+    return Contestant("ours-cold", title, stage.service(stage.hs256, _STRANGERS), ask, upstream=1)
 
 
 OPENERS: Final[Mapping[str, Callable[[Field], Contestant]]] = {
     "bare": _bare,
-    "thirty": _thirty,
-    "express": _express,
+    "thirty": lambda field: _naive(field, "thirty", "thirty lines of Flask: PyJWT, one GET"),
+    "express": lambda field: _naive(field, "express", "Express: jsonwebtoken, one GET"),
     "livekit": _livekit,
+    "equal": _equal,
     "ours-hs256": lambda field: _hit(field, field.stage.hs256, "ours-hs256"),
     "ours-es256": lambda field: _hit(field, field.stage.es256, "ours-es256"),
     "ours-hs256-new": lambda field: _first_hit(field, field.stage.hs256, "ours-hs256-new"),
     "ours-es256-new": lambda field: _first_hit(field, field.stage.es256, "ours-es256-new"),
     "uncached": _uncached,
+    "equal-renewal": _equal_renewal,
     "ours-renewal": _renewal,
-    "ours-cold": _cold,
+    "ours-cold": _first_join,
 }

@@ -1,25 +1,27 @@
 """``python -m tests.bench.scale``: what becomes of the service as tokens, requests, workers and people grow.
 
-Each part tells its lines as it ends; a whole run is kept as ``scale.json``.
+Each part tells its lines as it ends; a whole run is kept: ``scale.json``, and the tables in ``README.md``.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from tests.bench import herd, load, results
 from tests.bench.contestants import Contestant
-from tests.bench.fill import LIFE_SECS, Place
 from tests.bench.noise import Patience
-from tests.bench.rounds import Meter, Sample, interleaved, middle, ratio
-from tests.bench.stage import HERE, Stage, users
+from tests.bench.rounds import Meter, Sample, figures, interleaved, ratio
+from tests.bench.stage import HERE, Server, Stage, users
+from tests.bench.tokens import Room, multiply
 from tests.processes import API_KEY
 
 SIZES: Final = (1_000, 100_000, 1_000_000)
@@ -32,99 +34,81 @@ _MEMORY_STEPS: Final = 10
 
 
 def tokens(asked: argparse.Namespace) -> dict[str, Any]:
-    """Hits among few and among many cached tokens: the same number of bearers, spread evenly over all tokens."""
+    """Hits among few and among many cached tokens: the same number of bearers, in ten rooms."""
+    patience = Patience(asked.patience)
     with ExitStack() as ending:
-        stages = {size: ending.enter_context(Stage(1, durable=False)) for size in asked.sizes}
+        stages = {size: ending.enter_context(Stage(1, latency=0.0, durable=False)) for size in asked.sizes}
         filled = {size: _filled(stage, size) for size, stage in stages.items()}
-        meters = {contestant.name: meter for contestant, meter, _ in filled.values()}
-        taken = _interleaved(
-            asked, [contestant for contestant, _, _ in filled.values()], lambda one: meters[one.name].sample(one, 3)
-        )
-    least = taken[str(min(asked.sizes))]
+        bursts = {size: _quietly(patience, meter, one, 3) for size, (one, meter, _) in filled.items()}
+        taken = interleaved(bursts, asked.rounds)
+    least = taken[min(asked.sizes)]
     return {
         "cached_tokens": [
             {
                 "tokens": size,
-                "rate": round(middle(taken[str(size)], lambda sample: sample.burst.rate)),
-                "of_least": round(ratio(taken[str(size)], least), 3),
-                "server_us": round(middle(taken[str(size)], lambda sample: sample.server_us)),
-                "redis_us": round(middle(taken[str(size)], lambda sample: sample.redis_us), 1),
-                "bytes_per_pair": round(bytes_each),
+                **figures(samples),
+                "of_least": round(ratio(samples, least), 3),
+                "bytes_per_pair": round(filled[size][2]),
             }
-            for size, (_, _, bytes_each) in filled.items()
+            for size, samples in taken.items()
         ]
     }
 
 
 def _filled(stage: Stage, size: int) -> tuple[Contestant, Meter, float]:
     """A contestant whose Redis holds so many pairs, its meter, and the bytes that Redis needs for a pair."""
-    service = stage.service(stage.hs256)
-    places = [stage.room(f"scale-{number}") for number in range(_ROOMS)]
+    rooms = [stage.room(f"scale-{number}") for number in range(_ROOMS)]
     before = int(stage.redis.info("memory")["used_memory"])
-    for number, place in enumerate(places):
-        stage.filler(place).sealed(place, users(size // _ROOMS, f"r{number}"), LIFE_SECS - 10)
-    bytes_each = (int(stage.redis.info("memory")["used_memory"]) - before) / size
-    lines = [_spread(stage, places, number * size // _PEOPLE) for number in range(_PEOPLE)]
-    path = load.ask_file(stage.folder / "asked", lines)
-    metrics, pid, title = service.metrics_url, service.process.pid, f"{size} cached tokens"
-    contestant = Contestant(str(size), title, service.url, pid, lambda: path, reads=1, metrics=metrics)
+    people = min(size, _PEOPLE)
+    path = load.ask_file(stage.folder / "asked", [_spread(stage, rooms, number) for number in range(people)])
+    server, title = stage.service(stage.hs256), f"{size} cached tokens"
+    contestant = Contestant(title, title, server, lambda: path, reads=1, warm_up=people)
     meter = Meter(stage, _CONNECTIONS)
-    meter.warm(contestant, _PEOPLE)
+    meter.warm(contestant)
+    for room in rooms:
+        multiply(stage.redis, room, size // _ROOMS)
     meter.listen()
-    _tell(f"{size} tokens: {bytes_each:.0f} bytes for a pair")
+    bytes_each = (int(stage.redis.info("memory")["used_memory"]) - before) / size
+    _tell(f"{title}: {bytes_each:.0f} bytes for a pair")
     return contestant, meter, bytes_each
 
 
-def _spread(stage: Stage, places: list[Place], number: int) -> tuple[str, str, str]:
-    room, user = number % _ROOMS, f"r{number % _ROOMS}-{number // _ROOMS}"
-    return "POST", f"/v1/rooms/{places[room].alias}/token", stage.hs256.mint(user)
+def _spread(stage: Stage, rooms: list[Room], number: int) -> tuple[str, str, str]:
+    return "POST", f"/v1/rooms/{rooms[number % _ROOMS].alias}/token", stage.hs256.mint(f"user-{number}")
 
 
 def memory(asked: argparse.Namespace) -> dict[str, Any]:
     """Resident memory of the one worker while it answers a million hits."""
-    found = []
-    with Stage(1, durable=False) as stage:
-        service, place = stage.service(stage.hs256), stage.room("memory")
-        stage.filler(place).sealed(place, users(_PEOPLE), LIFE_SECS - 10)
-        path = stage.asked(place, stage.hs256, [user for _, user in users(_PEOPLE)])
-        answered, step = 0, asked.requests // _MEMORY_STEPS
+    found: list[dict[str, float]] = []
+    with Stage(1, latency=0.0, durable=False) as stage:
+        path = stage.asked(stage.room("memory"), stage.hs256, users(_PEOPLE))
+        service, meter, answered = stage.service(stage.hs256), Meter(stage, _CONNECTIONS), 0
+        contestant = Contestant("memory", "", service, lambda: path, reads=1, warm_up=_PEOPLE)
+        meter.warm(contestant)
         while answered < asked.requests:
-            target = answered + step
-            while answered < target:
-                seen = load.burst(
-                    service.url, path, connections=_CONNECTIONS, seconds=10, skip=answered, cores=stage.cores.load
-                )
-                assert not seen.refused + seen.broken, seen
-                answered += seen.requests
-            worker = max(load.family(service.process.pid), key=load.resident_bytes)
-            found.append({"requests": answered, "resident_mb": round(load.resident_bytes(worker) / 2**20, 1)})
-            _tell(f"{answered} requests: {found[-1]['resident_mb']} MB")
+            answered += meter.sample(contestant, 10).burst.requests
+            if answered >= (len(found) + 1) * asked.requests / _MEMORY_STEPS:
+                worker = max(load.family(service.pid), key=load.resident_bytes)
+                found.append({"requests": answered, "resident_mb": round(load.resident_bytes(worker) / 2**20, 1)})
+                _tell(f"{answered} requests: {found[-1]['resident_mb']} MB")
     return {"memory": found}
 
 
 def workers(asked: argparse.Namespace) -> dict[str, Any]:
     """Hits with more workers; nothing is pinned, and the load shares the cores."""
-    with Stage(1, durable=False, apart=False) as stage:
-        place = stage.room("workers")
-        stage.filler(place).sealed(place, users(_PEOPLE), LIFE_SECS - 10)
-        path = stage.asked(place, stage.hs256, [user for _, user in users(_PEOPLE)])
-        meter, contestants = Meter(stage, _CONNECTIONS), []
+    with Stage(1, latency=0.0, durable=False, apart=False) as stage:
+        path = stage.asked(stage.room("workers"), stage.hs256, users(_PEOPLE))
+        meter, patience, bursts = Meter(stage, _CONNECTIONS), Patience(asked.patience), {}
         for count in WORKERS:
-            service = stage.service(stage.hs256, WEB_CONCURRENCY=str(count))
-            title = f"{count} workers"
-            contestants.append(Contestant(str(count), title, service.url, service.process.pid, lambda: path))
-            meter.warm(contestants[-1], _PEOPLE * count)
-        taken = _interleaved(asked, contestants, lambda one: meter.sample(one, 3))
+            server = stage.service(stage.hs256, WEB_CONCURRENCY=str(count))
+            contestant = Contestant(f"{count} workers", "", server, lambda: path, warm_up=_PEOPLE * count)
+            meter.warm(contestant)
+            bursts[count] = _quietly(patience, meter, contestant, 3)
+        taken = interleaved(bursts, asked.rounds)
     return {
         "workers": [
-            {
-                "workers": int(name),
-                "rate": round(middle(samples, lambda sample: sample.burst.rate)),
-                "of_one": round(ratio(samples, taken["1"]), 2),
-                "p50_ms": round(middle(samples, lambda sample: sample.burst.p50), 1),
-                "p99_ms": round(middle(samples, lambda sample: sample.burst.p99), 1),
-            }
-            for name, samples in taken.items()
+            {"workers": count, **figures(samples), "of_one": round(ratio(samples, taken[1]), 2)}
+            for count, samples in taken.items()
         ]
     }
 
@@ -134,56 +118,47 @@ def herds(asked: argparse.Namespace) -> dict[str, Any]:
     found, patience = [], Patience(asked.patience)
     for people, latency in HERDS:
         with Stage(2, latency=latency, durable=False) as stage:
-            outcome = patience.quietly(lambda stage=stage, case=(people, latency): herd.run(stage, *case))
-        found.append(outcome.told())
-        _tell(str(found[-1]))
+            outcome = patience.quietly(functools.partial(herd.run, stage, people, latency))
+        found.append(outcome)
+        _tell(str(outcome))
     return {"herds": found}
 
 
 def gateway(asked: argparse.Namespace) -> dict[str, Any]:
     """A moderator's look at a room through ``/v2`` beside the same call without us, at one connection."""
-    found = []
+    found, patience = [], Patience(asked.patience)
     for latency in (0.0, 0.05):
         with Stage(1, latency=latency, durable=False) as stage:
-            taken = _interleaved(asked, [*_ways(stage)], _taker(stage))
+            meter = Meter(stage, 1)
+            taken = interleaved({one.name: _quietly(patience, meter, one, 2) for one in _ways(stage)}, asked.rounds)
         for what in ("look", "token"):
             direct, through = (taken[f"{what} {way}"] for way in ("direct", "through"))
             found.append(
                 {
                     "call": what,
                     "upstream_ms": round(latency * 1000),
-                    "direct_ms": round(middle(direct, lambda sample: sample.burst.p50), 2),
-                    "through_ms": round(middle(through, lambda sample: sample.burst.p50), 2),
-                    "server_us": round(middle(through, lambda sample: sample.server_us)),
+                    "direct_ms": figures(direct)["p50_ms"],
+                    "through_ms": figures(through)["p50_ms"],
+                    "server_us": figures(through)["server_us"],
                 }
             )
     return {"gateway": found}
 
 
 def _ways(stage: Stage) -> Iterator[Contestant]:
-    service, place = stage.service(stage.hs256), stage.room("gateway")
-    bearer = stage.hs256.mint("mona", rooms={place.alias: "moderator"})
-    look, token = f"/v2/rooms/{place.room_id}", f"/v2/rooms/{place.room_id}/actions/generate_join_client_token"
+    service, room = replace(stage.service(stage.hs256), metrics=None), stage.room("gateway")
+    sandbox = Server(stage.sandbox.base, stage.sandbox.process.pid)
+    bearer = stage.hs256.mint("mona", rooms={room.alias: "moderator"})
+    look, token = f"/v2/rooms/{room.room_id}", f"/v2/rooms/{room.room_id}/actions/generate_join_client_token"
     for what, method, path in (("look", "GET", look), ("token", "POST", token)):
-        for way, server, pid, shown in (
-            ("direct", stage.sandbox.base, stage.sandbox.process.pid, API_KEY),
-            ("through", service.url, service.process.pid, bearer),
-        ):
+        for way, server, shown in (("direct", sandbox, API_KEY), ("through", service, bearer)):
             lines = load.ask_file(stage.folder / f"{what}-{way}", [(method, path, shown)])
             calls = None if (what, way) == ("token", "through") else float(what == "token")
-            yield Contestant(f"{what} {way}", what, server, pid, lambda lines=lines: lines, upstream=calls)
+            yield Contestant(f"{what} {way}", what, server, lambda lines=lines: lines, upstream=calls)
 
 
-def _taker(stage: Stage) -> Callable[[Contestant], Sample]:
-    meter = Meter(stage, 1)
-    return lambda contestant: meter.sample(contestant, 2)
-
-
-def _interleaved(
-    asked: argparse.Namespace, contestants: list[Contestant], take: Callable[[Contestant], Sample]
-) -> dict[str, list[Sample]]:
-    patience = Patience(asked.patience)
-    return interleaved(contestants, asked.rounds, lambda contestant: patience.quietly(lambda: take(contestant)))
+def _quietly(patience: Patience, meter: Meter, contestant: Contestant, seconds: int) -> Callable[[], Sample]:
+    return functools.partial(patience.quietly, functools.partial(meter.sample, contestant, seconds))
 
 
 PARTS: Final[Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]]] = {
@@ -206,6 +181,8 @@ def main() -> int:
     found["load_after"] = results.load()
     if asked.save is not None:
         asked.save.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        if asked.save == HERE / "scale.json":
+            results.keep_in_readme("scale", results.scale_text(found))
     return 0
 
 

@@ -11,7 +11,7 @@ from tests.clients import packages
 
 @pytest.fixture(scope="session")
 def built() -> Path:
-    """The folder of the compiled snippet and of the app that uses it in tests."""
+    """The folder of the compiled app that uses the web package in tests."""
     try:
         return packages.compiled()
     except packages.NotHere as why:

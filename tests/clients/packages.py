@@ -1,6 +1,6 @@
-"""The npm packages that tests of the web client need, exactly pinned, and what is compiled with them.
+"""What tests of the clients need from the npm registry, exactly pinned, and what is made of the packages with it.
 
-Both are made once beside this file and made anew when what they are made from changes. Several test processes may ask
+Everything is made once beside this file and made anew when what it is made from changes. Several test processes may ask
 at the same time, so a lock file is held meanwhile.
 """
 
@@ -8,59 +8,101 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-BUILD = HERE / ".build"
-MODULES = HERE / "node_modules"
-SNIPPET = ROOT / "clients" / "web" / "meeting.ts"
+HERE: Final = Path(__file__).parent
+ROOT: Final = HERE.parents[1]
+BUILD: Final = HERE / ".build"
+MODULES: Final = HERE / "node_modules"
+WEB: Final = ROOT / "clients" / "web"
+NAME: Final = "video-token-client"
 
 
 class NotHere(Exception):
     """Why the packages cannot be had on this machine."""
 
 
-def installed() -> Path:
-    """The folder of the packages. Raises ``NotHere`` without Node or without a registry to get them from."""
+def installed(folder: Path = HERE) -> Path:
+    """The packages that a folder's lock file names. Raises ``NotHere`` without Node or without a registry."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise NotHere("there is no Node here")
-    with _once("packages", [HERE / "package-lock.json"]) as needed:
+    with once(f"packages-{folder.name}", [folder / "package-lock.json"]) as needed:
         if needed:
             options = ("--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", "--fetch-timeout=20000")
             done = subprocess.run(
-                [npm, "ci", *options], cwd=HERE, capture_output=True, text=True, timeout=180, check=False
+                [npm, "ci", *options], cwd=folder, capture_output=True, text=True, timeout=180, check=False
             )
             if done.returncode != 0:
                 raise NotHere(f"the packages cannot be had here: {done.stderr[-300:]}")
-    return MODULES
+    return folder / "node_modules"
+
+
+def web() -> Path:
+    """The web client as ``npm pack`` makes it, installed beside the other packages."""
+    place = installed() / NAME
+    made_from = [path for path in WEB.rglob("*") if path.is_file() and "node_modules" not in path.parts]
+    with once("web", [*made_from, HERE / "package-lock.json"]) as needed:
+        if needed or not place.exists():
+            shutil.rmtree(place, ignore_errors=True)
+            packed = json.loads(run(["npm", "pack", "--json", "--pack-destination", str(BUILD)], cwd=WEB))
+            with tarfile.open(BUILD / packed[0]["filename"]) as archive:
+                archive.extractall(BUILD / "packed", filter="data")
+            (BUILD / "packed" / "package").rename(place)
+    return place
 
 
 def compiled() -> Path:
-    """The folder of what the strict compiler makes of the snippet, the tests' app and the generated client."""
-    installed()
-    made_from = [SNIPPET, ROOT / "openapi.yaml", *HERE.glob("*.ts"), HERE / "tsconfig.json", HERE / "package-lock.json"]
-    with _once("compiled", made_from) as needed:
+    """What the strict compiler makes of the tests' own app and the client generated from ``openapi.yaml``."""
+    web()
+    made_from = [*WEB.rglob("*.d.ts"), ROOT / "openapi.yaml", *HERE.glob("*.ts"), HERE / "tsconfig.json"]
+    with once("compiled", [*made_from, HERE / "package-lock.json"]) as needed:
         if needed:
-            _run("openapi-typescript", str(ROOT / "openapi.yaml"), "-o", str(BUILD / "openapi.d.ts"))
-            _run("tsc", "-p", str(HERE))
+            run([program("openapi-typescript"), str(ROOT / "openapi.yaml"), "-o", str(BUILD / "openapi.d.ts")])
+            run([program("tsc"), "-p", str(HERE)])
     return BUILD / "js"
 
 
-def _run(program: str, *arguments: str) -> None:
-    command = [str(MODULES / ".bin" / program), *arguments]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+def types() -> Path:
+    """The types that the strict compiler makes of the web package's code."""
+    installed()
+    made_from = [*(WEB / "src").iterdir(), WEB / "tsconfig.json", HERE / "package-lock.json"]
+    with once("types", made_from) as needed:
+        if needed:
+            shutil.rmtree(BUILD / "types", ignore_errors=True)
+            react = str(MODULES / "@types" / "react" / "index.d.ts")
+            options = {"outDir": str(BUILD / "types"), "rootDir": str(WEB / "src"), "paths": {"react": [react]}}
+            project = {"extends": str(WEB / "tsconfig.json"), "compilerOptions": options, "include": [str(WEB / "src")]}
+            (BUILD / "types.json").write_text(json.dumps(project), "utf-8")
+            run([program("tsc"), "-p", str(BUILD / "types.json")])
+    return BUILD / "types"
+
+
+def program(name: str) -> str:
+    """The path of a program that came with the packages."""
+    return str(MODULES / ".bin" / name)
+
+
+def run(command: Sequence[str], *, cwd: Path = HERE, given: str | None = None, seconds: float = 120) -> str:
+    """What a command prints; fails if it does."""
+    env = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ}
+    done = subprocess.run(
+        command, cwd=cwd, env=env, input=given, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
 
 
 @contextmanager
-def _once(what: str, made_from: Sequence[Path]) -> Iterator[bool]:
+def once(what: str, made_from: Sequence[Path]) -> Iterator[bool]:
     """Whether ``what`` has to be made; remembered as made if nothing is raised."""
     BUILD.mkdir(exist_ok=True)
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(made_from))).hexdigest()
@@ -72,18 +114,3 @@ def _once(what: str, made_from: Sequence[Path]) -> Iterator[bool]:
         yield needed
         if needed:
             stamp.write_text(digest, "ascii")
-
-
-def node(script: Path, standard_input: str, seconds: float) -> str:
-    """What a script prints."""
-    done = subprocess.run(
-        ["node", str(script)],
-        input=standard_input,
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout

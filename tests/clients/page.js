@@ -1,17 +1,18 @@
-// An app in a browser: the compiled snippet and the vendor's SDK as it is in its package, without a bundler.
+// An app in a browser: the web package and the vendor's SDK as they are in their packages, without a bundler.
 
 // Bundlers put this in for a browser; it is all that the SDK's module lacks.
 globalThis.process = { env: { NODE_ENV: "production" } };
 
 const { initialize } = await import("/sdk.mjs");
-const { join } = await import("/meeting.js");
+const { TokenKeeper } = await import("/client/index.js");
+const { joinRoom } = await import("/client/telnyx.js");
 
 const began = performance.now();
 const told = [];
 const seconds = () => (performance.now() - began) / 1000;
 const tell = (what, more = {}) => told.push({ at: seconds(), what, ...more });
 
-// Keeps an eye on the SDK, which is otherwise as the snippet gets it.
+// Keeps an eye on the SDK, which is otherwise as the package gets it.
 async function watched(config) {
   const room = await initialize(config);
   tell("initialized", { participant_id: room.getLocalParticipant().id });
@@ -31,17 +32,17 @@ async function watched(config) {
 globalThis.app = {
   told,
   seconds,
-  /** As an app does that uses the snippet. */
-  join: ({ bearer, ...options }) =>
-    join(watched, {
-      ...options,
-      bearer: async () => bearer,
-      onToken: ({ source, expires_in, refresh_after }) => tell("token", { source, expires_in, refresh_after }),
-      onEnd: (reason, problem) => tell("ended", { reason, code: problem?.code }),
-    }).then(
+  /** As an app does that uses the package. */
+  join: ({ bearer, ...options }) => {
+    const keeper = new TokenKeeper({ ...options, getBearer: () => bearer });
+    keeper.on("token", ({ source, expires_in, refresh_after }) => tell("token", { source, expires_in, refresh_after }));
+    keeper.on("trouble", ({ problem, expiresIn }) => tell("trouble", { code: problem.code, left: expiresIn }));
+    keeper.on("ended", ({ reason, problem }) => tell("ended", { reason, code: problem.code }));
+    return joinRoom(watched, keeper).then(
       () => tell("joined"),
       (error) => tell("not joined", { error: String(error) }),
-    ),
+    );
+  },
   /** As an app does that never renews. */
   joinOnce: async ({ roomId, clientToken, context }) => {
     const room = await watched({ roomId, clientToken, context });

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -23,11 +22,12 @@ _HTML = b'<!doctype html><html lang="en"><title>...</title><script type="module"
 class Site:
     """The files of the app, on an origin of their own."""
 
-    def __init__(self, built: Path) -> None:
+    def __init__(self) -> None:
+        client = packages.web() / "src"
         files = {
             "/": (".html", _HTML),
             "/page.js": (".js", (packages.HERE / "page.js").read_bytes()),
-            "/meeting.js": (".js", (built / "clients" / "web" / "meeting.js").read_bytes()),
+            **{f"/client/{path.name}": (".js", path.read_bytes()) for path in client.glob("*.js")},
             "/sdk.mjs": (".mjs", (packages.MODULES / "@telnyx" / "video" / "lib" / "index.mjs").read_bytes()),
         }
 
@@ -83,7 +83,7 @@ class App:
         self.page.wait_for_function("(seconds) => app.seconds() >= seconds", arg=seconds, timeout=120_000)
 
     def join(self, **options: Any) -> None:
-        """Through the snippet; what comes of it is told."""
+        """Through the package; what comes of it is told."""
         self.page.evaluate("(options) => void app.join(options)", options)
 
     def join_once(self, given: Mapping[str, Any]) -> None:
@@ -93,14 +93,14 @@ class App:
 
 
 @contextlib.contextmanager
-def browser(sandbox: Sandbox) -> Iterator[Browser]:
-    """One that is led to this sandbox. Raises ``NoBrowser``."""
+def browser(sandbox: Sandbox, *more: str) -> Iterator[Browser]:
+    """One that is led to this sandbox, with more options. Raises ``NoBrowser``."""
     path, told = executable(), sandbox.control("GET", "signalling")
     led = f"MAP {told['host']}:443 {told['listening']}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     trusted = f"--ignore-certificate-errors-spki-list={told['spki_sha256']}"
     with sync_playwright() as driver:
         made = driver.chromium.launch(
-            executable_path=path, args=[*OPTIONS, f"--host-resolver-rules={led}", trusted], handle_sigint=False
+            executable_path=path, args=[*OPTIONS, f"--host-resolver-rules={led}", trusted, *more], handle_sigint=False
         )
         yield made
         made.close()

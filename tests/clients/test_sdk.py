@@ -1,4 +1,4 @@
-"""The vendor's web SDK, unmodified, in a real browser: it joins with the service's token through the web snippet."""
+"""The vendor's web SDK, unmodified, in a real browser: it joins with the service's token through the web package."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Stage:
 
     def join(self, app: App, alias: str, user: str) -> None:
         """Enter, and be in."""
-        app.join(service=self.service.url, alias=alias, bearer=mint(user, name=user.title()))
+        app.join(service=self.service.url, room=alias, bearer=mint(user, name=user.title()))
         app.wait("joined")
 
     def listed(self, alias: str) -> list[dict[str, Any]]:
@@ -61,7 +61,8 @@ class Stage:
 
 @pytest.fixture(scope="module")
 def stage(built: Path, valkey: Valkey) -> Iterator[Stage]:
-    site, sandbox = Site(built), Sandbox()
+    assert built.exists()
+    site, sandbox = Site(), Sandbox()
     service = ServiceProcess(environment(sandbox, valkey.url, ALLOWED_ORIGINS=site.origin))
     for _ in running(service, sandbox, site):
         try:
@@ -94,7 +95,7 @@ def test_who_joined_through_the_sdk_is_proven(stage: Stage, call: tuple[App, str
 
     listed = until(lambda: stage.listed(alias), what="the participant")
 
-    assert [(one["participant_id"], one["standing"], one["user_id"]) for one in listed] == [(made, "proven", "bob")]
+    assert [(one["participant_id"], one["verification"], one["user_id"]) for one in listed] == [(made, "proven", "bob")]
 
 
 def test_it_talks_to_nobody_but_the_app_the_service_and_the_vendors_host(stage: Stage, call: tuple[App, str]) -> None:
@@ -132,10 +133,11 @@ def test_who_is_removed_by_a_moderator_is_told_so_and_is_out(stage: Stage, call:
     answer = Caller(stage.service.url, "alice").ask("POST", f"/v1/rooms/{alias}/actions/kick", json={"users": ["bob"]})
     assert answer.status_code == 200, answer.text
 
-    ended = app.wait("ended")
+    gone = app.wait("disconnected")
     own = app.of("initialized")[0]["participant_id"]
 
     assert [own, "kicked"] in [one["args"] for one in app.of("participant_leaving")]
-    assert [one["reason"] for one in ended] == ["unknown"]
+    assert [one["args"] for one in gone] == [["unknown"]]
     assert stage.listed(alias) == []
+    assert app.of("ended", "trouble") == []
     assert app.errors == []

@@ -1,4 +1,4 @@
-"""The table of codes in clients/README.md, the three snippets and the service's own errors say the same."""
+"""The table of codes in clients/README.md, the three packages and the service's own errors say the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service import errors
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
-BY_RETRYABLE = {True: "again", False: "report"}
+BY_RETRYABLE = {True: "retry", False: "report"}
 
 
 def table() -> dict[str, str]:
@@ -23,7 +23,7 @@ def table() -> dict[str, str]:
 
 
 def web() -> dict[str, str]:
-    text = (CLIENTS / "web" / "meeting.ts").read_text("utf-8")
+    text = (CLIENTS / "web" / "src" / "problems.js").read_text("utf-8")
     return dict(re.findall(r'^  ([a-z_]+): "([a-z_]+)",$', text, re.MULTILINE))
 
 
@@ -34,11 +34,15 @@ def by_case(path: str, line: str) -> dict[str, str]:
 
 
 def android() -> dict[str, str]:
-    return by_case("android/Meeting.kt", r'^    ((?:"[a-z_]+",? ?)+) -> Reaction\.([A-Z_]+)$')
+    return by_case(
+        "android/src/main/kotlin/videotoken/client/Problem.kt", r'^    ((?:"[a-z_]+",? ?)+) -> Reaction\.([A-Z_]+)$'
+    )
 
 
 def ios() -> dict[str, str]:
-    return by_case("ios/Meeting.swift", r'^    case ((?:"[a-z_]+",? ?)+): return \.([a-zA-Z]+)$')
+    return by_case(
+        "ios/Sources/VideoTokenClient/Problem.swift", r'^    case ((?:"[a-z_]+",? ?)+): return \.([a-zA-Z]+)$'
+    )
 
 
 def all_errors(root: type[errors.ServiceError] = errors.ServiceError) -> Iterator[type[errors.ServiceError]]:
@@ -57,27 +61,27 @@ def answered() -> set[str]:
     return set(re.findall(r"'code': '([a-z_]+)'", text))
 
 
-@pytest.mark.parametrize("snippet", [web, android, ios], ids=["web", "Android", "iOS"])
-def test_a_snippet_reacts_to_each_code_as_the_table_says(snippet: object) -> None:
+@pytest.mark.parametrize("package", [web, android, ios], ids=["web", "Android", "iOS"])
+def test_a_package_reacts_to_each_code_as_the_table_says(package: object) -> None:
     """To those, that is, that ask for more than a look at ``retryable``."""
-    assert callable(snippet)
-    written = {code: re.sub(r"[_ ]", "", reaction).lower() for code, reaction in snippet().items()}
+    assert callable(package)
+    written = {code: re.sub(r"[_ ]", "", reaction).lower() for code, reaction in package().items()}
     special = {code: reaction.replace(" ", "") for code, reaction in table().items()}
 
-    assert written == {code: reaction for code, reaction in special.items() if reaction not in {"again", "report"}}
+    assert written == {code: reaction for code, reaction in special.items() if reaction not in {"retry", "report"}}
 
 
 def test_what_is_left_to_retryable_is_so_in_the_service() -> None:
     """A code that the table repeats or reports is, or is not, retryable in the service's own tree."""
     retryable = {one.code: BY_RETRYABLE[one.retryable] for one in all_errors()}
-    left = {code: reaction for code, reaction in table().items() if reaction in {"again", "report"}}
+    left = {code: reaction for code, reaction in table().items() if reaction in {"retry", "report"}}
 
     assert left == {code: retryable[code] for code in left}
 
 
 def test_the_table_has_every_code_that_the_token_call_answers() -> None:
     """By the examples of the document, and all that is our own trouble."""
-    own = {one.code for one in all_errors(errors.OwnTrouble)} - {errors.WebhooksOff.code}
+    own = {one.code for one in all_errors(errors.OwnTrouble)} - {errors.WebhooksNotConfigured.code}
 
     assert (answered() | own) - table().keys() == set()
     assert len(answered()) > 10

@@ -13,13 +13,16 @@ from tests.processes import ROOT
 BASE = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
 
 
-def run(env: Mapping[str, str], *arguments: str, seconds: float = 60.0) -> subprocess.CompletedProcess[str]:
-    """``python -m service`` with these arguments, to its end."""
+def run(
+    env: Mapping[str, str], *arguments: str, seconds: float = 60.0, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """``python -m service`` with these arguments and this text at its standard input, to its end."""
     return subprocess.run(
         [sys.executable, "-m", "service", *arguments],
         env={**BASE, **env},
         cwd=ROOT,
         capture_output=True,
+        input=text,
         text=True,
         timeout=seconds,
         check=False,

@@ -148,7 +148,7 @@ def test_a_file_that_has_not_changed_is_not_sent_again(client: FlaskClient) -> N
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_those_who_do_not_read_take_a_few_seats_only(client: FlaskClient) -> None:
+def test_those_who_do_not_read_hold_a_few_downloads_only(client: FlaskClient) -> None:
     """Four large answers may be on their way; the next is told to come back, and small files go on."""
     waiting = [client.get("/docs/swagger-ui-bundle.js") for _ in range(4)]
     refused = client.get("/docs/swagger-ui-bundle.js")

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from service.cli import children
-from service.observability.log_writer import MOST_LINES, LineWriter
+from service.observability.log_writer import MAX_LINES, LineWriter
 from tests.edge.balancing import Replica
 from tests.edge.wire import Crowd, request
 from tests.processes import ROOT, Caller, Sandbox, Valkey, environment, free_port, fresh, make_room, mint, until
@@ -219,7 +219,7 @@ def test_dropped_lines_are_counted_and_told(pipe: tuple[int, int]) -> None:
     """When lines are taken again, the log says how many are missing; the earliest are kept."""
     writer = LineWriter(pipe[1])
     writer.setFormatter(logging.Formatter("%(message)s"))
-    many = 2 * MOST_LINES
+    many = 2 * MAX_LINES
     for number in range(many):
         _logger(writer).warning("%09d", number)
     seen = _lines(pipe[0])
@@ -246,7 +246,7 @@ def test_a_line_that_cannot_be_made_is_no_fault(pipe: tuple[int, int]) -> None:
 def test_a_forked_process_writes_for_itself() -> None:
     """After a fork both processes write their own lines, once each."""
     code = (
-        "import logging, os; from service.logwriter import LineWriter; w = LineWriter(); l = logging.getLogger();"
+        "import logging, os; from service.observability.log_writer import LineWriter; w = LineWriter(); l = logging.getLogger();"
         "l.addHandler(w); l.warning('before'); w.flush(); child = os.fork(); l.warning('after'); w.flush();"
         "os._exit(0) if child == 0 else os.waitpid(child, 0)"
     )

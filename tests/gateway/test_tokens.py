@@ -194,7 +194,7 @@ def test_every_token_leaves_a_line(world: World) -> None:
     """The audit line of joining, and neither the token nor the handle in any line."""
     data = generate(world)
     user = world.people["participant"].user
-    line = rf'"message": "token handed out".*"user": "{user}"'
+    line = rf'"message": "token issued".*"user": "{user}"'
     output = until(lambda: (said := world.service.output()) and re.search(line, said) and said)
 
     assert data["token"] not in output

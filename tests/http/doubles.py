@@ -20,24 +20,24 @@ from prometheus_client import CollectorRegistry
 
 from service.app import face
 from service.clock import Clock, Deadline
-from service.errors import InvalidToken, MissingCredentials, RoomNotFound, ServiceError
-from service.gateway.proxy import Relay
+from service.errors import InvalidToken, MissingCredentials, RoomNotFound
+from service.gateway.proxy import GatewayProxy
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource, KeyState
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
-from service.meetings.webhook_receiver import Inbox
+from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics, logging_config
-from service.rooms.directory import Directory, Entry, Page
+from service.rooms.directory import Directory, Page, RoomListing
 from service.rooms.guests import Guests
 from service.rooms.models import Member, Role, Room, is_alias
 from service.rooms.moderators import Moderators
 from service.secret import Secret
-from service.storage.redis_client import Connection
+from service.storage.redis_client import RedisClient
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
-from service.tokens.models import Grant, Rate
+from service.tokens.models import IssuedToken, TokenRequest
 from service.web.openapi import OpenApiValidator
 from service.web.services import Console, Services
 
@@ -54,17 +54,8 @@ class StandingClock(Clock):
         return NOW
 
 
-@dataclass
 class Doorman:
-    """Takes ``Bearer <name>`` for that user; ``ada`` is an administrator. A ``forgetful`` one saw nobody before."""
-
-    forgetful: bool = False
-
-    def remembered(self, authorization: Sequence[str]) -> Principal | None:
-        try:
-            return None if self.forgetful else self.verify(authorization)
-        except ServiceError:
-            return None
+    """Takes ``Bearer <name>`` for that user; ``ada`` is an administrator."""
 
     def verify(self, authorization: Sequence[str]) -> Principal:
         if not authorization:
@@ -95,8 +86,6 @@ class Told:
     """The directory and the broker in one: raises ``trouble`` if told to, else answers for any room."""
 
     trouble: Exception | None = None
-    # Whether a call for a token has to wait for something.
-    late: bool = False
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     deadlines: list[Deadline] = field(default_factory=list)
     created: bool = True
@@ -111,38 +100,34 @@ class Told:
         if not is_alias(alias.removesuffix("-*")):
             raise RoomNotFound
 
-    def token(self, principal: Principal, alias: str, *, deadline: Deadline, **asked: Any) -> Grant:
-        self.deadlines.append(deadline)
-        self._note("token", principal.user, alias, asked)
-        return Grant(
+    def issue(self, request: TokenRequest) -> IssuedToken:
+        self.deadlines.append(request.deadline)
+        asked = {
+            "device_id": request.device_id,
+            "display_name": request.display_name,
+            "min_ttl_secs": request.min_ttl_secs,
+            "force": request.force,
+        }
+        self._note("issue", request.principal.user, request.alias, asked)
+        return IssuedToken(
             token=Secret(TOKEN),
             expires_at=NOW + 571,
             expires_in=571,
             refresh_after=290,
             server_time=NOW,
-            room=room(alias),
+            room=room(request.alias),
             room_id=UUID("7bd20d6e-0a9f-4b6e-8a2b-1f3b0f0b6a52"),
             closes_at=None,
-            user=principal.user,
+            user=request.principal.user,
             name="Alice",
             role="moderator",
-            device_id=asked["device_id"],
+            device_id=request.device_id,
             context="{}",
             source="issued",
-            rate=Rate(60, 59, 60),
+            rate_limit=60,
+            rate_remaining=59,
+            rate_reset_secs=60,
         )
-
-    def ask(self, principal: Principal, alias: str, *, at_once: bool, **asked: Any) -> dict[str, Any]:
-        assert at_once
-        return {"principal": principal, "alias": alias, **asked}
-
-    def at_once(self, ask: dict[str, Any], within: float) -> Grant | None:
-        if self.trouble is not None:
-            raise self.trouble
-        return self.answer(ask) if within and not self.late else None
-
-    def answer(self, ask: dict[str, Any]) -> Grant:
-        return self.token(**ask)
 
     def check(self, principal: Principal) -> None:
         """Nobody is revoked here."""
@@ -150,13 +135,13 @@ class Told:
     def forget(self, principal: Principal, alias: str) -> None:
         self._note("forget", principal.user, alias)
 
-    def entries(self, principal: Principal, cursor: str, limit: int) -> Page[Entry]:
-        self._note("entries", principal.user, cursor, limit)
-        return Page([Entry(room(), Role.PARTICIPANT, open=True, code=None, opens_at=None)], "standup")
+    def listings(self, principal: Principal, cursor: str, limit: int) -> Page[RoomListing]:
+        self._note("listings", principal.user, cursor, limit)
+        return Page([RoomListing(room(), Role.PARTICIPANT, open=True, code=None, opens_at=None)], "standup")
 
-    def entry(self, principal: Principal, alias: str) -> Entry:
-        self._note("entry", principal.user, alias)
-        return Entry(room(alias), Role.PARTICIPANT, open=True, code=None, opens_at=None)
+    def listing(self, principal: Principal, alias: str) -> RoomListing:
+        self._note("listing", principal.user, alias)
+        return RoomListing(room(alias), Role.PARTICIPANT, open=True, code=None, opens_at=None)
 
     def list_rooms(self, cursor: str, limit: int) -> Page[Room]:
         self._note("list_rooms", cursor, limit)
@@ -236,7 +221,7 @@ def contract() -> OpenApiValidator:
     return OpenApiValidator(document())
 
 
-def make_face(drain_file: Path, doorman: Doorman | None = None) -> Face:
+def make_face(drain_file: Path) -> Face:
     """The HTTP face of the service with nothing behind it."""
     told, dependencies, registry = Told(), Dependencies(), CollectorRegistry()
     app = face(
@@ -251,18 +236,18 @@ def make_face(drain_file: Path, doorman: Doorman | None = None) -> Face:
             console=Console("http://127.0.0.1:8081", "rooms:admin"),
             ticket_keys={"keys": []},
             key_sources={"default": cast("KeySource", dependencies)},
-            verifier=cast("Verifier", doorman or Doorman()),
+            verifier=cast("Verifier", Doorman()),
             logouts=cast("LogoutVerifier", told),
             revocations=cast("Revocations", told),
-            store=cast("Connection", dependencies),
+            store=cast("RedisClient", dependencies),
             telnyx=cast("Telnyx", dependencies),
             directory=cast("Directory", told),
             broker=cast("Broker", told),
             guests=cast("Guests", told),
             moderation=cast("Moderators", told),
             meeting=cast("Meeting", told),
-            gateway=cast("Relay", told),
-            inbox=cast("Inbox", told),
+            gateway=cast("GatewayProxy", told),
+            inbox=cast("WebhookReceiver", told),
         )
     )
     return Face(told, dependencies, registry, drain_file, app)

@@ -49,7 +49,7 @@ def test_the_broker_is_asked_what_the_caller_said(
     client.post(path, headers=alice, json={"device_id": "d1", "display_name": "Al", "min_ttl_secs": 30})
 
     asked = {"device_id": "d1", "display_name": "Al", "min_ttl_secs": 30, "force": force}
-    assert face.told.asked == [("token", "alice", "standup", asked)]
+    assert face.told.asked == [("issue", "alice", "standup", asked)]
 
 
 def test_every_token_handed_out_is_recorded_without_it(
@@ -98,7 +98,7 @@ def test_a_page_leads_to_the_next(face: Face, client: FlaskClient, alice: dict[s
 
     client.get(f"/v1/rooms?limit=7&cursor={cursor}", headers=alice)
 
-    assert face.told.asked == [("entries", "alice", "", 7), ("entries", "alice", "standup", 7)]
+    assert face.told.asked == [("listings", "alice", "", 7), ("listings", "alice", "standup", 7)]
 
 
 def test_my_room_is_shown_with_my_role(client: FlaskClient, alice: dict[str, str]) -> None:

@@ -107,6 +107,7 @@ def test_every_event_is_counted() -> None:
     metrics.lease_wait(0.1)
     metrics.store_error("timeout")
     metrics.verification("default", "good")
+    metrics.verification("default", "invalid_token", "expired")
     metrics.breaker("tokens", "open")
     metrics.http_request("/healthz", "GET", 200, 0.001)
     metrics.unreadable_token()
@@ -120,12 +121,13 @@ def test_every_event_is_counted() -> None:
         'vts_upstream_seconds_count{operation="generate_join_client_token",outcome="200"} 1.0',
         "vts_lease_wait_seconds_count 1.0",
         'vts_store_errors_total{kind="timeout"} 1.0',
-        'vts_verifications_total{issuer="default",outcome="good"} 1.0',
+        'vts_verifications_total{issuer="default",outcome="good",reason=""} 1.0',
+        'vts_verifications_total{issuer="default",outcome="invalid_token",reason="expired"} 1.0',
         'vts_breaker_state{name="tokens"} 2.0',
         'vts_http_request_seconds_count{method="GET",route="/healthz",status="200"} 1.0',
         "vts_unreadable_tokens_total 1.0",
         "vts_cache_corrupt_total 1.0",
-        "vts_shed_total 1.0",
+        "vts_requests_shed_total 1.0",
         f'vts_build_info{{version="{telemetry.VERSION}"}} 1.0',
     ):
         assert sample in text

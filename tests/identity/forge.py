@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import settings
 
 from service.clock import Clock
+from service.identity import key_sources
 from service.identity.issuers import IssuerConfig, read_issuer
 from service.identity.key_sources import KeySource
-from service.identity.verifier import Principal, Verifier, key_sources
+from service.identity.verifier import Principal, Verifier
 
 NOW = 1_795_358_000.0
 ISSUER = "https://login.example.com/"
@@ -130,7 +131,7 @@ def issuer(**members: Any) -> IssuerConfig:
 
 
 def verifier(
-    *issuers: IssuerConfig, clock: Clock | None = None, outcomes: list[tuple[str, str]] | None = None
+    *issuers: IssuerConfig, clock: Clock | None = None, outcomes: list[tuple[str, str, str]] | None = None
 ) -> Verifier:
     """One with fixed keys only, at ``NOW``."""
     table, moment = issuers or (issuer(),), clock or MovableClock()
@@ -141,11 +142,11 @@ def verifier_of(
     table: Sequence[IssuerConfig],
     sources: Mapping[str, KeySource],
     clock: Clock,
-    outcomes: list[tuple[str, str]] | None = None,
+    outcomes: list[tuple[str, str, str]] | None = None,
 ) -> Verifier:
     """One with these sources of keys; tells ``outcomes`` what becomes of each bearer."""
     heard = [] if outcomes is None else outcomes
-    return Verifier(table, sources, clock, ADMIN_SCOPE, lambda name, code: heard.append((name, code)))
+    return Verifier(table, sources, clock, ADMIN_SCOPE, lambda *outcome: heard.append(outcome))
 
 
 def ask(gate: Verifier, bearer: str) -> Principal:

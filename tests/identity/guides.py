@@ -75,10 +75,10 @@ def table(page: str, head: str) -> list[tuple[str, ...]]:
     return next(rows(content) for kind, content in _parts(text) if kind == head)
 
 
-def block(page: str, kind: str) -> str:
-    """The first block of code of that kind."""
+def blocks(page: str, kind: str) -> list[str]:
+    """The blocks of code of that kind."""
     text = (FOLDER / f"{page}.md").read_text("utf-8")
-    return next(content for found, content in _parts(text) if found == kind)
+    return [content for found, content in _parts(text) if found == kind]
 
 
 def rows(content: str) -> list[Any]:

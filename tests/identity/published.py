@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
+import ssl
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
-from tests.identity.forge import b64, jwk, private_key
+from tests.identity.certificates import pem_certificate
+from tests.identity.forge import b64, jwk
 from tests.identity.idp import IdentityProvider, document
 
 DISCOVERY: Final = "/.well-known/openid-configuration"
@@ -22,18 +19,9 @@ Config = Mapping[str, Any]
 Keys = list[dict[str, Any]]
 
 
-@cache
-def _certificate(owner: str) -> bytes:
-    """DER, made by the key itself, as providers put it beside their RSA keys."""
-    key, name = private_key("RS256", owner), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, owner)])
-    begin = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    building = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    made = building.not_valid_before(begin).not_valid_after(begin + dt.timedelta(days=7300))
-    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
-
-
 def _certified(owner: str, **members: Any) -> dict[str, Any]:
-    der = _certificate(owner)
+    """With the certificate that the key has made itself."""
+    der = ssl.PEM_cert_to_DER_cert(pem_certificate("RS256", owner))
     digest = hashes.Hash(hashes.SHA1())  # ``x5t`` is one (RFC 7517 section 4.8)
     digest.update(der)
     shown = {"x5t": b64(digest.finalize()), "x5c": [base64.b64encode(der).decode()]}
@@ -47,6 +35,10 @@ def _auth0(_config: Config) -> Keys:
 
 def _google(_config: Config) -> Keys:
     return [jwk("RS256", "issuer"), jwk("RS256", "next")]
+
+
+def _clerk(_config: Config) -> Keys:
+    return [jwk("RS256", "issuer")]
 
 
 def _cognito(_config: Config) -> Keys:
@@ -75,7 +67,10 @@ def _entra_v1(_config: Config) -> Keys:
 
 # By the name of a configuration: its keys, and their path where the OpenID configuration tells it.
 SETS: Final[Mapping[str, tuple[Callable[[Config], Keys], str]]] = {
+    "alb": (_cognito, "{issuer}/.well-known/jwks.json"),
     "auth0": (_auth0, "/.well-known/jwks.json"),
+    "clerk": (_clerk, ""),
+    "clerk-template": (_clerk, ""),
     "cognito": (_cognito, "{issuer}/.well-known/jwks.json"),
     "cognito-id": (_cognito, "{issuer}/.well-known/jwks.json"),
     "entra": (_entra, "/aaaabbbb-0000-cccc-1111-dddd2222eeee/discovery/v2.0/keys"),

@@ -18,13 +18,16 @@ from service.clock import Clock
 from service.config.settings import Settings
 from service.errors import InvalidToken
 from service.identity.issuers import IssuerFaults, read_issuer
+from service.identity.refusal import Reason
 from tests.commands.cli import run
 from tests.identity import guides
-from tests.identity.forge import ask, b64, jwk, pem, private_key, signature, verifier
+from tests.identity.certificates import company
+from tests.identity.forge import ask, b64, claims, jwk, pem, private_key, signature, token, verifier
 from tests.identity.guides import Variant
 from tests.identity.idp import IdentityProvider, body, document
 from tests.identity.published import publish
 from tests.identity.shapes import LOGOUTS, SHAPES, Shape
+from tests.identity.shapes.shape import life_of
 from tests.identity.tables import settings_with
 from tests.identity.test_settings import environment
 from tests.processes import Sandbox, ServiceProcess, Valkey, fresh, running, until
@@ -167,11 +170,11 @@ def test_a_guide_tells_the_answer(variant: Variant, row: str, answer: str, deplo
 def test_a_user_has_the_id_that_the_guide_names(variant: Variant, deployed: Deployed) -> None:
     """The claim of the configuration, with the issuer's name before it unless it is the default."""
     row = variant.answers[0][0]
-    claims = SHAPES[variant.name](deployed.configs[variant.name])[row].claims
+    written = SHAPES[variant.name](deployed.configs[variant.name])[row].claims
     prefix = "" if deployed.is_default(variant.name) else f"{variant.name}:"
     shown = deployed.enter(variant.name, deployed.bearer(variant.name, row)).json()["participant"]["user_id"]
 
-    assert shown == prefix + claims[variant.members.get("user_claim", "sub")]
+    assert shown == prefix + written[variant.members.get("user_claim", "sub")]
 
 
 NAMES: Final = {"auth0": "Alice Abel", "cognito": "alice", "cognito-id": "Alice Abel", "entra": "Alice Abel"}
@@ -201,14 +204,52 @@ def test_a_logout_at_the_provider_ends_the_bearers(name: str, deployed: Deployed
     assert deployed.enter(name, encoded(later)).status_code == 200
 
 
-def test_keycloaks_logout_tokens_that_revoke_offline_sessions_are_refused(deployed: Deployed) -> None:
-    """As the guide says of that switch."""
-    shape = LOGOUTS["keycloak"](deployed.configs["keycloak"])
-    told = encoded(shape.saying(events={**shape.claims["events"], "revoke_offline_access": True}))
+def sign_out_at_keycloak(deployed: Deployed, **changes: Any) -> list[str]:
+    """What becomes of two sessions of a user, of whom a logout token with these claims tells: ``good``, or a code."""
+    user, config = fresh("user"), deployed.configs["keycloak"]
+    access = SHAPES["keycloak"](config)["access token"].saying(sub=user)
+    sessions = [encoded(access.saying(sid=sid)) for sid in ("s-1", "s-2")]
+    told = encoded(LOGOUTS["keycloak"](config).saying(sub=user, **changes))
+    assert [deployed.enter("keycloak", bearer).status_code for bearer in sessions] == [200, 200]
 
     answer = requests.post(deployed.services["keycloak"].url + LOGOUT, data={"logout_token": told}, timeout=15)
 
-    assert answer.json()["code"] == "invalid_logout_token"
+    assert answer.status_code == 200, answer.text
+    return [deployed.enter("keycloak", bearer).json().get("code", "good") for bearer in sessions]
+
+
+OFFLINE: Final = {"http://schemas.openid.net/event/backchannel-logout": {}, "revoke_offline_access": True}
+
+
+@pytest.mark.parametrize("changes", [{}, {"events": OFFLINE}], ids=["off", "offline sessions revoked"])
+def test_signing_out_everywhere_at_keycloak_ends_every_session(changes: dict[str, Any], deployed: Deployed) -> None:
+    """As the guide has it, "session required" is off, and the one logout token names no session."""
+    assert sign_out_at_keycloak(deployed, **changes) == ["session_revoked"] * 2
+
+
+@pytest.mark.parametrize("changes", [{}, {"events": OFFLINE}], ids=["on", "offline sessions revoked"])
+def test_a_logout_token_of_keycloak_with_a_session_ends_that_one(changes: dict[str, Any], deployed: Deployed) -> None:
+    """With "session required" on. The one that Keycloak sends for all sessions ends one as well, as the guide warns."""
+    assert sign_out_at_keycloak(deployed, sid="s-1", **changes) == ["session_revoked", "good"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("`x-amzn-oidc-data`", "malformed"),
+        ("`x-amzn-oidc-data` without its padding", "missing_claim"),
+        ("`x-amzn-oidc-identity`", "not_a_jwt"),
+    ],
+)
+def test_the_log_says_what_the_load_balancers_page_says(row: str, reason: str, deployed: Deployed) -> None:
+    """Of each header that is no bearer."""
+    service, name = deployed.services["alb"], fresh("alb")
+    headers = {"Authorization": f"Bearer {deployed.bearer('alb', row)}", "X-Request-Id": name}
+    assert requests.get(f"{service.url}/v1/rooms", headers=headers, timeout=15).status_code == 401
+
+    line = until(lambda: next((text for text in service.output().splitlines() if name in text), ""), what="the line")
+    assert json.loads(line)["reason"] == reason
+    assert f"`{reason}`" in (guides.FOLDER / "aws-alb.md").read_text("utf-8")
 
 
 BY_EMAIL: Final = {
@@ -217,15 +258,16 @@ BY_EMAIL: Final = {
     "Cognito access token": "cognito",
     "Cognito ID token": "cognito-id",
     "Keycloak access token": "keycloak",
+    "Clerk session token": "clerk",
     "Supabase access token": "supabase",
     "Entra ID access token": "entra",
 }
 
 
-@pytest.mark.parametrize(("token", "answer"), guides.table("README", "| token | by `email` |"))
-def test_an_address_is_an_id_only_where_the_token_proves_it(token: str, answer: str) -> None:
+@pytest.mark.parametrize(("kind", "answer"), guides.table("README", "| token | by `email` |"))
+def test_an_address_is_an_id_only_where_the_token_proves_it(kind: str, answer: str) -> None:
     """The table of the page: nobody, or somebody whose address is verified."""
-    variant = next(variant for variant in VARIANTS if variant.name == BY_EMAIL[token])
+    variant = next(variant for variant in VARIANTS if variant.name == BY_EMAIL[kind])
     shape = SHAPES[variant.name](variant.members)[variant.answers[0][0]]
     given = {name: value for name, value in variant.members.items() if name not in {"jwks_url", "discovery_url"}}
     key = pem(str(shape.header["alg"]), str(shape.signer))
@@ -274,7 +316,8 @@ def test_check_finds_the_keys_of_every_guide(
     ]
 
     found = {match[1]: int(match[2]) for line in said if (match := re.match(r"ok .*issuer (\S+): (\d+) key", line))}
-    assert found == {variant.name: 1 if variant.name in {"keycloak", "supabase-legacy"} else 2 for variant in VARIANTS}
+    single = {"clerk", "clerk-template", "keycloak", "supabase-legacy"}
+    assert found == {variant.name: 1 if variant.name in single else 2 for variant in VARIANTS}
 
 
 def _staff(provider: IdentityProvider, **configuration: Any) -> dict[str, Any]:
@@ -291,8 +334,17 @@ def test_check_says_what_the_page_shows(sandbox: Sandbox, valkey: Valkey) -> Non
     with IdentityProvider() as provider:
         said = checked(sandbox, valkey, _staff(provider))
 
-    shown = guides.block("README", "text").splitlines()
+    shown = guides.blocks("README", "text")[0].splitlines()
     assert [line for line in said if line in shown] == shown
+
+
+def test_check_says_of_a_bearer_what_the_page_shows(sandbox: Sandbox, valkey: Valkey) -> None:
+    """The line of the example, letter for letter."""
+    with IdentityProvider() as provider:
+        env = settings_with(sandbox, valkey, _staff(provider))
+        said = run(env, "check", "--bearer", "-", text=token(claims(iss=provider.url, aud="account", **life_of(600))))
+
+    assert said.stdout.splitlines()[-1] == guides.blocks("README", "text")[1]
 
 
 SETTINGS_FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -302,27 +354,37 @@ SETTINGS_FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
 KEYS_FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     "(the OpenID configuration is of another issuer)": {"issuer": "{url}/"},
     "(status 404)": {"discovery_url": "{url}/configuration"},
-    "(no usable key)": {"algorithms": "ES256"},
+    "(no usable key: is for no allowed algorithm)": {"algorithms": "ES256"},
     "(not JSON)": {"discovery_url": "{url}/x509"},
+    "(certificate)": {"discovery_url": "{tls}"},
+    "(proxy)": {"discovery_url": "https://login.company.test", "proxy": "http://127.0.0.1:9"},
 }
 
 
 @pytest.fixture(scope="module")
-def complaints(sandbox: Sandbox, valkey: Valkey) -> Iterator[list[list[str]]]:
+def complaints(sandbox: Sandbox, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[list[str]]]:
     """What ``check`` prints of mistaken settings, and of settings that lead to no keys: the lines, by issuer."""
     with contextlib.ExitStack() as stack:
+        inside = stack.enter_context(IdentityProvider(company(tmp_path_factory.mktemp("company"), "127.0.0.1")[0]))
         providers = [stack.enter_context(IdentityProvider()) for _ in (*SETTINGS_FAULTS, *KEYS_FAULTS)]
         issuers = []
         for number, (provider, spoilt) in enumerate(
             zip(providers, (*SETTINGS_FAULTS.values(), *KEYS_FAULTS.values()), strict=True), 1
         ):
             provider.answer(body(b"-----BEGIN CERTIFICATE-----"), "/x509")
-            changes = {name: value.replace("{url}", provider.url) for name, value in spoilt.items()}
+            changes = {name: value.format(url=provider.url, tls=inside.url) for name, value in spoilt.items()}
             issuers.append(_staff(provider) | {"name": f"staff-{number}"} | changes)
         split = len(SETTINGS_FAULTS)
         runs = [run(settings_with(sandbox, valkey, *some), "check") for some in (issuers[:split], issuers[split:])]
         assert [done.returncode for done in runs] == [2, 2]
         yield [[line for line in (done.stdout + done.stderr).splitlines() if "issuer " in line] for done in runs]
+
+
+def test_every_reason_is_explained() -> None:
+    """The table of the page has each of the closed set, and no other."""
+    rows = guides.table("README", "| reason | what to do |")
+
+    assert sorted(row[0] for row in rows) == sorted(f"`{reason}`" for reason in Reason)
 
 
 @pytest.mark.parametrize(("said", "because"), guides.table("README", "| it says | because |"))

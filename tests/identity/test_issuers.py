@@ -43,8 +43,9 @@ GOOD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "the least": ({}, {"name": "default", "default": True, "leeway_secs": 60, "trust": frozenset()}),
     "two secrets": (
         {"hs256_secret": f"{SECRET}, {SECRET[::-1]}"},
-        {"hs256_secrets": (Secret(SECRET), Secret(SECRET[::-1])), "algorithms": ("HS256",)},
+        {"hs256_secrets": tuple(map(Secret, (SECRET, SECRET[::-1], f"{SECRET}, {SECRET[::-1]}")))},
     ),
+    "a list of secrets": ({"hs256_secret": [SECRET]}, {"hs256_secrets": (Secret(SECRET),), "algorithms": ("HS256",)}),
     "a set of keys": ({"jwks_url": URL}, {"jwks_url": URL, "algorithms": ASYMMETRIC}),
     "a set of keys on this machine": ({"jwks_url": "http://localhost:1/k"}, {"jwks_url": "http://localhost:1/k"}),
     "some algorithms": ({"jwks_url": URL, "algorithms": "ES256, RS256"}, {"algorithms": ("ES256", "RS256")}),
@@ -183,7 +184,7 @@ def test_a_private_key_is_not_taken_for_a_public_one() -> None:
 
     found = wrong(public_key=text)
 
-    assert found == {"public_key": "is not a PEM public key"}
+    assert found == {"public_key": "is a private key: give its public half, and keep the private one away from here"}
 
 
 def published() -> dict[str, str]:

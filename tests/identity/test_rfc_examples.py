@@ -37,9 +37,7 @@ def key_of(name: str, algorithm: str) -> VerificationKey:
     entry = KEYS[name]
     if entry["kty"] == "oct":
         return VerificationKey(None, algorithm, base64.urlsafe_b64decode(entry["k"] + "=="))
-    key = read_key(entry, [algorithm])
-    assert key is not None
-    return key
+    return read_key(entry, [algorithm])
 
 
 def trusted() -> list[dict[str, Any]]:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from jwt.algorithms import RSAAlgorithm
 
 from service.errors import InvalidToken, KeysUnavailable
-from tests.identity.forge import jwk
+from tests.identity.forge import NOW, ask, claims, jwk, token
 from tests.identity.idp import (
     Answer,
     IdentityProvider,
@@ -19,6 +20,7 @@ from tests.identity.idp import (
     outcome,
     status,
 )
+from tests.identity.weak_keys import WEAK
 from tests.processes import until
 
 
@@ -184,3 +186,82 @@ def test_a_bearer_without_a_kid_may_be_of_any_key(idp: IdentityProvider, trustin
     trust = trusting().loaded()
 
     assert [trust.ask(who, header={"alg": "EdDSA"}).user for who in ("issuer", "next")] == ["alice", "alice"]
+
+
+def test_a_key_that_is_listed_twice_is_a_key(idp: IdentityProvider, trusting: Callable[..., Trust]) -> None:
+    """Its holders are in."""
+    idp.publish(jwk("EdDSA"), jwk("EdDSA", alg=None))
+
+    assert outcome(trusting().loaded().ask) == "good"
+
+
+def test_keys_that_share_a_kid_are_tried_in_turn(idp: IdentityProvider, trusting: Callable[..., Trust]) -> None:
+    """Holders of each are in; what none of them signed is certainly bad, without another look."""
+    idp.publish(jwk("EdDSA", "a", kid="same"), jwk("EdDSA", "b", kid="same"))
+    trust = trusting().loaded()
+    trust.pass_time(31)
+
+    assert [outcome(lambda who=who: trust.ask(who, kid="same")) for who in ("a", "b")] == ["good", "good"]
+    assert outcome(lambda: trust.ask("thief", kid="same")) == "invalid_token"
+    assert idp.fetches() == 1
+
+
+def test_a_key_without_a_kid_serves_bearers_that_have_one(
+    idp: IdentityProvider, trusting: Callable[..., Trust]
+) -> None:
+    """Where no key has that ``kid``, beside keys that have another one."""
+    idp.publish(jwk("EdDSA", kid=None), jwk("EdDSA", "other"))
+    trust = trusting().loaded()
+    trust.pass_time(31)
+
+    assert outcome(lambda: trust.ask("issuer", kid="of the app server")) == "good"
+    assert outcome(lambda: trust.ask("issuer", kid="other")) == "invalid_token"
+    assert idp.fetches() == 1
+
+
+@pytest.mark.usefixtures("_on_demand")
+def test_a_flood_of_unknown_keys_is_one_fetch_beside_a_key_without_a_kid(
+    idp: IdentityProvider, trusting: Callable[..., Trust]
+) -> None:
+    """What the key without a ``kid`` did not sign is of an unknown key, and no more than that."""
+    idp.publish(jwk("EdDSA", kid=None))
+    trust = trusting().loaded()
+    fetches = []
+    for seconds in (0, 29, 2, 29, 2):
+        trust.pass_time(seconds)
+        told = {outcome(lambda name=f"unknown-{number}": trust.ask("thief", kid=name)) for number in range(100)}
+        assert told <= {"keys_unavailable", "invalid_token"}
+        fetches.append(idp.fetches())
+
+    assert fetches == [1, 1, 2, 2, 3]
+
+
+def test_a_key_without_a_kid_may_be_replaced(idp: IdentityProvider, trusting: Callable[..., Trust]) -> None:
+    """Its successor is looked up by the first bearer that names a ``kid`` and is by no key in hand."""
+    idp.publish(jwk("EdDSA", kid=None))
+    trust = trusting().loaded()
+    idp.publish(jwk("EdDSA", "next", kid=None))
+    trust.pass_time(31)
+
+    assert outcome(lambda: trust.ask("next", kid="of the app server")) == "good"
+    assert idp.fetches() == 2
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_a_published_key_that_can_be_factored_signs_nothing(
+    name: str, idp: IdentityProvider, trusting: Callable[..., Trust]
+) -> None:
+    """Beside a good one, whose holders are in."""
+    make, why = WEAK[name]
+    weak = RSAAlgorithm.to_jwk(make().public_key(), as_dict=True) | {"kid": "weak", "alg": "RS256"}
+    idp.publish(weak, jwk("EdDSA"))
+    trust = trusting().loaded()
+    signed = token(claims(iat=NOW - 10), algorithm="RS256", key=make(), kid="weak")
+
+    assert outcome(trust.ask) == "good"
+    assert outcome(lambda: ask(trust.gate, signed)) == "invalid_token"
+
+    idp.publish(weak)
+    trust.pass_time(31)
+    assert outcome(lambda: trust.ask("unknown", age=10)) == "keys_unavailable"
+    assert why in str(trust.source.state().last_error)

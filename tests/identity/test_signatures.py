@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
-import zlib
 from collections.abc import Callable
 from functools import cache
 from itertools import product
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +20,6 @@ from service.identity.verifier import Verifier
 from tests.identity.forge import ISSUER, UNHURRIED, ask, b64, claims, issuer, jwk, pem, private_key, token, verifier
 
 ALGORITHMS = ("HS256", *ASYMMETRIC)
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 
 
@@ -150,44 +146,6 @@ def test_a_damaged_signature_is_refused(algorithm: str, damage: str) -> None:
         ask(gate(algorithm), with_signature(signed(algorithm), lambda raw: damaged(raw)[damage]))
 
 
-def halves(raw: bytes) -> tuple[int, int]:
-    size = len(raw) // 2
-    return int.from_bytes(raw[:size], "big"), int.from_bytes(raw[size:], "big")
-
-
-def joined(r: int, s: int) -> bytes:
-    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-
-def crafted(r: int, s: int) -> dict[str, bytes]:
-    return {
-        "DER": encode_dss_signature(r, s),
-        "zeros": joined(0, 0),
-        "r zero": joined(0, s),
-        "s zero": joined(r, 0),
-        "the order": joined(P256_ORDER, P256_ORDER),
-        "ones": joined(1, 1),
-        "swapped": joined(s, r),
-        "s beyond the order": joined(r, min(s + P256_ORDER, 2**256 - 1)),
-    }
-
-
-@pytest.mark.parametrize("craft", list(crafted(1, 1)))
-def test_a_crafted_es256_signature_is_refused(craft: str) -> None:
-    """Values that a sloppy verifier has let through (CVE-2022-21449 and its kin)."""
-    with pytest.raises(InvalidToken):
-        ask(gate("ES256"), with_signature(signed("ES256"), lambda raw: crafted(*halves(raw))[craft]))
-
-
-def test_the_other_es256_signature_says_the_same() -> None:
-    """ECDSA gives every signature a twin (r, n - s): it names the same caller, and no rule hangs on the text."""
-    text = signed("ES256")
-    twin = with_signature(text, lambda raw: joined(halves(raw)[0], P256_ORDER - halves(raw)[1]))
-
-    assert twin != text
-    assert ask(gate("ES256"), twin) == ask(gate("ES256"), text)
-
-
 def test_an_eddsa_signature_has_no_twin() -> None:
     """S + L verifies where the range of S is not checked (RFC 8032 section 5.1.7)."""
 
@@ -219,54 +177,15 @@ def test_a_key_signs_for_its_own_issuer_only() -> None:
             ask(two, text)
 
 
-KIDS = (
-    "",
-    "../../../../dev/null",
-    "/dev/null",
-    "' OR 1=1 --",
-    "|/bin/true",
-    "a\r\nb: c",
-    "\ud800",
-    "k" * 3000,
-    "{kid}",
-)
-
-
-@pytest.mark.parametrize("kid", KIDS)
-def test_a_kid_selects_nothing_among_fixed_keys(kid: str) -> None:
-    """It is no path, no query and no command: a good bearer stays good."""
-    assert ask(gate("EdDSA"), signed("EdDSA", kid=kid)).user == "alice"
+KIDS = ("", "../../../../dev/null", "/dev/null", "' OR 1=1 --", "|/bin/true")
 
 
 @pytest.mark.parametrize("secret", ["", "\0", "null", "AA==", "secret"])
-@pytest.mark.parametrize("kid", KIDS[:5])
+@pytest.mark.parametrize("kid", KIDS)
 def test_a_kid_brings_no_key_of_its_own(kid: str, secret: str) -> None:
     """Signed with what such a path or query would yield."""
     with pytest.raises(InvalidToken):
         ask(gate("HS256"), token(kid=kid, algorithm="HS256", key=secret))
-
-
-@pytest.mark.parametrize("algorithm", ["EdDSA", "RS256"])
-@pytest.mark.parametrize("trick", ["jwk", "jku", "x5u", "x5c"])
-def test_a_key_in_the_header_is_not_looked_at(algorithm: str, trick: str) -> None:
-    """Nothing of it is used, and nothing is fetched."""
-    thief = private_key(algorithm, "thief").public_key()
-    der = base64.b64encode(thief.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/keys"
-        header = {"jwk": jwk(algorithm, "thief"), "jku": url, "x5u": url, "x5c": [der]}[trick]
-        with pytest.raises(InvalidToken):
-            ask(gate(algorithm), signed(algorithm, "thief", **{trick: header}))
-        assert ask(gate(algorithm), signed(algorithm, **{trick: header})).user == "alice"
-        listener.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            listener.accept()
-
-
-def test_a_compressed_payload_is_refused() -> None:
-    """``zip`` belongs to encryption; nothing is inflated here."""
-    with pytest.raises(InvalidToken):
-        ask(verifier(), token(zlib.compress(json.dumps(claims()).encode())[2:-4], zip="DEF"))
 
 
 def test_a_second_secret_verifies_too() -> None:

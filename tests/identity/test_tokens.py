@@ -13,6 +13,7 @@ from jwt import PyJWK
 
 from service.crypto import TicketSigner
 from service.errors import InvalidToken, MalformedRequest, MissingCredentials, SessionRevoked
+from service.identity.refusal import Reason
 from service.identity.verifier import check_revoked
 from service.secret import SecretBytes
 from tests.identity.forge import AUDIENCE, ISSUER, NOW, UNHURRIED, ask, claims, issuer, token, verifier
@@ -194,14 +195,19 @@ def test_a_bearer_from_before_a_logout_is_revoked() -> None:
 
 def test_outcomes_are_told_by_the_issuers_name() -> None:
     """Operators see who fails and why; an issuer that is not in the table is nobody."""
-    heard: list[tuple[str, str]] = []
+    heard: list[tuple[str, str, str]] = []
     gate = verifier(outcomes=heard)
     ask(gate, token())
     for bad in (token(claims(sub="")), token(claims(iss="https://evil.example.com/\n{}")), "x"):
         with pytest.raises(InvalidToken):
             ask(gate, bad)
 
-    assert heard == [("default", "good"), ("default", "invalid_token")] + [("unknown", "invalid_token")] * 2
+    assert heard == [
+        ("default", "good", ""),
+        ("default", "invalid_token", Reason.INVALID_USER_ID),
+        ("unknown", "invalid_token", Reason.UNKNOWN_ISSUER),
+        ("unknown", "invalid_token", Reason.NOT_A_JWT),
+    ]
 
 
 _json = st.recursive(

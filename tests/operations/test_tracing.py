@@ -28,13 +28,15 @@ def new_trace() -> str:
 
 
 def lines(service: ServiceProcess, name: str, value: str) -> list[dict[str, Any]]:
-    """What was logged with this value in the field ``name``, up to the access line at the end of its request."""
+    """What was logged with this value in the field ``name``, up to the line at the end of its request: the access line,
+    or the audit line of a token, which stands for it.
+    """
 
     def found() -> list[dict[str, Any]]:
         whole = (line for line in service.output().split("\n")[:-1] if value in line)
         return [line for line in map(json.loads, whole) if line.get(name) == value]
 
-    until(lambda: any(line["logger"] == "access" for line in found()), what="the access line")
+    until(lambda: any("route" in line for line in found()), what="the end of the request")
     return found()
 
 
@@ -53,9 +55,10 @@ def test_each_line_of_a_request_names_the_trace(service: ServiceProcess) -> None
     """The audit line and the access line bear the caller's trace id beside the request id."""
     alias, _ = room_of(service)
     trace, request = new_trace(), fresh("request")
-    Caller(service.url, "alice").ask(
+    Caller(service.url, "ada", scope="rooms:admin").ask(
         "POST",
-        f"/v1/rooms/{alias}/token",
+        f"/v1/rooms/{alias}/invites",
+        json={},
         headers={"traceparent": f"00-{trace}-{PARENT}-01", "X-Request-Id": request},
     )
     logged = lines(service, "request_id", request)
@@ -80,7 +83,7 @@ def test_all_lines_of_a_request_name_one_span_of_our_own(service: ServiceProcess
 
 
 def test_a_call_to_telnyx_for_a_request_has_our_span_as_its_parent(service: ServiceProcess, sandbox: Sandbox) -> None:
-    """Though a thread of the pool makes it: the trace goes with the work."""
+    """Though a greenlet of the renewal's own makes it: the trace goes with the work."""
     alias, room_id = room_of(service)
     trace = new_trace()
     Caller(service.url, "alice").ask(
@@ -91,8 +94,8 @@ def test_a_call_to_telnyx_for_a_request_has_our_span_as_its_parent(service: Serv
     assert sent(sandbox, "generate_join_client_token", room_id) == [{"traceparent": f"00-{trace}-{span}-01"}]
 
 
-def test_a_call_to_telnyx_from_the_request_s_own_thread_has_it_too(service: ServiceProcess, sandbox: Sandbox) -> None:
-    """Management calls are not made by the pool."""
+def test_a_call_to_telnyx_from_the_request_s_own_greenlet_has_it_too(service: ServiceProcess, sandbox: Sandbox) -> None:
+    """Management calls are made where they are asked for."""
     alias, room_id = room_of(service)
     trace = new_trace()
     ada = Caller(service.url, "ada", scope="rooms:admin")
@@ -119,7 +122,7 @@ def test_each_attempt_of_a_call_names_the_same_parent(service: ServiceProcess, s
 
 
 def test_a_renewal_logs_under_the_request_that_began_it(service: ServiceProcess, sandbox: Sandbox) -> None:
-    """What the pool's thread has to say of a failed call bears the request's id and trace."""
+    """What the renewal's greenlet has to say of a failed call bears the request's id and trace."""
     alias, _ = room_of(service)
     sandbox.fault("generate_join_client_token", "status", status=503, times=1)
     trace, request = new_trace(), fresh("request")
@@ -171,7 +174,7 @@ def test_without_the_header_there_is_no_trace(service: ServiceProcess, sandbox: 
 
 
 def test_a_trace_ends_with_its_request(service: ServiceProcess) -> None:
-    """Many requests without one, on the same threads after one with it, log none."""
+    """Many requests without one, on the connection that had some with it, log none."""
     caller, trace, last = Caller(service.url, "alice"), new_trace(), fresh("last")
     for _ in range(10):
         caller.ask("GET", "/v1/rooms", headers={"traceparent": f"00-{trace}-{PARENT}-01"})

@@ -1,27 +1,64 @@
-"""Holds answers against what Telnyx publishes about them (``published.json``), reduced to names and types.
+"""Compares answers with the document that Telnyx publishes, reduced to names and types (``published.json``).
 
-A type ends in ``?`` where null is allowed. ``CAPTURED`` are the differences that the live API is known to have.
+A type is a name of ``SIMPLE``, ``integer 1..250`` (either end may be open), choices (``audio|video``), the name of an
+object, ``[type]`` for an array or ``{type}`` for an object with any names; ``type?`` may be null too, and ``a or b`` is
+either. ``[eq|gte|lte]`` in a name stands for three names. ``CAPTURED_...`` are the known differences of the live API.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import uuid
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text("utf-8"))
-OPERATIONS: dict[str, Any] = PUBLISHED["operations"]
-OBJECTS: dict[str, Any] = PUBLISHED["objects"]
-REQUIRED = {"Error": {"code", "title"}}
+from jsonschema import Draft202012Validator, FormatChecker
+
+Json = dict[str, Any]
+PUBLISHED: Json = json.loads((Path(__file__).parent / "published.json").read_text("utf-8"))
+OBJECTS: Json = PUBLISHED["objects"]
+BODIES: Json = PUBLISHED["bodies"]
+REQUIRED = {"Error": ["code", "title"], "Refresh": ["refresh_token"]}
 # Null where the document has none: seen in captured answers and in the document's own examples.
-CAPTURED_NULL = {"Room.active_session_id", "Room.unique_name", "Room.webhook_event_url", "RoomComposition.download_url"}
-# Members that answers have beside the document's, and the one item that is no id.
-CAPTURED_MEMBERS = {"Room.video_codecs", "data.recort_type", "RoomComposition.audio_sources"}
+CAPTURED_NULL = {"Room": ("active_session_id", "unique_name"), "RoomComposition": ("download_url",)}
+# Members that answers and bodies have beside the document's.
+CAPTURED_MEMBERS: dict[str, Json] = {
+    "Room": {"video_codecs": {"type": "array"}},
+    "TokenPair": {"recort_type": {"const": "client_token"}},
+    "RoomComposition": {"audio_sources": {"const": ["*"]}},
+    "Composition": {"audio_sources": {"const": ["*"]}},
+}
+# All the recordings of a session are one item, which is no id.
 EVERYBODY = "*"
-RANGE = re.compile(r"integer (-?\d+)\.\.(-?\d*)")
+RANGE = re.compile(r"integer (-?\d*)\.\.(-?\d*)")
+SIMPLE: dict[str, Json] = {
+    "text": {"type": "string"},
+    "uuid": {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+    "date": {"type": "string", "format": "date"},
+    "moment": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"},
+    # The default of a failover URL is the empty text.
+    "uri": {"type": "string", "pattern": "^$|^[a-z]+://"},
+    "boolean": {"type": "boolean"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "object": {"type": "object"},
+}
+
+
+def _names(query: Mapping[str, str]) -> dict[str, str]:
+    """The type of each query parameter by its name on the wire."""
+    names: dict[str, str] = {}
+    for name, declared in query.items():
+        stem, _, endings = name.removesuffix("]").rpartition("[")
+        split = endings.split("|") if "|" in endings else []
+        names.update({f"{stem}[{ending}]": declared for ending in split} or {name: declared})
+    return names
+
+
+OPERATIONS: dict[str, Json] = {
+    name: {**operation, "query": _names(operation["query"])} for name, operation in PUBLISHED["operations"].items()
+}
 
 
 def complaints(operation: str, status: int, body: Any) -> list[str]:
@@ -30,62 +67,52 @@ def complaints(operation: str, status: int, body: Any) -> list[str]:
     if str(status) not in answers:
         return [f"{operation} has no {status}"]
     declared = answers[str(status)]
-    return [] if declared is None else list(_wrong(body, declared, "answer"))
+    return [] if declared is None else misfits(body, _schema(declared))
 
 
-def _wrong(value: Any, declared: Any, where: str) -> list[str]:
-    if isinstance(declared, dict):
-        return _wrong_members(value, declared, where)
+def misfits(value: Any, schema: Json) -> list[str]:
+    """What of a value does not fit a schema, and where."""
+    found = Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(value)
+    return [f"body/{'/'.join(map(str, error.path))}: {error.message}" for error in found]
+
+
+def schema_of(declared: str) -> Json:
+    """A type of ``published.json`` as a JSON schema."""
     if declared.endswith("?"):
-        return [] if value is None else _wrong(value, declared[:-1], where)
-    if declared in OBJECTS:
-        return _wrong_members(value, OBJECTS[declared], declared)
-    if declared[0] in "[{":
-        items = value.values() if declared[0] == "{" and isinstance(value, dict) else value
-        if not isinstance(value, dict if declared[0] == "{" else list):
-            return [f"{where} is no {declared}"]
-        return [fault for item in items for fault in _wrong(item, declared[1:-1], where)]
-    return [] if _fits(value, declared) else [f"{where} is no {declared}: {value!r}"]
+        return {"anyOf": [{"type": "null"}, schema_of(declared[:-1])]}
+    if " or " in declared:
+        return {"oneOf": [schema_of(choice) for choice in declared.split(" or ")]}
+    if declared in OBJECTS or declared in BODIES:
+        return _named_object(declared)
+    if declared[0] == "{":
+        return {"type": "object", "additionalProperties": schema_of(declared[1:-1])}
+    if declared[0] == "[":
+        items = schema_of(declared[1:-1])
+        return {"type": "array", "items": {"anyOf": [{"const": EVERYBODY}, items]} if declared == "[uuid]" else items}
+    return _simple(declared)
 
 
-def _wrong_members(value: Any, declared: dict[str, Any], where: str) -> list[str]:
-    if not isinstance(value, dict):
-        return [f"{where} is no object: {value!r}"]
-    faults = [f"{where}.{name} is missing" for name in REQUIRED.get(where, set()) - value.keys()]
-    for name, member in value.items():
-        place = f"{where}.{name}"
-        if place in CAPTURED_MEMBERS or (member is None and place in CAPTURED_NULL):
-            continue
-        if name not in declared:
-            faults.append(f"{place} is not in the document")
-            continue
-        faults += _wrong(member, declared[name], name if isinstance(declared[name], dict) else place)
-    return faults
+def _simple(declared: str) -> Json:
+    if found := RANGE.fullmatch(declared):
+        limits = {"minimum": found[1], "maximum": found[2]}
+        return {"type": "integer", **{name: int(limit) for name, limit in limits.items() if limit}}
+    return SIMPLE.get(declared) or {"enum": declared.split("|")}
 
 
-def _fits(value: Any, declared: str) -> bool:
-    found = RANGE.fullmatch(declared)
-    if found or declared == "integer":
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and (found is None or int(found[1]) <= value <= int(found[2] or value))
-    simple = {"boolean": bool, "number": (int, float), "text": str, "object": dict}
-    if declared in simple:
-        return isinstance(value, simple[declared]) and (declared == "boolean" or not isinstance(value, bool))
-    return isinstance(value, str) and _fits_text(value, declared)
+def _schema(declared: str | Json) -> Json:
+    if isinstance(declared, str):
+        return schema_of(declared)
+    members = {name: _schema(member) for name, member in declared.items()}
+    return {"type": "object", "properties": members, "additionalProperties": False}
 
 
-def _fits_text(value: str, declared: str) -> bool:
-    if declared == "uuid":
-        return value == EVERYBODY or _reads(lambda: str(uuid.UUID(value)) == value)
-    if declared == "moment":
-        return value.endswith("Z") and _reads(lambda: datetime.fromisoformat(value) is not None)
-    if declared == "uri":
-        return not value or "://" in value
-    return value in declared.split("|")
-
-
-def _reads(reading: Any) -> bool:
-    try:
-        return bool(reading())
-    except ValueError:
-        return False
+def _named_object(name: str) -> Json:
+    members = {member: _schema(declared) for member, declared in {**OBJECTS, **BODIES}[name].items()}
+    for member in CAPTURED_NULL.get(name, ()):
+        members[member] = {"anyOf": [{"type": "null"}, members[member]]}
+    return {
+        "type": "object",
+        "required": REQUIRED.get(name, []),
+        "properties": {**members, **CAPTURED_MEMBERS.get(name, {})},
+        "additionalProperties": False,
+    }

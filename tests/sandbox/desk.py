@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from tests.processes import API_KEY, Sandbox, until
 
 Json = dict[str, Any]
 BLANK_ID = str(uuid.UUID(int=0))
+# So long that no slow machine reaches the end of it while a test looks: most tests move the clock there instead.
+LONG_SECS = 100_000
+# What a slow machine may take for what takes a moment.
+PATIENCE_SECS = 60
+# Words of the program, which say nothing to a caller.
+PROGRAM = re.compile(r"\bNone\b|\bTrue\b|\bFalse\b|<class|[\[({]'|Traceback")
 
 
 class Desk:
@@ -29,7 +36,9 @@ class Desk:
     def ask(self, method: str, path: str, body: Any = None, **query: Any) -> requests.Response:
         """A call of the API; a query member ``a__b`` is ``a[b]``."""
         params = {name.replace("__", "[", 1).replace("__", "][") + "]" * ("__" in name): v for name, v in query.items()}
-        return self.session.request(method, self.sandbox.api_url + path, json=body, params=params, timeout=10)
+        return self.session.request(
+            method, self.sandbox.api_url + path, json=body, params=params, timeout=PATIENCE_SECS
+        )
 
     def data(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """The ``data`` of an answer that must be good."""
@@ -62,7 +71,7 @@ class Desk:
     def enter(self, token: str, **members: Any) -> requests.Response:
         """Join as a client would, good or not."""
         body = {"token": token, **members}
-        return requests.post(f"{self.sandbox.base}/sandbox/participants", json=body, timeout=10)
+        return requests.post(f"{self.sandbox.base}/sandbox/participants", json=body, timeout=PATIENCE_SECS)
 
     def join(self, room: Json, context: str = "Alice", **members: Any) -> Json:
         return self.control("POST", "participants", token=self.token(room)["token"], context=context, **members)
@@ -86,6 +95,15 @@ class Desk:
         self.advance(3)
         video = self.data("GET", "/room_recordings", filter__session_id=participant["session_id"], filter__type="video")
         return {"room": room, "participant": participant, "video": video[0]}
+
+
+def refusal(answer: requests.Response, status: int) -> Json:
+    """The one error of an answer with this status; its detail must be text for people."""
+    assert answer.status_code == status, answer.text
+    [error] = answer.json()["errors"]
+    assert len(error["detail"].split()) > 1, error
+    assert PROGRAM.search(error["detail"]) is None, error
+    return dict(error)
 
 
 class Receiver:
@@ -113,7 +131,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
 
     def wait(self, count: int) -> list[tuple[dict[str, str], bytes]]:
-        until(lambda: len(self.arrived) >= count, what=f"{count} webhooks, {len(self.arrived)} arrived")
+        until(lambda: len(self.arrived) >= count, PATIENCE_SECS, f"{count} webhooks, {len(self.arrived)} arrived")
         return self.arrived
 
 

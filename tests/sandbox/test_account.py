@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 import pytest
 
-from tests.sandbox.desk import Desk
-
-
-def test_a_new_room_is_as_captured(desk: Desk) -> None:
-    """The members of the one live answer that is known, with their values."""
-    room = desk.room(
-        unique_name="My room", max_participants="10", enable_recording="false", webhook_event_url="https://a.test"
-    )
-
-    assert {name: value for name, value in room.items() if name not in {"id", "created_at", "updated_at"}} == {
-        "active_session_id": None,
-        "enable_recording": False,
-        "max_participants": 10,
-        "record_type": "room",
-        "unique_name": "My room",
-        "video_codecs": ["h264", "vp8"],
-        "webhook_event_failover_url": "",
-        "webhook_event_url": "https://a.test",
-        "webhook_timeout_secs": None,
-    }
+from tests.sandbox.desk import Desk, refusal
 
 
 @pytest.mark.parametrize(
@@ -41,18 +20,37 @@ def test_a_new_room_is_as_captured(desk: Desk) -> None:
         {"enable_recording": 1},
         {"unique_name": 7},
         {"webhook_event_url": "example.com"},
+        {"webhook_event_url": "http://["},
         {"webhook_event_failover_url": 7},
         {"webhook_timeout_secs": 31},
         {"webhook_timeout_secs": -1},
     ],
 )
 def test_a_room_beyond_the_limits_is_refused(desk: Desk, body: dict[str, Any]) -> None:
-    """On creating and on changing, and nothing is made or changed."""
+    """On creating and on changing, naming the member, and nothing is made or changed."""
     room = desk.room()
 
-    assert desk.ask("POST", "/rooms", body).status_code == 422
-    assert desk.ask("PATCH", f"/rooms/{room['id']}", body).status_code == 422
+    for answer in (desk.ask("POST", "/rooms", body), desk.ask("PATCH", f"/rooms/{room['id']}", body)):
+        assert refusal(answer, 422)["source"] == {"pointer": f"/{next(iter(body))}"}
     assert desk.data("GET", "/rooms") == [room]
+
+
+@pytest.mark.parametrize("given", [{}, {"webhook_event_url": "", "webhook_event_failover_url": None}])
+def test_a_webhook_url_that_is_not_set_is_an_empty_text(desk: Desk, given: dict[str, Any]) -> None:
+    """As the captured failover URL; the document knows no null for the other one."""
+    room = desk.room(**given)
+
+    assert (room["webhook_event_url"], room["webhook_event_failover_url"]) == ("", "")
+
+
+def test_a_webhook_url_can_be_unset(desk: Desk) -> None:
+    """Null and the empty text are the same in a change."""
+    room = desk.room(webhook_event_url="http://a.test", webhook_event_failover_url="http://b.test")
+    changes = {"webhook_event_url": "", "webhook_event_failover_url": None}
+
+    changed = desk.data("PATCH", f"/rooms/{room['id']}", changes)
+
+    assert (changed["webhook_event_url"], changed["webhook_event_failover_url"]) == ("", "")
 
 
 def test_unknown_members_are_ignored(desk: Desk) -> None:
@@ -83,34 +81,20 @@ def test_ids_are_found_in_any_case(desk: Desk) -> None:
     assert [desk.ask("GET", f"/rooms/{text}").status_code for text in spellings] == [200, 404, 404, 404]
 
 
-def test_a_pair_is_of_the_real_shape(desk: Desk) -> None:
-    """Header and claims as decoded from the published samples, and the live API's misspelt member."""
-    room = desk.room()
-    pair = desk.token(room)
-    header, payload = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in pair["token"].split(".")[:2])
-
-    assert header == {"alg": "Ed25519", "typ": "JWT"}
-    assert list(payload) == sorted(payload)
-    assert payload["grants"][0]["resources"] == [f"telnyx:video:rooms:{room['id']}"]
-    assert (payload["typ"], payload["sub"], payload["nbf"] - payload["iat"]) == ("access", "null", -1)
-    assert pair["recort_type"] == "client_token"
-
-
-def test_a_refresh_gives_a_client_token_only(desk: Desk) -> None:
-    """And the refresh token stays good, again and again."""
+def test_a_refresh_token_is_good_again_and_again(desk: Desk) -> None:
+    """Each refresh gives another client token."""
     room = desk.room()
     body = {"refresh_token": desk.token(room)["refresh_token"]}
-    answers = [desk.data("POST", f"/rooms/{room['id']}/actions/refresh_client_token", body) for _ in range(2)]
+    path = f"/rooms/{room['id']}/actions/refresh_client_token"
 
-    assert [sorted(answer) for answer in answers] == [["token", "token_expires_at"]] * 2
-    assert answers[0]["token"] != answers[1]["token"]
+    assert len({desk.data("POST", path, body)["token"] for _ in range(3)}) == 3
 
 
 def test_a_refresh_needs_its_token(desk: Desk) -> None:
     """The only required member of all requests."""
     answer = desk.ask("POST", f"/rooms/{desk.room()['id']}/actions/refresh_client_token", {})
 
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "10004")
+    assert refusal(answer, 422)["code"] == "10004"
 
 
 @pytest.mark.parametrize("header", ["Bearer nothing", "Basic KEY1", "KEY1", "Bearer "])

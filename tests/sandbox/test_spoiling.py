@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from service.sandbox.record import short_hash
-from tests.sandbox.desk import Desk
+from tests.sandbox.desk import LONG_SECS, PATIENCE_SECS, Desk, refusal
 
 KINDS = [
     "html", "empty", "invalid_json", "data_null", "data_list", "array", "token_not_string", "token_missing",
@@ -24,23 +24,24 @@ def generate(desk: Desk) -> requests.Response:
 
 def test_a_limit_refuses_what_is_beyond_it(desk: Desk) -> None:
     """With the documented code, and the count in the headers."""
-    desk.control("PUT", "rate-limit", limit=2, window=60)
+    desk.control("PUT", "rate-limit", limit=2, window=LONG_SECS)
     answers = [desk.ask("GET", "/rooms") for _ in range(3)]
 
-    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.ok for answer in answers] == [True, True, False]
     assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
-    assert answers[2].json()["errors"][0]["code"] == "10011"
-    assert answers[0].headers["x-ratelimit-limit"] == "2, 2;w=60"
+    assert refusal(answers[2], 429)["code"] == "10011"
+    assert answers[0].headers["x-ratelimit-limit"] == f"2, 2;w={LONG_SECS}"
 
 
 def test_the_refusal_tells_when_the_window_ends(desk: Desk) -> None:
     """And after that it is open again."""
-    desk.control("PUT", "rate-limit", limit=1, window=30)
+    desk.control("PUT", "rate-limit", limit=1, window=LONG_SECS)
     desk.ask("GET", "/rooms")
     headers = desk.ask("GET", "/rooms").headers
     desk.advance(int(headers["retry-after"]))
 
-    assert headers["retry-after"] == headers["x-ratelimit-reset"] == "30"
+    assert headers["retry-after"] == headers["x-ratelimit-reset"]
+    assert 0 < int(headers["retry-after"]) <= LONG_SECS
     assert desk.ask("GET", "/rooms").ok
 
 
@@ -162,12 +163,6 @@ def test_another_life_is_granted(desk: Desk, name: str, kind: str) -> None:
     assert expired == [kind]
 
 
-@pytest.mark.parametrize("spec", [{"fault": "sloth"}, {"fault": "life", "days": 1}, {"fault": "garbage", "kind": "x"}])
-def test_a_fault_there_is_not_is_refused(desk: Desk, spec: dict[str, Any]) -> None:
-    """So that no test believes in a fault that does nothing."""
-    assert requests.post(f"{desk.sandbox.base}/sandbox/faults", json=spec, timeout=10).status_code == 422
-
-
 def test_faults_count_down(desk: Desk) -> None:
     """After so many times all is well again."""
     desk.sandbox.fault("list_rooms", "status", times=2)
@@ -195,4 +190,4 @@ def test_the_record_tells_which_token_was_given(desk: Desk) -> None:
 
     assert [one["token"] for one in told] == [short_hash(token) for token in tokens]
     assert [one["room_id"] == room["id"] for one in told] == [False, True]
-    assert 598 < told[1]["dies"] - time.time() <= 600
+    assert 600 - PATIENCE_SECS < told[1]["dies"] - time.time() <= 600

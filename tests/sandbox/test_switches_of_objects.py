@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.processes import until
-from tests.sandbox.desk import BLANK_ID, Desk, Json, receiving
+from tests.sandbox.desk import BLANK_ID, PATIENCE_SECS, Desk, Json, receiving
 
 
 def detail(answer: requests.Response) -> Any:
@@ -38,6 +38,14 @@ def test_row_13_shape_of_errors(desk: Desk, value: str, shape: Any) -> None:
     desk.switch(error_shape=value)
 
     assert detail(desk.ask("GET", f"/rooms/{BLANK_ID}")) == shape
+
+
+def test_row_14_a_name_that_is_taken_may_be_given_again(desk: Desk) -> None:
+    """Where the switch says so, two rooms have one name."""
+    desk.switch(duplicate_name="allow")
+    ids = [desk.room(unique_name="one")["id"] for _ in range(2)]
+
+    assert sorted(desk.ids("/rooms", filter__unique_name="one")) == sorted(ids)
 
 
 @pytest.mark.parametrize(("value", "shape"), [("array", "list"), ("map", "dict")])
@@ -131,12 +139,25 @@ def test_row_20_what_is_not_included(desk: Desk, value: str, keys: set[str]) -> 
     assert {"sessions", "participants"} & set(members) == keys
 
 
-@pytest.mark.parametrize(("value", "status"), [("refuse", 422), ("delete", 201)])
-def test_row_21_bulk_delete_of_everything(desk: Desk, value: str, status: int) -> None:
+@pytest.mark.parametrize(("value", "found"), [("listed", ["Alice"]), ("empty", []), ("absent", None)])
+def test_row_20_participants_of_nested_sessions(desk: Desk, value: str, found: list[str] | None) -> None:
+    """A session inside of a room names its participants, or has an empty list, or no such key."""
+    desk.switch(nested_participants=value)
+    desk.join(desk.room())
+    [session] = desk.data("GET", "/rooms", include_sessions=True)[0]["sessions"]
+
+    names = [one["context"] for one in session["participants"]] if "participants" in session else None
+    assert names == found
+
+
+@pytest.mark.parametrize(("value", "status", "left"), [("refuse", 422, 1), ("delete", 201, 0)])
+def test_row_21_bulk_delete_of_everything(desk: Desk, value: str, status: int, left: int) -> None:
     """Without a filter nothing is deleted, or all."""
     desk.switch(bulk_delete_unfiltered=value)
+    desk.place("recordings")
 
     assert desk.ask("DELETE", "/room_recordings").status_code == status
+    assert len(desk.ids("/room_recordings")) == left
 
 
 @pytest.mark.parametrize(("value", "left"), [("ignore", 0), ("obey", 2)])
@@ -231,7 +252,7 @@ def test_row_28_attempts_of_webhooks(desk: Desk, changes: Json, attempts: int) -
     with receiving() as receiver:
         receiver.answers += [404] * 9
         desk.control("POST", "webhooks", event_type="x", url=receiver.url)
-        until(lambda: desk.control("GET", "webhooks")["data"][0]["state"] == "failed", what="giving up")
+        until(lambda: desk.control("GET", "webhooks")["data"][0]["state"] == "failed", PATIENCE_SECS, "giving up")
 
         assert len(receiver.arrived) == attempts
 
@@ -246,6 +267,37 @@ def test_row_29_a_composition_that_fails(desk: Desk, value: str, status: str) ->
     assert desk.data("GET", f"/room_compositions/{made['id']}")["status"] == status
 
 
+@pytest.mark.parametrize(("value", "status"), [("required", 422), ("optional", 202)])
+@pytest.mark.parametrize("body", [{}, {"session_id": None}, {"session_id": BLANK_ID}])
+def test_a_composition_without_a_session(desk: Desk, value: str, status: int, body: Json) -> None:
+    """The document allows to leave the session out; by default it must be named and exist."""
+    desk.switch(composition_session=value)
+
+    assert desk.ask("POST", "/room_compositions", body).status_code == status
+
+
+def test_a_composition_without_a_session_completes(desk: Desk) -> None:
+    """It goes its way like any other, and names no session and no room."""
+    desk.switch(composition_session="optional")
+    made = desk.data("POST", "/room_compositions", {})
+    desk.advance(10)
+    found = desk.data("GET", f"/room_compositions/{made['id']}")
+
+    assert (found["status"], found["duration_secs"]) == ("completed", 0)
+    assert {"session_id", "room_id"} & set(found) == set()
+
+
+@pytest.mark.parametrize(("value", "status"), [("required", 422), ("optional", 202)])
+@pytest.mark.parametrize("layout", [None, {"main": {"video_sources": [BLANK_ID]}}])
+def test_a_composition_without_recordings(desk: Desk, value: str, status: int, layout: Json | None) -> None:
+    """Of a session without a completed video, and of recordings that are not the session's."""
+    desk.switch(composition_recordings=value)
+    session = desk.place("sessions")
+    body = {"session_id": session["id"], "video_layout": layout}
+
+    assert desk.ask("POST", "/room_compositions", body).status_code == status
+
+
 @pytest.mark.parametrize(("value", "sent"), [("sent", True), ("absent", False)])
 def test_row_30_request_id(desk: Desk, value: str, sent: bool) -> None:  # noqa: FBT001
     """On each answer, or on none."""
@@ -257,8 +309,8 @@ def test_row_30_request_id(desk: Desk, value: str, sent: bool) -> None:  # noqa:
 @pytest.mark.parametrize(("secs", "kept"), [(0, True), (100, False)])
 def test_row_31_retention(desk: Desk, secs: int, kept: bool) -> None:  # noqa: FBT001
     """Recordings stay, or are gone some time after they completed."""
-    desk.switch(recording_retention_secs=secs)
     desk.recorded()
+    desk.switch(recording_retention_secs=secs)
     desk.advance(101)
 
     assert bool(desk.ids("/room_recordings")) is kept

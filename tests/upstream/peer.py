@@ -88,7 +88,8 @@ class Peer:
             thread.start()
 
     def _talk(self, plain: socket.socket) -> None:
-        with contextlib.suppress(OSError), plain, self._over_tls(plain) as conn:
+        # A read on what TLS has just ended is a ValueError.
+        with contextlib.suppress(OSError, ValueError), plain, self._over_tls(plain) as conn:
             while (request := _read(conn)) is not None:
                 with self._lock:
                     behaviour = self.behaviours[min(len(self.requests), len(self.behaviours) - 1)]
@@ -101,7 +102,13 @@ class Peer:
         self.ended.release()
 
     def _over_tls(self, plain: socket.socket) -> socket.socket:
-        return plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True)
+        if self._tls is None:
+            return plain
+        wrapped = self._tls.wrap_socket(plain, server_side=True)
+        with self._lock:
+            # The connection is this object's from now on, so this is the one to be ended.
+            self._open.add(wrapped)
+        return wrapped
 
     def send(self, conn: socket.socket, data: bytes) -> None:
         conn.sendall(data)

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from service.clock import Clock
 from service.errors import UpstreamThrottled
 from service.observability.telemetry import Metrics
-from service.secret import Secret
+from service.storage import redis_url
 from service.storage.cooldown_store import Cooldowns as StoredCooldowns
-from service.storage.redis_client import Connection
+from service.storage.redis_client import RedisClient
 from service.telnyx.responses import cooldown_secs
 from tests.processes import Sandbox, Valkey
 from tests.upstream.conftest import MakeRig
@@ -191,11 +191,11 @@ def stored() -> Iterator[list[StoredCooldowns]]:
     """The cool-downs of two replicas over one server, which nobody else uses."""
     server = Valkey()
     metrics = Metrics(CollectorRegistry())
-    connections = [Connection(Secret(server.url), metrics, pool_size=2, scripts=()) for _ in range(2)]
-    for connection in connections:
-        connection.start()
-    yield [StoredCooldowns(connection, Clock()) for connection in connections]
-    for part in (*connections, server):
+    clients = [RedisClient(redis_url.parse(server.url), Clock(), metrics, max_calls=2) for _ in range(2)]
+    for client in clients:
+        client.start()
+    yield [StoredCooldowns(client, Clock()) for client in clients]
+    for part in (*clients, server):
         part.stop()
 
 

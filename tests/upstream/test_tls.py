@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from service.errors import DeadlineExceeded, UpstreamUnavailable
+from service.http_client import Transport
 from tests.upstream.conftest import MakeRig
-from tests.upstream.peer import answers, drips, hangs, peer
+from tests.upstream.peer import answers, drips, hangs, peer, sends, wire
 from tests.upstream.rig import Rig
 
 pytestmark = pytest.mark.cooperative
@@ -47,7 +48,7 @@ def make_certificate(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
 
 
 def trusting(client: Rig, trusted: str) -> Rig:
-    client.telnyx._transport._adapter.tls.load_verify_locations(trusted)
+    client.telnyx._transport = Transport(8, ca_bundle=trusted)
     return client
 
 
@@ -67,6 +68,19 @@ def test_calls_share_a_connection_over_tls(tls: tuple[ssl.SSLContext, str], rig:
         assert (upstream.accepts, len(upstream.requests)) == (1, 3)
 
 
+def test_the_authorities_are_read_once(tls: tuple[ssl.SSLContext, str]) -> None:
+    """Not for each connection, which takes tens of milliseconds in which nobody else runs."""
+    context, trusted = tls
+    with peer(sends(wire()), tls=context) as upstream:
+        sender = Transport(1, ca_bundle=trusted)
+        Path(trusted).unlink()
+        for _ in range(2):
+            assert sender.send("GET", upstream.url, headers={}, seconds=5.0).status == 201
+        sender.close()
+
+        assert upstream.accepts == 2
+
+
 @pytest.mark.parametrize("name", ["retrieve_room", "create_room"])
 def test_a_certificate_that_nobody_vouches_for_gets_no_request(
     name: str, tls: tuple[ssl.SSLContext, str], rig: MakeRig
@@ -79,7 +93,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_request(
 
         assert upstream.requests == []
     assert isinstance(error, UpstreamUnavailable)
-    assert client.attempts == 2
+    assert client.reports.calls == [(name, "certificate")] * 2
 
 
 def test_the_environment_does_not_vouch(
@@ -99,9 +113,11 @@ def test_a_certificate_of_another_address_gets_no_request(tmp_path: Path, rig: M
     """It must be made out to whom we call."""
     context, trusted = make_certificate(tmp_path, "127.0.0.9")
     with peer(answers(), tls=context) as upstream:
-        trusting(rig(upstream.url), trusted).failure("retrieve_room")
+        client = trusting(rig(upstream.url), trusted)
+        client.failure("retrieve_room")
 
         assert upstream.requests == []
+    assert client.reports.calls == [("retrieve_room", "certificate")] * 2
 
 
 @pytest.mark.parametrize("behaviour", [hangs, drips(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 2000)], ids=["hang", "drip"])

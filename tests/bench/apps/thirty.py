@@ -13,7 +13,8 @@ from flask import Flask, Response, jsonify, request
 
 def create_app() -> Flask:
     app = Flask("thirty")
-    cache = redis.Redis.from_url(os.environ["REDIS_URL"])
+    # redis-py refuses the hundred and first caller by default.
+    cache = redis.Redis.from_url(os.environ["REDIS_URL"], max_connections=256)
     generate = f"{os.environ['TELNYX_API_URL']}/rooms/{os.environ['BENCH_ROOM_ID']}/actions/generate_join_client_token"
     credentials = {"Authorization": f"Bearer {os.environ['TELNYX_API_KEY']}"}
     secret, audience, issuer = (os.environ["AUTH_" + name] for name in ("HS256_SECRET", "AUDIENCE", "ISSUER"))

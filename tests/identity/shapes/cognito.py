@@ -25,7 +25,7 @@ def _cognito(config: Config, **claims: Any) -> Shape:
     )
 
 
-def _cognito_access(config: Config) -> Shape:
+def cognito_access(config: Config) -> Shape:
     claims = {"client_id": config["audience"], "token_use": "access", "username": "alice", "version": 2}
     scopes = "aws.cognito.signin.user.admin"
     return _cognito(config, **claims, scope=scopes, device_key="aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee")
@@ -44,7 +44,7 @@ def _member(shape: Shape, *groups: str) -> Shape:
 
 def cognito(config: Config) -> Shapes:
     """Understanding the access token; client credentials carry no user name, and their sub is the client."""
-    base = _cognito_access(config)
+    base = cognito_access(config)
     pool = {"iss": config["issuer"][:-1] + "X"}
     machine = base.saying(username=None, device_key=None, origin_jti=None, event_id=None, sub="4machine2client5id")
     return {
@@ -70,5 +70,5 @@ def cognito_id(config: Config) -> Shapes:
         "ID token of a member of `rooms:admin`": _member(base, "rooms:admin"),
         "ID token of another app client": base.saying(aud="9other8client7id"),
         "ID token of another user pool": base.saying(**pool).headed(kid="x").signed_by("other pool"),
-        "access token": _cognito_access(config),
+        "access token": cognito_access(config),
     }

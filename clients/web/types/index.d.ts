@@ -1,0 +1,10 @@
+export { reaction } from "./problems.js";
+export type Ended = import("./keeper.js").Ended;
+export type GetBearer = import("./keeper.js").GetBearer;
+export type TokenKeeperEvents = import("./keeper.js").TokenKeeperEvents;
+export type TokenKeeperOptions = import("./keeper.js").TokenKeeperOptions;
+export type Trouble = import("./keeper.js").Trouble;
+export type Problem = import("./problems.js").Problem;
+export type Reaction = import("./problems.js").Reaction;
+export type TokenAnswer = import("./request.js").TokenAnswer;
+export { TokenError, TokenKeeper } from "./keeper.js";

@@ -1,0 +1,168 @@
+"""Calls to Redis that are cut off at random moments leave nothing in a connection that is used again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from service.clock import time_limit
+from service.storage import redis_url
+from service.storage.servers import servers_of
+from tests.cuts.storm import CALLERS, CUTS, Ask, storm
+from tests.faults.proxy import Proxy
+from tests.processes import Valkey
+from tests.topologies.servers import ClusterTopology, SentinelTopology
+
+# What is cut while it connects is closed with the frames that know it (``time_limit``).
+pytestmark = [pytest.mark.cooperative, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
+
+CONNECTIONS = CALLERS // 2
+KEYS = 50
+# Long enough that it does not arrive in one piece.
+REPEATED = 4000
+
+
+@pytest.fixture
+def drip(valkey: Valkey) -> Iterator[Proxy]:
+    """A way to the server on which replies come late and in pieces."""
+    made = Proxy(redis_url.parse(valkey.url).path or valkey.client.connection_pool.connection_kwargs["port"])
+    made.add("latency", latency=0.5, jitter=0.5)
+    made.add("slicer", average_size=12, size_variation=10, delay=0.3)
+    yield made
+    made.stop()
+
+
+def few_connections(port: int, kind: type[redis.Connection] = redis.Connection) -> redis.Redis:
+    """redis-py's client with a pool that callers wait for."""
+    pool = redis.BlockingConnectionPool(
+        max_connections=CONNECTIONS,
+        timeout=20,
+        connection_class=kind,
+        host="127.0.0.1",
+        port=port,
+        protocol=2,
+        socket_timeout=20,
+    )
+    return redis.Redis(connection_pool=pool)
+
+
+def single(client: Any) -> Ask:
+    """One command of several kinds, each with a reply of its own."""
+    client.mset({f"cuts:{number}": number for number in range(KEYS)})
+
+    def get(nonce: str) -> str:
+        number = random.randrange(KEYS)
+        reply = client.get(f"cuts:{number}")
+        return nonce if reply == str(number).encode() else repr(reply)
+
+    kinds = (
+        get,
+        lambda nonce: client.echo(nonce).decode(),
+        lambda nonce: client.eval("return ARGV[1]", 0, nonce).decode(),
+    )
+
+    def ask(nonce: str, seconds: float) -> str:
+        with time_limit(seconds):
+            return random.choice(kinds)(nonce)
+
+    return ask
+
+
+def pipelines(client: Any) -> Ask:
+    """Four commands sent together, now and then as a transaction."""
+
+    def ask(nonce: str, seconds: float) -> str:
+        with time_limit(seconds):
+            pipeline = client.pipeline(transaction=random.random() < 0.5)
+            for part in range(4):
+                pipeline.echo(f"{nonce}-{part}")
+            replies = [reply.decode() for reply in pipeline.execute()]
+        return nonce if replies == [f"{nonce}-{part}" for part in range(4)] else repr(replies)
+
+    return ask
+
+
+def scripts(client: Any) -> Ask:
+    """One long reply of a script, from whichever server has the key."""
+
+    def ask(nonce: str, seconds: float) -> str:
+        with time_limit(seconds):
+            reply = client.eval(f"return string.rep(ARGV[1], {REPEATED})", 1, f"cuts:{nonce}", nonce).decode()
+        return nonce if reply == nonce * REPEATED else reply[: len(nonce)]
+
+    return ask
+
+
+@pytest.mark.parametrize("asking", [single, pipelines])
+def test_no_rest_of_a_reply_is_taken_for_a_reply(asking: Any, drip: Proxy) -> None:
+    """Every reply is its caller's own, whatever was cut off before; and no place in the pool is lost."""
+    client = few_connections(drip.port)
+    tally = storm(asking(client), CUTS // 2)
+    client.close()
+
+    assert tally.wrong == 0
+    # Connections were used again, and each cut in the middle of a reply cost one.
+    assert tally.answered > tally.cut / 10
+    assert drip.accepted < tally.answered + tally.cut
+
+
+@pytest.mark.parametrize("asking", [single, pipelines])
+def test_no_rest_of_a_reply_is_taken_for_a_reply_by_the_service_s_client(asking: Any, drip: Proxy) -> None:
+    """The same with the options and the pool that the service gives the library."""
+    client = servers_of(redis_url.parse(f"redis://127.0.0.1:{drip.port}")).client()
+    tally = storm(asking(client), CUTS // 2)
+    client.close()
+
+    assert tally.wrong == 0
+    assert tally.answered > tally.cut / 10
+
+
+class Careless(redis.Connection):
+    """A connection that stays open when a call on it was cut off, and that nobody looks at before it is used again."""
+
+    def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        del args, kwargs
+
+    def can_read(self, *args: Any, **kwargs: Any) -> bool:
+        del args, kwargs
+        return False
+
+
+def test_a_client_that_keeps_what_was_cut_is_found_out(drip: Proxy) -> None:
+    """The storm sees other callers' replies where a connection is used again after a cut."""
+    client = few_connections(drip.port, Careless)
+
+    assert storm(single(client), 100).wrong > 0
+    for connection in client.connection_pool._connections:
+        redis.Connection.disconnect(connection)
+
+
+@pytest.fixture(scope="module")
+def sentinels() -> Iterator[SentinelTopology]:
+    made = SentinelTopology()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ClusterTopology]:
+    made = ClusterTopology()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("topology", ["sentinels", "cluster"])
+def test_no_rest_of_a_reply_is_taken_for_a_reply_of_a_topology(topology: str, request: pytest.FixtureRequest) -> None:
+    """Nor by the clients that the service opens behind Sentinels and to a Cluster."""
+    servers = servers_of(redis_url.parse(request.getfixturevalue(topology).url))
+    servers.refresh()
+    client = servers.client()
+    tally = storm(scripts(client), CUTS // 2)
+    client.close()
+
+    assert tally.wrong == 0
+    assert tally.answered > tally.cut / 10
