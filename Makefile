@@ -10,13 +10,17 @@ RUNNABLE := $(VENV)/runnable-$(SUM)
 READY := $(VENV)/ready-$(SUM)
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run test check clients faults fuzz soak bench bench-scale lock clean
+.PHONY: run unit test check clients faults fuzz soak bench bench-scale lock clean
 
 run: $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
 	@$(PY) -m pytest -n 4 --dist loadfile -p tests.beside $(ARGS)
+
+# No process, no connection: the inner loop.
+unit: $(READY)
+	@$(PY) -m pytest -n 2 --dist loadfile -m unit $(ARGS)
 
 # 20 minutes at most: after 19 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)

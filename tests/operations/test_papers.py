@@ -41,7 +41,7 @@ def test_files_of_others_are_noted_and_keep_their_licence() -> None:
 
     assert files
     for file in set(files) - licences:
-        assert str(file.relative_to(ROOT)) in text("docs/NOTICE")
+        assert str(file.relative_to(ROOT)) in text("docs/NOTICE.md")
         assert any(licence.parent == file.parent for licence in licences)
 
 
@@ -62,7 +62,7 @@ def test_the_changelog_has_the_form_that_it_names() -> None:
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-@pytest.mark.parametrize("name", ["docs/SECURITY.md", "CHANGELOG.md", "docs/NOTICE", "docs/runbook.md"])
+@pytest.mark.parametrize("name", ["docs/SECURITY.md", "CHANGELOG.md", "docs/NOTICE.md", "docs/runbook.md"])
 def test_what_a_paper_points_to_is_there(name: str) -> None:
     """Paths of this repository, and links to its files."""
     paths = re.findall(r"\b(?:service|tests|deploy|docs)/[\w/.-]*\w", text(name))
