@@ -182,15 +182,11 @@ def lateness(call: Call) -> float:
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
 def test_a_call_ends_with_its_time_and_others_go_on(
-    situation: Callable[[], contextlib.AbstractContextManager[Call]],
-    others: Others,
-    record_property: Callable[[str, object], None],
+    situation: Callable[[], contextlib.AbstractContextManager[Call]], others: Others
 ) -> None:
     """Within 50 ms of its time; meanwhile other greenlets run and other calls are answered."""
     with situation() as call:
         found = [lateness(call) for _ in range(ROUNDS)]
-    record_property("lateness", found)
-    record_property("others waited", others.longest)
 
     assert -0.005 <= min(found) < LATE_SECS
     assert max(found) < VERY_LATE_SECS
