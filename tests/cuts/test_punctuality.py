@@ -16,9 +16,11 @@ from pathlib import Path
 import gevent
 import pytest
 
-from service.clock import time_limit
+from service.clock import Clock
 from service.http_client import CONNECT_SECS, Transport, TransportError
 from service.storage import redis_url
+from service.storage.round_trip import TimeLimits, ask, connection
+from service.storage.scripts import command
 from service.storage.servers import servers_of
 from tests.cuts.names import name_server
 from tests.processes import Valkey
@@ -113,18 +115,18 @@ def peer_that_never_accepts() -> Iterator[Call]:
 
 @contextlib.contextmanager
 def stopped_redis() -> Iterator[Call]:
-    server = Valkey()
-    client = servers_of(redis_url.parse(server.url)).client()
-    client.ping()
-    server.freeze()
+    valkey = Valkey()
+    server = servers_of(redis_url.parse(valkey.url), TimeLimits(), Clock(), 4).server_of("anything")
 
     def call(seconds: float) -> object:
-        with time_limit(seconds):
-            return client.get("anything")
+        with connection(server.pool, TimeLimits(call=seconds)) as wire:
+            return ask(wire, [command("GET", "anything")])
 
+    call(5.0)
+    valkey.freeze()
     yield call
-    client.close()
-    server.stop()
+    server.disconnect_idle()
+    valkey.stop()
 
 
 SITUATIONS = (
