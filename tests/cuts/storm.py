@@ -38,7 +38,7 @@ def storm(ask: Ask, cuts: int) -> Tally:
     Any error other than the cut itself ends the storm: a cut disturbs nobody else.
     """
     tally = Tally()
-    usual = statistics.median(_timed(ask) for _ in range(9))
+    usual = usual_secs(ask)
     assert usual > 2 * SHORTEST_SECS, "too quick to be cut off in its midst"
 
     def call_on() -> None:
@@ -51,6 +51,11 @@ def storm(ask: Ask, cuts: int) -> Tally:
     for _ in range(5 * CALLERS):
         _call(ask, PATIENCE_SECS, tally)
     return tally
+
+
+def usual_secs(ask: Ask) -> float:
+    """How long a call takes while nobody else calls."""
+    return statistics.median(_timed(ask) for _ in range(9))
 
 
 def _timed(ask: Ask) -> float:

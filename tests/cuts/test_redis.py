@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from service.storage import redis_url, round_trip
 from service.storage.round_trip import NotConnected, TimeLimits
 from service.storage.scripts import ForeignReply, command
 from service.storage.servers import Servers, servers_of
-from tests.cuts.storm import CALLERS, CUTS, PATIENCE_SECS, Ask, storm
+from tests.cuts.storm import CALLERS, CUTS, PATIENCE_SECS, Ask, storm, usual_secs
 from tests.faults.proxy import Proxy
 from tests.processes import Valkey
 from tests.topologies.servers import ClusterTopology, SentinelTopology
@@ -28,13 +29,15 @@ KEYS = 50
 PARTS = 4
 # So long that a reply does not arrive in one piece.
 LONG = 4000
+# To be cut off in its midst.
+LONG_ENOUGH_SECS = 0.03
 
 
 @pytest.fixture
 def drip(valkey: Valkey) -> Iterator[Proxy]:
     """A way to the server on which replies come late and in pieces."""
     made = Proxy(redis_url.parse(valkey.url).path or valkey.client.connection_pool.connection_kwargs["port"])
-    made.add("latency", latency=8, jitter=8)
+    made.add("latency", latency=15, jitter=10)
     made.add("slicer", average_size=20, size_variation=15, delay=2)
     yield made
     made.stop()
@@ -188,7 +191,8 @@ def cluster() -> Iterator[ClusterTopology]:
 def test_no_rest_of_a_reply_is_taken_for_a_reply_of_a_topology(topology: str, request: pytest.FixtureRequest) -> None:
     """Nor from the master that Sentinels name, or from the members of a Cluster."""
     servers = opened(request.getfixturevalue(topology).url)
-    tally = storm(through(servers, messages=12, length=LONG), STORM)
+    one = usual_secs(through(servers, messages=1, length=LONG))
+    tally = storm(through(servers, messages=math.ceil(LONG_ENOUGH_SECS / one), length=LONG), STORM)
     for server in servers.each():
         server.disconnect_idle()
 

@@ -154,7 +154,7 @@ def crowd(valkey: Valkey) -> Crowd:
 
 
 def test_a_crowd_before_a_silent_telnyx_is_shed(crowd: Crowd, tell: Tell) -> None:
-    """Once its silence has opened the breaker, who waits for a place is told to come again, long before the deadline."""
+    """Once its silence has opened the breaker, who waits for a place is told to come again, before the deadline."""
     shed = [answer for answer in crowd.waiting if answer.word == "overloaded"]
     slowest = max(answer.secs for answer in crowd.waiting)
 
