@@ -106,7 +106,10 @@ class _Limit:
         self._greenlet = gevent.getcurrent()
         self._slices = _SLICES
         every = max(_MIN_SLICE_SECS, seconds / _SLICES)
-        self._timer = gevent.get_hub().loop.timer(every, every)
+        loop = gevent.get_hub().loop
+        # The loop's own time stands still during a turn: after a long one the limit would pass too early.
+        loop.update_now()
+        self._timer = loop.timer(every, every)
         self._timer.start(self._pass)
 
     def close(self) -> None:
