@@ -30,6 +30,7 @@ LONG: Final = (
     "tests/console/test_moderators.py",
     "tests/clients/test_android",
     "tests/clients/test_console.py",
+    "tests/clients/test_sample.py",
     "tests/clients/test_sdk_calls.py",
     "tests/edge/test_draining.py",
     "tests/edge/test_scarcity.py",
@@ -54,6 +55,7 @@ LONG: Final = (
 SHORT: Final = (
     "tests/acceptance/test_webhook_crashes.py::test_what_was_acknowledged_before_a_crash",
     "tests/clients/test_console.py::test_it_joins",
+    "tests/clients/test_sample.py::test_it_shows",
     "tests/edge/test_draining.py::test_readiness_ends_before",
     "tests/edge/test_scarcity.py::test_a_line_that",
     "tests/edge/test_scarcity.py::test_dropped_lines",

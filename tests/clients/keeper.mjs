@@ -1,5 +1,6 @@
 /** What only the web package has: listeners, promises and signals. Prints what each case came to. */
 import { TokenError, TokenKeeper } from "video-token-client";
+import { joinRoom } from "video-token-client/telnyx";
 
 const complaints = [];
 console.error = (error) => complaints.push(String(error));
@@ -110,6 +111,70 @@ const cases = {
     return [before, signals[0].aborted];
   },
 };
+
+/** An SDK that does as it is told; `did` is what it was asked for. */
+function sdk(connect) {
+  const did = [];
+  let disconnected;
+  const initialize = async ({ clientToken, enableMessages }) => {
+    did.push(["initialize", clientToken, enableMessages]);
+    return {
+      on: (_, callback) => (disconnected = callback),
+      connect: async () => connect((reason) => disconnected(reason)),
+      disconnect: async () => did.push(["disconnect"]),
+      // As of 1.0.2, where a token is refused.
+      updateClientToken: (token) => (did.push(["update", token]), new Promise(() => {})),
+    };
+  };
+  return { initialize, did };
+}
+
+Object.assign(cases, {
+  async "joined with a keeper that runs already"() {
+    const { keeper, asked } = made([token({ token: "one" }), token({ token: "two" }), token({ refresh_after: 60 })]);
+    await keeper.start();
+    while (keeper.current.token === "one") await pause(1);
+    const { initialize, did } = sdk(() => {});
+    await joinRoom(initialize, keeper, { enableMessages: true });
+    while (asked.length < 3) await pause(5);
+    await pause(5);
+    keeper.stop();
+    return did;
+  },
+  async "ended while in a room"() {
+    const { keeper } = made([token(), refusal]);
+    const { initialize, did } = sdk(() => {});
+    await joinRoom(initialize, keeper);
+    while (did.length < 2) await pause(5);
+    return did;
+  },
+  async "put out by the SDK"() {
+    const { keeper, asked } = made([token()]);
+    let gone;
+    const { initialize } = sdk((disconnect) => (gone = disconnect));
+    await joinRoom(initialize, keeper);
+    gone("unknown");
+    const before = asked.length;
+    await pause(60);
+    return asked.length - before;
+  },
+  async "a room that lets nobody in"() {
+    const { keeper, asked } = made([token()]);
+    const { initialize } = sdk((disconnect) => {
+      disconnect("unknown");
+      return new Promise(() => {});
+    });
+    const error = await failure(joinRoom(initialize, keeper));
+    await pause(60);
+    return [error.message, asked.length];
+  },
+  async "an SDK that fails"() {
+    const { keeper, asked } = made([token()]);
+    const error = await failure(joinRoom(() => Promise.reject(new Error("no WebRTC")), keeper));
+    await pause(60);
+    return [error.message, asked.length];
+  },
+});
 
 const came = {};
 for (const [name, tell] of Object.entries(cases)) came[name] = await tell();

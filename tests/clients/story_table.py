@@ -150,6 +150,14 @@ def codes() -> Iterator[Story]:
         )
 
 
+def terse() -> Iterator[Story]:
+    """Problem documents that say no more than their code: the answer's status counts."""
+    document = Answer(401, b'{"code": "brand_new"}', {"Content-Type": "application/problem+json"})
+    yield Story("terse-401", [document], [forced(0), ended(0, "refused", "brand_new", "sign_in")])
+    document = Answer(503, b'{"code": "brand_new", "status": 401}', {"Content-Type": "application/problem+json"})
+    yield Story("terse-503", [document, NEXT], [trouble(0, "brand_new", retry=0.75), got(0.75, "next")], until=299)
+
+
 def no_tokens() -> Iterator[Story]:
     """Status 200, and still no token; and answers that never arrive."""
     bodies = {
@@ -591,7 +599,8 @@ def requests() -> Iterator[Story]:
 STORIES = tuple(
     story
     for chapter in (
-        statuses, codes, no_tokens, persistence, waits, patience, bearers, sleep, clocks, waking, stopping, requests,
+        statuses, codes, terse, no_tokens, persistence, waits, patience, bearers, sleep, clocks, waking, stopping,
+        requests,
     )
     for story in chapter()
 )  # fmt: skip

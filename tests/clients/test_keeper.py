@@ -1,4 +1,4 @@
-"""What only the web package has: listeners, promises, signals. What all packages do is in the stories."""
+"""What only the web package has: listeners, promises, signals, a join. What all packages do is in the stories."""
 
 from __future__ import annotations
 
@@ -63,3 +63,28 @@ def test_a_keeper_can_be_stopped_while_it_joins(came: dict[str, Any]) -> None:
 def test_a_bearer_that_nobody_waits_for_any_more_is_told_so(came: dict[str, Any]) -> None:
     """By the signal that the callback got."""
     assert came["the bearer's signal"] == [False, True]
+
+
+def test_a_join_with_a_keeper_that_runs_already_uses_its_last_token(came: dict[str, Any]) -> None:
+    """And hands over each later one, though the SDK never says that it took it."""
+    came_to = came["joined with a keeper that runs already"]
+
+    assert came_to == [["initialize", "two", True], ["update", "token"]]
+
+
+def test_the_room_is_left_when_the_keeper_ends(came: dict[str, Any]) -> None:
+    """The service has refused this user."""
+    assert came["ended while in a room"] == [["initialize", "token", None], ["disconnect"]]
+
+
+def test_the_keeper_stops_when_the_room_is_left(came: dict[str, Any]) -> None:
+    """By whomever."""
+    assert came["put out by the SDK"] == 0
+
+
+@pytest.mark.parametrize(
+    ("case", "reason"), [("a room that lets nobody in", "unknown"), ("an SDK that fails", "no WebRTC")]
+)
+def test_a_join_that_fails_says_why_and_stops_the_keeper(came: dict[str, Any], case: str, reason: str) -> None:
+    """Also where the SDK's own promise stays pending."""
+    assert came[case] == [reason, 1]
