@@ -21,10 +21,10 @@ from prometheus_client import CollectorRegistry
 from service.clock import Clock
 from service.config.settings import Settings
 from service.crypto import GuestSigner, Sealer, TicketSigner
-from service.gateway.proxy import Relay
-from service.gateway.resolver import Finder
-from service.gateway.room_handlers import RoomDesk
-from service.gateway.token_handlers import TokenDesk
+from service.gateway.proxy import GatewayProxy
+from service.gateway.resolver import Resolver
+from service.gateway.room_handlers import RoomHandlers
+from service.gateway.token_handlers import TokenHandlers
 from service.identity import key_sources
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
@@ -53,6 +53,7 @@ from service.storage.redis_client import RedisClient
 from service.storage.revocation_store import RevocationStore
 from service.storage.room_store import RoomStore
 from service.storage.roster_store import RosterStore
+from service.storage.round_trip import TimeLimits
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.tokens.models import HeldToken
@@ -162,7 +163,13 @@ class _Gateways:
 
 def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     jitter, metrics = random.Random(), Metrics(CollectorRegistry())
-    redis = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=MAX_REDIS_CALLS)
+    redis = RedisClient(
+        redis_url.parse(settings.redis_url.reveal()),
+        clock,
+        metrics,
+        max_calls=MAX_REDIS_CALLS,
+        limits=TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000),
+    )
     telnyx = Telnyx(
         settings.telnyx_api_url,
         settings.telnyx_api_keys,
@@ -271,12 +278,12 @@ def _relay(
     broker: Broker,
     meeting: Meeting,
     revocations: Revocations,
-) -> Relay:
+) -> GatewayProxy:
     telnyx, clock = gateways.telnyx, gateways.clock
-    finder = Finder(telnyx, directory, moderation, clock)
-    rooms = RoomDesk(directory, telnyx, name_prefix=settings.room_name_prefix)
-    tokens = TokenDesk(broker, Sealer(settings.service_secrets), finder, clock)
-    return Relay(telnyx, finder, rooms, tokens, meeting, revocations)
+    finder = Resolver(telnyx, directory, moderation, clock)
+    rooms = RoomHandlers(directory, telnyx, name_prefix=settings.room_name_prefix)
+    tokens = TokenHandlers(broker, Sealer(settings.service_secrets), finder, clock)
+    return GatewayProxy(telnyx, finder, rooms, tokens, meeting, revocations)
 
 
 def _console(settings: Settings) -> Console | None:

@@ -7,14 +7,14 @@ framework: ``web.problems`` is the only place that turns one into an answer. The
       CallerError                     the request is at fault; a repeat of it cannot help
         MalformedRequest 400, InvalidLogoutToken 400, UnsupportedMediaType 415, InvalidRequest 422, RequestTimeout 408,
         BodyTooLarge 413,
-        BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, RequestRefused 422, RateLimited 429
+        BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, UpstreamRejectedRequest 422, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
         Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites, RoomFull 409,
                                       Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope,
                                       InvalidRefreshToken 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
-        WebhooksOff, KeysUnavailable, Overloaded, StoreUnavailable (StoreOutage, RecordUnreadable) 503, DeadlineExceeded
-        504
+        WebhooksNotConfigured, KeysUnavailable, Overloaded, StoreUnavailable (StoreOutage, RecordUnreadable) 503,
+        DeadlineExceeded 504
         UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
                                       UpstreamRejectedCredentials, UpstreamRejected, UpstreamInvalidResponse,
                                       UpstreamRoomMissing 502
@@ -104,10 +104,10 @@ class MethodNotAllowed(CallerError):
     status, code, title = 405, "method_not_allowed", "This path does not take this method"
 
 
-class RequestRefused(CallerError):
+class UpstreamRejectedRequest(CallerError):
     """A request that the gateway passed on as it was, and that Telnyx did not accept. Its own words stay inside."""
 
-    status, code, title = 422, "request_refused", "The video platform does not accept this request"
+    status, code, title = 422, "upstream_rejected_request", "The video platform does not accept this request"
 
 
 class RateLimited(CallerError):
@@ -219,10 +219,10 @@ class InvalidRefreshToken(Refused):
     status, code, title = 403, "invalid_refresh_token", "This refresh token is not yours for this room"
 
 
-class TemplateExhausted(Refused):
+class RoomQuotaExceeded(Refused):
     """A template has no room left to create: its own maximum, or the caller's hourly share."""
 
-    status, code, title, retryable = 429, "template_exhausted", "No further room can be created now", True
+    status, code, title, retryable = 429, "room_quota_exceeded", "No further room can be created now", True
     default_retry_after = 60.0
 
 
@@ -234,10 +234,10 @@ class OwnTrouble(ServiceError):
     default_retry_after: ClassVar[float | None] = 2.0
 
 
-class WebhooksOff(OwnTrouble):
+class WebhooksNotConfigured(OwnTrouble):
     """A webhook, and no key to hold its signature against."""
 
-    code, title = "webhooks_off", "No key for webhooks is configured"
+    code, title = "webhooks_not_configured", "No key for webhooks is configured"
     default_retry_after = 60.0
 
 

@@ -83,7 +83,7 @@ _request_limit: ContextVar[gevent.Timeout] = ContextVar("request_limit")
 # That of gevent ends a waiting greenlet with an error when it is shut down; of this one it reads that the end has come.
 _plain_socket = monkey.get_original("socket", "socket")
 # The connections between two requests, by the greenlets that serve them.
-_idle: WeakKeyDictionary[gevent.Greenlet, socket.socket] = WeakKeyDictionary()
+_idle: WeakKeyDictionary[Any, socket.socket] = WeakKeyDictionary()
 
 
 def when_ready(_server: object) -> None:

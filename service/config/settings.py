@@ -62,6 +62,8 @@ class Settings:
     telnyx_api_keys: tuple[Secret, ...]
     telnyx_api_url: str
     redis_url: Secret
+    redis_call_ms: int
+    redis_connect_ms: int
     service_secrets: tuple[SecretBytes, ...]
     public_url: str | None
     telnyx_public_keys: tuple[bytes, ...]
@@ -244,6 +246,13 @@ FIELDS: Final = (
         None,
         True,
         True,
+    ),
+    Field("REDIS_CALL_MS", parsers.between(10, 2000), "How long a call to Redis may take, in milliseconds.", "250"),
+    Field(
+        "REDIS_CONNECT_MS",
+        parsers.between(10, 10_000),
+        "How long opening a connection to Redis may take, with TLS and login, in milliseconds.",
+        "1000",
     ),
     Field(
         "SERVICE_SECRETS", parsers.service_secrets, "32 random bytes in base64; `new,old` to rotate.", None, True, True

@@ -5,12 +5,12 @@ import { announce, avatar, button, el, keyed, named, say, set } from "./dom.js";
 import { confirmed, toast } from "./dialogs.js";
 import { hour, moment, title } from "./words.js";
 
-const STANDINGS = {
+const VERIFICATIONS = {
   proven: ["proven", "A ticket signed by the service says who this is"],
   unproven: ["unproven", "No ticket is asked for here"],
   impostor: ["impostor", "Not who their context says, or without a ticket"],
 };
-const FAULTS = {
+const REASONS = {
   no_ticket: "shows no ticket",
   forged: "shows a forged ticket",
   another_room: "shows another room's ticket",
@@ -116,7 +116,7 @@ export class People {
       { class: "person" },
       avatar(name),
       named(name, [one.user_id, one.role].filter(Boolean).join(" · ")),
-      el("span", { class: `mark ${one.standing}`, title: STANDINGS[one.standing][1], text: this.#standing(one) }),
+      el("span", { class: `mark ${one.verification}`, title: VERIFICATIONS[one.verification][1], text: this.#verification(one) }),
       el(
         "div",
         { class: "tools" },
@@ -126,9 +126,9 @@ export class People {
     );
   }
 
-  #standing(one) {
-    const [name] = STANDINGS[one.standing];
-    return one.fault ? `${name}: ${FAULTS[one.fault] ?? one.fault.replaceAll("_", " ")}` : name;
+  #verification(one) {
+    const [name] = VERIFICATIONS[one.verification];
+    return one.reason ? `${name}: ${REASONS[one.reason] ?? one.reason.replaceAll("_", " ")}` : name;
   }
 
   #paint(node, one) {
@@ -176,7 +176,7 @@ export class People {
   async #do(work, done) {
     try {
       const answer = await work();
-      announce(answer?.code ? `${done}; the call ends by ${moment(answer.removed_by)}` : done);
+      announce(answer?.code ? `${done}; the call ends by ${moment(answer.removal_deadline)}` : done);
     } catch (problem) {
       toast(problem);
     }

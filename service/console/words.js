@@ -9,7 +9,7 @@ const WORDS = {
   room_not_found: ["No such room", "There is none of that name, or none for you: the service does not say which."],
   room_full: ["The room is full", "Try again when somebody has left."],
   rate_limited: ["Too many questions", "The next one is asked when the service said to come back."],
-  template_exhausted: ["No further room now", "The template, or your hourly share of it, is used up."],
+  room_quota_exceeded: ["No further room now", "The template, or your hourly share of it, is used up."],
   session_revoked: ["Signed out", "This sign-in was ended elsewhere."],
   invalid_token: ["Not signed in", "The bearer is not valid: sign in again."],
   missing_credentials: ["Not signed in", "Sign in again."],

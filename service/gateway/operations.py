@@ -72,7 +72,7 @@ _ROWS: Final = (
 
 TABLE: Final[Mapping[str, Row]] = {row.name: row for row in _ROWS}
 # The operation that shows one thing of a kind, which is also how a thing's room is looked up.
-SHOWN_BY: Final[Mapping[Kind, str]] = {
+RETRIEVE_OPERATION: Final[Mapping[Kind, str]] = {
     "room": "retrieve_room",
     "session": "retrieve_room_session",
     "participant": "retrieve_room_participant",

@@ -9,16 +9,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from service.clock import Deadline
-from service.errors import InsufficientScope, InvalidRequest, RequestRefused, RoomNotFound, UpstreamRejected
+from service.errors import InsufficientScope, InvalidRequest, RoomNotFound, UpstreamRejected, UpstreamRejectedRequest
 from service.gateway import filtering
 from service.gateway.filtering import Scope
-from service.gateway.operations import SHOWN_BY, TABLE, Row
-from service.gateway.resolver import Finder, Found
-from service.gateway.room_handlers import RoomDesk
-from service.gateway.token_handlers import TokenDesk
+from service.gateway.operations import RETRIEVE_OPERATION, TABLE, Row
+from service.gateway.resolver import Found, Resolver
+from service.gateway.room_handlers import RoomHandlers
+from service.gateway.token_handlers import TokenHandlers
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal
-from service.meetings.moderation import Meeting, Whom
+from service.meetings.moderation import Meeting, ParticipantSelector
 from service.rooms.moderators import Moderator
 from service.telnyx import Answer, Telnyx
 from service.tokens.models import IssuedToken
@@ -51,15 +51,15 @@ class Outcome:
     alias: str | None = None
 
 
-class Relay:
+class GatewayProxy:
     """The 25 operations. Raises what ``service.errors`` has, never Telnyx's own words."""
 
     def __init__(
         self,
         telnyx: Telnyx,
-        finder: Finder,
-        rooms: RoomDesk,
-        tokens: TokenDesk,
+        finder: Resolver,
+        rooms: RoomHandlers,
+        tokens: TokenHandlers,
         meeting: Meeting,
         revocations: Revocations,
     ) -> None:
@@ -85,7 +85,7 @@ class Relay:
             # The caller's own request was refused, not one of ours: what it named is gone, or does not fit.
             if refusal.upstream_status == HTTPStatus.NOT_FOUND:
                 raise RoomNotFound from None
-            raise RequestRefused from None
+            raise UpstreamRejectedRequest from None
 
     def _token(self, row: Row, call: Call) -> Outcome:
         room_id = _target(call)
@@ -116,9 +116,9 @@ class Relay:
         target = _target(call)
         if row.kind == "room":
             return self._of_room(row, call, self._finder.room(call.principal, target))
-        if row.kind == "session" and row.name != SHOWN_BY["session"]:
+        if row.kind == "session" and row.name != RETRIEVE_OPERATION["session"]:
             return self._of_session(row, call, self._finder.session(call.principal, target, call.deadline))
-        showing = call.query if row.name == SHOWN_BY[row.kind] else None
+        showing = call.query if row.name == RETRIEVE_OPERATION[row.kind] else None
         found = self._finder.find(call.principal, row.kind, target, call.deadline, showing)
         alias = found.moderator.room.alias
         if showing is not None:
@@ -144,15 +144,15 @@ class Relay:
         if row.items is not None:
             scope = Scope(moderator.room.room_id, session)
             return Outcome(row.status, filtering.listed(self._ask(call), row.items, scope), alias=alias)
-        chosen = self._people(session, call) if call.body else frozenset()
+        chosen = self._resolve_participants(session, call) if call.body else frozenset()
         if row.name == "kick_participants":
             self._kick(moderator, chosen, call)
         else:
             self._ask(call)
         return Outcome(row.status, _OK, alias=alias)
 
-    def _people(self, session: UUID, call: Call) -> frozenset[UUID]:
-        """Whom an action means. Everybody that the body names, as meant or as not, must be of this session."""
+    def _resolve_participants(self, session: UUID, call: Call) -> frozenset[UUID]:
+        """The participants that an action means. Everybody whom the body names must be of this session."""
         asked = call.body["participants"]
         everybody = asked == EVERYBODY
         named = _ids(() if everybody else asked) | _ids(call.body.get("exclude", ()))
@@ -169,7 +169,7 @@ class Relay:
     def _kick(self, moderator: Moderator, chosen: frozenset[UUID], call: Call) -> None:
         """As the house removes people: a ban first. They are named one by one: another session's stay."""
         excepted = frozenset(str(ident) for ident in _ids(call.body.get("exclude", ())))
-        whom = Whom(frozenset(), chosen, everybody=False, excepted=excepted)
+        whom = ParticipantSelector(frozenset(), chosen, everybody=False, excepted=excepted)
         trouble = self._meeting.kick(moderator, whom, None, call.deadline).trouble
         if trouble is not None:
             raise trouble

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamRejected
-from service.gateway.operations import SHOWN_BY, Kind
+from service.gateway.operations import RETRIEVE_OPERATION, Kind
 from service.identity.verifier import Principal
 from service.rooms.directory import MOST_LOOKED_AT, Directory
 from service.rooms.models import Role
@@ -42,7 +42,7 @@ class Found:
     answer: Answer
 
 
-class Finder:
+class Resolver:
     """Raises ``RoomNotFound``, ``StoreUnavailable`` and, where ids are looked up, the ``UpstreamError`` family."""
 
     def __init__(self, telnyx: Telnyx, directory: Directory, moderation: Moderators, clock: Clock) -> None:
@@ -121,7 +121,7 @@ class Finder:
 
     def _look(self, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None) -> Answer:
         try:
-            answer = self._telnyx.call(SHOWN_BY[kind], ident, query=query, deadline=deadline)
+            answer = self._telnyx.call(RETRIEVE_OPERATION[kind], ident, query=query, deadline=deadline)
         except UpstreamRejected as refusal:
             if refusal.upstream_status == HTTPStatus.NOT_FOUND:
                 raise RoomNotFound from None

@@ -20,7 +20,7 @@ _RECORDED: Final = ("max_participants", "enable_recording")
 _WEBHOOK: Final = ("webhook_event_url", "webhook_event_failover_url", "webhook_timeout_secs")
 
 
-class RoomDesk:
+class RoomHandlers:
     """Raises ``InvalidRequest``, ``RoomNotFound``, ``StoreUnavailable`` and the ``UpstreamError`` family."""
 
     def __init__(self, directory: Directory, telnyx: Telnyx, *, name_prefix: str) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 from service.clock import Clock, Deadline, rfc3339
 from service.crypto import Sealer
 from service.errors import InvalidRefreshToken, RoomNotFound
-from service.gateway.resolver import Finder
+from service.gateway.resolver import Resolver
 from service.identity.verifier import Principal
 from service.tokens.broker import Broker
 from service.tokens.models import IssuedToken, TokenRequest
@@ -34,10 +34,10 @@ class Handed:
     data: dict[str, Any]
 
 
-class TokenDesk:
+class TokenHandlers:
     """Raises what ``Broker.issue`` raises."""
 
-    def __init__(self, broker: Broker, sealer: Sealer, finder: Finder, clock: Clock) -> None:
+    def __init__(self, broker: Broker, sealer: Sealer, finder: Resolver, clock: Clock) -> None:
         self._broker = broker
         self._sealer = sealer
         self._finder = finder

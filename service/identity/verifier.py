@@ -146,7 +146,7 @@ class Verifier:
             return None
 
     def _known(self, text: str) -> Principal | None:
-        """Whom this bearer was found to be of, if it would be found so again."""
+        """ParticipantSelector this bearer was found to be of, if it would be found so again."""
         found = self._good.value(_digest(text))
         if found is None or not found.good_from <= self._clock.wall() < found.good_until:
             return None

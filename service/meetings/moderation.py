@@ -18,7 +18,7 @@ from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import BanNotFound, DeadlineExceeded, Overloaded, StoreUnavailable, UpstreamError
-from service.meetings.participants import Presence, Present, flag_impostors
+from service.meetings.participants import Participant, Presence, flag_impostors
 from service.observability.telemetry import Metrics
 from service.rooms.models import Ban, Room
 from service.rooms.moderators import Moderator
@@ -31,7 +31,7 @@ KICK_IMPOSTORS_SECS: Final = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class Whom:
+class ParticipantSelector:
     """Whom an action means: users by id, participants by id, or everybody; ``excepted`` are ids of either kind."""
 
     users: frozenset[str]
@@ -40,7 +40,7 @@ class Whom:
     excepted: frozenset[str]
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any]) -> Whom:
+    def of(cls, spec: Mapping[str, Any]) -> ParticipantSelector:
         """From a body that ``openapi.yaml`` has been held against."""
         return cls(
             users=frozenset(spec.get("users", ())),
@@ -49,8 +49,8 @@ class Whom:
             excepted=frozenset(text.lower() if _is_uuid(text) else text for text in spec.get("except", ())),
         )
 
-    def means(self, one: Present) -> bool:
-        user = one.proven.user
+    def means(self, one: Participant) -> bool:
+        user = one.identity.user
         if str(one.participant_id) in self.excepted or user in self.excepted:
             return False
         return self.everybody or one.participant_id in self.participants or (user is not None and user in self.users)
@@ -58,11 +58,11 @@ class Whom:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What a kick did. ``trouble`` is why Telnyx could not be asked; the calls then end by ``removed_by`` (epoch)."""
+    """What a kick did. ``trouble`` is why Telnyx could not be asked; the calls then end by ``removal_deadline``."""
 
     participants: tuple[UUID, ...]
     banned: tuple[str, ...]
-    removed_by: float
+    removal_deadline: float
     trouble: UpstreamError | DeadlineExceeded | Overloaded | None
 
 
@@ -90,18 +90,18 @@ class Meeting:
         self._default_ttl = default_ttl
         self._kicks_impostors = kicks_impostors
 
-    def participants(self, room: Room, deadline: Deadline) -> list[Present]:
+    def participants(self, room: Room, deadline: Deadline) -> list[Participant]:
         """Who is in the room now."""
         return self._presence.present(room, deadline)
 
-    def kick(self, moderator: Moderator, whom: Whom, until: float | None, deadline: Deadline) -> Removal:
+    def kick(self, moderator: Moderator, whom: ParticipantSelector, until: float | None, deadline: Deadline) -> Removal:
         """Remove and ban, until the epoch second ``until`` or for good; never the moderator who asks."""
         room, own = moderator.room, moderator.principal.user
-        whom = Whom(whom.users - {own}, whom.participants, whom.everybody, whom.excepted | {own})
+        whom = ParticipantSelector(whom.users - {own}, whom.participants, whom.everybody, whom.excepted | {own})
         # Who stands behind a participant must be known before anything is written.
         known = self._presence.present(room, deadline) if whom.everybody or whom.participants else None
         users = set(whom.users - whom.excepted)
-        users |= {one.proven.user for one in known or () if one.proven.user is not None and whom.means(one)}
+        users |= {one.identity.user for one in known or () if one.identity.user is not None and whom.means(one)}
         banned = tuple(sorted(users))
         self._ban(room.alias, banned, until, own)
         removed: tuple[UUID, ...] = ()
@@ -116,7 +116,7 @@ class Meeting:
         self._forget(room.alias, banned)
         return Removal(removed, banned, self._clock.wall() + self._longest_life(room), trouble)
 
-    def meet(self, room: Room, newcomers: Sequence[Present]) -> None:
+    def meet(self, room: Room, newcomers: Sequence[Participant]) -> None:
         """Write a line for each impostor among the newcomers and, by policy, kick them: there is nobody to ban.
 
         Raises the ``UpstreamError`` family and ``DeadlineExceeded``.
@@ -131,7 +131,7 @@ class Meeting:
             if ban.since is not None and ban.user in left and left[ban.user] >= ban.since:
                 self._metrics.removed_after(left[ban.user] - ban.since)
 
-    def act(self, action: Action, room: Room, whom: Whom, deadline: Deadline) -> list[UUID]:
+    def act(self, action: Action, room: Room, whom: ParticipantSelector, deadline: Deadline) -> list[UUID]:
         """Mute or unmute; answers the participants that it was done to."""
         targets = [one for one in self._presence.present(room, deadline) if whom.means(one)]
         self._act(action, targets, deadline)
@@ -176,7 +176,7 @@ class Meeting:
             for user in users:
                 self._rooms.forget_tokens(alias, user)
 
-    def _act(self, action: Action, targets: Sequence[Present], deadline: Deadline) -> None:
+    def _act(self, action: Action, targets: Sequence[Participant], deadline: Deadline) -> None:
         """By id, never ``all``: whoever joins meanwhile was not meant."""
         for session in {one.session_id for one in targets}:
             ids = [str(one.participant_id) for one in targets if one.session_id == session]

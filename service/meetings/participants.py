@@ -10,7 +10,7 @@ from uuid import UUID
 
 from service.clock import Deadline, parse_rfc3339, rfc3339
 from service.errors import UpstreamInvalidResponse, UpstreamRejected
-from service.meetings.tickets import Proven, Seen, Tickets
+from service.meetings.tickets import ObservedParticipant, ParticipantIdentity, Tickets
 from service.observability.telemetry import audit_log
 from service.rooms.models import Room
 from service.telnyx import Telnyx
@@ -18,22 +18,22 @@ from service.telnyx.paging import pages
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class Participant:
     """A participant who is in a running session."""
 
     session_id: UUID
     participant_id: UUID
     joined_at: float
-    proven: Proven
+    identity: ParticipantIdentity
 
     def to_json(self) -> dict[str, Any]:
         return {
             "participant_id": str(self.participant_id),
-            "standing": self.proven.standing,
-            "user_id": self.proven.user,
-            "role": self.proven.role,
-            "name": self.proven.name,
-            "fault": self.proven.fault,
+            "verification": self.identity.verification,
+            "user_id": self.identity.user,
+            "role": self.identity.role,
+            "name": self.identity.name,
+            "reason": self.identity.reason,
             "joined_at": rfc3339(self.joined_at),
         }
 
@@ -57,7 +57,7 @@ class Presence:
         # Whether the filter is obeyed, the answer itself tells.
         return [_id(session) for page in found for session in page if session.get("active") is not False]
 
-    def present(self, room: Room, deadline: Deadline) -> list[Present]:
+    def present(self, room: Room, deadline: Deadline) -> list[Participant]:
         """Everybody who is in the room, by the moment of joining."""
         sessions = self.sessions(room.room_id, deadline) if room.room_id is not None else []
         # Those who left count too: a ticket that one of them showed first is not the next one's.
@@ -74,21 +74,21 @@ class Presence:
 @dataclass(frozen=True, slots=True)
 class _Found:
     session_id: UUID
-    seen: Seen
+    seen: ObservedParticipant
     here: bool
 
 
-def flag_impostors(room: Room, joined: Sequence[Present]) -> list[Present]:
+def flag_impostors(room: Room, joined: Sequence[Participant]) -> list[Participant]:
     """A line for everybody who is not who they would have to be; answers who that is."""
-    impostors = [one for one in joined if one.proven.standing == "impostor"]
+    impostors = [one for one in joined if one.identity.verification == "impostor"]
     for one in impostors:
-        told = {"room": room.alias, "participant": str(one.participant_id), "fault": one.proven.fault}
+        told = {"room": room.alias, "participant": str(one.participant_id), "reason": one.identity.reason}
         audit_log.warning("impostor in a room", extra=told)
     return impostors
 
 
-def _present(found: _Found, who: Proven) -> Present:
-    return Present(found.session_id, UUID(found.seen.participant_id), found.seen.joined_at, who)
+def _present(found: _Found, who: ParticipantIdentity) -> Participant:
+    return Participant(found.session_id, UUID(found.seen.participant_id), found.seen.joined_at, who)
 
 
 def _found(session: UUID, item: dict[str, Any]) -> _Found:
@@ -97,7 +97,7 @@ def _found(session: UUID, item: dict[str, Any]) -> _Found:
         joined_at = parse_rfc3339(str(item.get("joined_at")))
     except (ValueError, OverflowError):
         raise UpstreamInvalidResponse from None
-    seen = Seen(str(_id(item)), context if isinstance(context, str) else None, joined_at)
+    seen = ObservedParticipant(str(_id(item)), context if isinstance(context, str) else None, joined_at)
     return _Found(session, seen, item.get("left_at") is None)
 
 

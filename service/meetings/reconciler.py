@@ -27,8 +27,8 @@ from service.errors import (
 from service.meetings.attendance import Attendance, Entry, Place
 from service.meetings.moderation import Meeting
 from service.meetings.occupancy import Occupancy
-from service.meetings.participants import Presence, Present
-from service.meetings.tickets import Proven, Seen, Tickets
+from service.meetings.participants import Participant, Presence
+from service.meetings.tickets import ObservedParticipant, ParticipantIdentity, Tickets
 from service.meetings.webhook_events import COMPOSED, ENDED, JOINED, LEFT, OTHER, RECORDED, Event
 from service.observability.telemetry import Metrics, audit_log
 from service.rooms.directory import Directory
@@ -144,18 +144,23 @@ class Reconciler:
                 return after
         raise StoreUnavailable
 
-    def _verify_newcomers(self, room: Room, verified: Mapping[Place, Proven], age: float) -> None:
+    def _verify_newcomers(self, room: Room, verified: Mapping[Place, ParticipantIdentity], age: float) -> None:
         """Find out who came in, and act on impostors; some of them are ``verified`` already."""
         present = Attendance.from_bytes(self._store.read(room.alias)).present()
         new = {place: entry for place, entry in present.items() if not entry.known}
         unverified = {place: one for place, one in new.items() if place not in verified and one.context is not None}
-        seen = [Seen(str(participant), one.context, one.at / _MICROS) for (_, participant), one in unverified.items()]
+        seen = [
+            ObservedParticipant(str(participant), one.context, one.at / _MICROS)
+            for (_, participant), one in unverified.items()
+        ]
         proofs = dict(zip(unverified, self._tickets.prove(room.alias, seen, phone_legs=room.phone_legs), strict=True))
         proofs |= {place: proof for place, proof in verified.items() if place in new}
         if not proofs:
             return
         try:
-            self._meeting.meet(room, [Present(*place, new[place].at / _MICROS, who) for place, who in proofs.items()])
+            self._meeting.meet(
+                room, [Participant(*place, new[place].at / _MICROS, who) for place, who in proofs.items()]
+            )
         except (UpstreamError, DeadlineExceeded, Overloaded) as trouble:
             # They stay unknown, and the next reconciliation checks them again.
             _log.warning("participant check failed", extra={"room": room.alias, "code": trouble.code})
@@ -189,7 +194,7 @@ class Reconciler:
         listed = {place: int(one.joined_at * _MICROS) for place, one in places.items()}
         age = self._clock.monotonic() - began
         attendance = self._change(room, lambda current: current.corrected(listed, before), age)
-        self._verify_newcomers(room, {place: one.proven for place, one in places.items()}, age)
+        self._verify_newcomers(room, {place: one.identity for place, one in places.items()}, age)
         if not attendance.present() and self._clock.wall() - self._last_sign(alias, attendance) > ACTIVE_SECS:
             self._events.unschedule(alias)
 

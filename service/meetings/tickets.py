@@ -19,11 +19,11 @@ from service.storage.meeting_store import MeetingStore
 LEEWAY_SECS: Final = 60.0
 LONGEST_CONTEXT: Final = 4096
 
-Standing = Literal["proven", "unproven", "impostor"]
+Verification = Literal["proven", "unproven", "impostor"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedParticipant:
     """A participant as Telnyx shows it; ``joined_at`` in epoch seconds."""
 
     participant_id: str
@@ -32,17 +32,17 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """Who a participant is. ``user`` and ``role`` are set where ``standing`` is ``proven``; ``name`` is what the
-    context says, to be believed there alone; ``fault`` says what speaks against an impostor.
+class ParticipantIdentity:
+    """Who a participant is. ``user`` and ``role`` are set where ``verification`` is ``proven``; ``name`` is what the
+    context says, to be believed there alone; ``reason`` says what speaks against an impostor.
     """
 
     participant_id: str
-    standing: Standing
+    verification: Verification
     user: str | None
     role: str | None
     name: str | None
-    fault: str | None
+    reason: str | None
 
 
 class Tickets:
@@ -52,7 +52,7 @@ class Tickets:
         self._signer = signer
         self._store = store
 
-    def prove(self, alias: str, seen: Sequence[Seen], *, phone_legs: bool) -> list[Proven]:
+    def prove(self, alias: str, seen: Sequence[ObservedParticipant], *, phone_legs: bool) -> list[ParticipantIdentity]:
         """Who each participant of a room is, in the order given."""
         in_order = sorted(seen, key=lambda one: one.joined_at)
         read = {one.participant_id: self._read(alias, one) for one in in_order}
@@ -60,7 +60,7 @@ class Tickets:
         owners = dict(zip((who for _, who in valid), self._store.own_tickets(alias, valid), strict=True))
         return [_judged(one, *read[one.participant_id], owners, phone_legs=phone_legs) for one in seen]
 
-    def _read(self, alias: str, one: Seen) -> tuple[Mapping[str, Any] | None, str | None, str | None]:
+    def _read(self, alias: str, one: ObservedParticipant) -> tuple[Mapping[str, Any] | None, str | None, str | None]:
         """The claims of a ticket that was good for this room when its bearer joined; the name shown; what is wrong."""
         shown = _members(one.context)
         if "ticket" not in shown:
@@ -91,17 +91,17 @@ def _members(context: object) -> Mapping[str, Any]:
 
 
 def _judged(
-    one: Seen,
+    one: ObservedParticipant,
     claims: Mapping[str, Any] | None,
     name: str | None,
-    fault: str | None,
+    reason: str | None,
     owners: Mapping[str, str],
     *,
     phone_legs: bool,
-) -> Proven:
+) -> ParticipantIdentity:
     if claims is None:
-        standing: Standing = "unproven" if phone_legs and fault == "no_ticket" else "impostor"
-        return Proven(one.participant_id, standing, None, None, name, fault)
+        verification: Verification = "unproven" if phone_legs and reason == "no_ticket" else "impostor"
+        return ParticipantIdentity(one.participant_id, verification, None, None, name, reason)
     if owners[one.participant_id] != one.participant_id:
-        return Proven(one.participant_id, "impostor", None, None, name, "already_shown")
-    return Proven(one.participant_id, "proven", str(claims["sub"]), str(claims.get("role")), name, None)
+        return ParticipantIdentity(one.participant_id, "impostor", None, None, name, "already_shown")
+    return ParticipantIdentity(one.participant_id, "proven", str(claims["sub"]), str(claims.get("role")), name, None)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from service.clock import Clock
-from service.errors import BadSignature, MalformedRequest, StoreUnavailable, WebhooksOff
+from service.errors import BadSignature, MalformedRequest, StoreUnavailable, WebhooksNotConfigured
 from service.meetings import webhook_events
 from service.meetings.event_worker import EventWorker
 from service.observability.telemetry import Metrics
@@ -38,11 +38,11 @@ class WebhookReceiver:
     def receive(self, stamp: str | None, signature: str | None, body: bytes) -> Result:
         """Record an event, once. Only after this Telnyx may be told that it arrived.
 
-        Raises ``WebhooksOff`` without keys, ``BadSignature``, ``MalformedRequest`` for a signed body that is no event,
-        and ``StoreUnavailable`` where it could not be recorded.
+        Raises ``WebhooksNotConfigured`` without keys, ``BadSignature``, ``MalformedRequest`` for a signed body that is
+        no event, and ``StoreUnavailable`` where it could not be recorded.
         """
         if not self._keys:
-            raise WebhooksOff
+            raise WebhooksNotConfigured
         now = self._clock.wall()
         event = None
         try:

@@ -27,7 +27,7 @@ from service.observability import tracing
 from service.observability.log_writer import LineWriter
 from service.observability.server_log import WithoutCallersBytes
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -207,7 +207,7 @@ class Metrics:
         )
         removals = "From a ban until the end of the banned user's call, where Telnyx told of it."
         self._removals = histogram("vts_removal_seconds", removals, _REMOVAL_BUCKETS)
-        self._shed = counter("vts_shed", "Callers refused because too many wait for Telnyx.")
+        self._shed = counter("vts_requests_shed", "Callers refused because too many wait for Telnyx.")
         unread = "1 for a worker that could not read the list of recent removals for 2 seconds, else 0."
         self._removals_unread = Gauge("vts_removals_unread", unread, registry=registry, multiprocess_mode="livemax")
         gauge("vts_build_info", "Always 1.", "version").labels(VERSION).set(1)

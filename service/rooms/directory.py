@@ -23,7 +23,7 @@ from service.errors import (
     NotOpenYet,
     Refused,
     RoomNotFound,
-    TemplateExhausted,
+    RoomQuotaExceeded,
 )
 from service.identity.verifier import Principal
 from service.rooms.access import admit, grants
@@ -171,7 +171,7 @@ class Directory:
     def make_from_template(self, principal: Principal, alias: str, deadline: Deadline) -> None:
         """Create the room of a template on the first admitted join.
 
-        Raises what ``admit`` raises for a principal whom the template's rules refuse, ``TemplateExhausted`` where the
+        Raises what ``admit`` raises for a principal whom the template's rules refuse, ``RoomQuotaExceeded`` where the
         template or the caller's hourly share is used up.
         """
         template = self.template(alias)
@@ -187,11 +187,11 @@ class Directory:
     def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:
         place = self._store.reserve(template.alias, alias, now, template.max_rooms or 0)
         if place == "none":
-            raise TemplateExhausted
+            raise RoomQuotaExceeded
         # A place already taken is a second try at the same room, which costs the caller nothing.
         if place == "new" and self._store.count_creation(principal.user) > NEW_ROOMS_AN_HOUR:
             self._store.unreserve(template.alias, alias)
-            raise TemplateExhausted
+            raise RoomQuotaExceeded
 
     def list_rooms(self, cursor: str, limit: int) -> Page[Room]:
         """All records, templates too, by alias."""

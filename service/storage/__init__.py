@@ -1,10 +1,10 @@
 """The only package that speaks Redis. It deals in bytes; what the bytes mean is decided by the rules above it.
 
-``redis_url`` says what ``REDIS_URL`` may name, ``servers`` finds it by redis-py's own clients (``sentinels``: the
-master). ``redis_client`` is the one door, with ``places`` for so many calls at a time, ``scripts`` is what is sent,
-``round_trip`` sends it, ``availability`` tells a short fault from an outage. ``redis_keys`` names keys, ``records`` is
-what comes back. Then the stores, by what they keep: ``room_store`` (one room: access, tokens, leases) with ``fallback``
-for an outage, which obeys ``removals``; ``directory_store``, ``invite_store``, ``meeting_store``, ``roster_store``,
+``redis_url`` says what ``REDIS_URL`` may name, ``servers`` makes redis-py's own clients for it (``sentinels`` finds the
+master), ``scripts`` is what is sent, ``round_trip`` sends it, ``places`` bounds how much at a time, ``redis_client`` is
+the one door, ``availability`` tells a short fault from an outage. ``redis_keys`` names keys, ``records`` is what comes
+back. Then the stores, by what they keep: ``room_store`` (one room: access, tokens, leases) with ``fallback`` for an
+outage and ``removals`` that it obeys, ``directory_store``, ``invite_store``, ``meeting_store``, ``roster_store``,
 ``event_store``, ``revocation_store``, ``cooldown_store``.
 
 Rules for editors: *cache* (tokens, leases, counters, cool-downs) may vanish and has a TTL; *state* (rooms, members,

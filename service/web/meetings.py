@@ -10,7 +10,7 @@ from flask import Response, jsonify
 
 from service.clock import rfc3339
 from service.errors import ServiceError
-from service.meetings.moderation import Action, Whom
+from service.meetings.moderation import Action, ParticipantSelector
 from service.observability.telemetry import audit_log
 from service.rooms.models import Ban
 from service.web.auth import Gate, GatedBlueprint, moderator
@@ -43,17 +43,17 @@ def list_participants(alias: str) -> Response:
 
 
 def kick_participants(alias: str) -> Response:
-    """Remove and ban. 202 where Telnyx could not be asked: the ban stands, and the calls end by ``removed_by``."""
+    """Remove and ban. 202 where Telnyx could not be asked: the ban stands, the calls end by ``removal_deadline``."""
     asked = body()
     until = Ban.of("", asked).until
-    done = services().meeting.kick(moderator(), Whom.of(asked), until, deadline())
+    done = services().meeting.kick(moderator(), ParticipantSelector.of(asked), until, deadline())
     trouble = None if done.trouble is None else done.trouble.code
     _audit("kick", alias, users=done.banned, participants=len(done.participants), trouble=trouble)
     services().metrics.meeting_action("kick", trouble or "done")
     answer: dict[str, Any] = {
         "participants": [str(one) for one in done.participants],
         "banned": list(done.banned),
-        "removed_by": rfc3339(done.removed_by),
+        "removal_deadline": rfc3339(done.removal_deadline),
         "code": trouble,
     }
     response = jsonify(answer)
@@ -98,7 +98,7 @@ def delete_ban(alias: str, user: str) -> Response:
 
 
 def _act(action: Action, alias: str) -> Response:
-    whom = Whom.of(body())
+    whom = ParticipantSelector.of(body())
     done = _measured(action, lambda: services().meeting.act(action, moderator().room, whom, deadline()))
     _audit(action, alias, users=tuple(sorted(whom.users)), participants=len(done), trouble=None)
     return jsonify({"participants": [str(one) for one in done]})

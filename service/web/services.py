@@ -11,7 +11,7 @@ from typing import Any, cast
 from flask import current_app
 
 from service.clock import Clock
-from service.gateway.proxy import Relay
+from service.gateway.proxy import GatewayProxy
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
 from service.identity.revocations import Revocations
@@ -66,7 +66,7 @@ class Services:
     guests: Guests
     moderation: Moderators
     meeting: Meeting
-    gateway: Relay
+    gateway: GatewayProxy
     inbox: WebhookReceiver
 
 

@@ -81,7 +81,7 @@ def test_those_who_show_their_own_ticket_are_proven(service: ServiceProcess, san
     seen = Mo(service, room).participants()
 
     assert [one["participant_id"] for one in seen] == [mo, bob]
-    assert [(one["standing"], one["user_id"], one["role"], one["name"]) for one in seen] == [
+    assert [(one["verification"], one["user_id"], one["role"], one["name"]) for one in seen] == [
         ("proven", "mo", "moderator", "Mo"),
         ("proven", "bob", "participant", "Bob"),
     ]
@@ -94,7 +94,7 @@ def test_a_context_in_the_place_of_a_name_proves_too(service: ServiceProcess, sa
     bob = join(service, sandbox, room, "bob", json.dumps({"id": 0, "username": given}))
 
     seen = Mo(service, room).participants()
-    told = [(one["participant_id"], one["standing"], one["user_id"], one["name"]) for one in seen]
+    told = [(one["participant_id"], one["verification"], one["user_id"], one["name"]) for one in seen]
     assert told == [(bob, "proven", "bob", "Bob")]
 
 
@@ -114,8 +114,8 @@ def test_impostors_are_found_out(service: ServiceProcess, sandbox: Sandbox, room
         join(service, sandbox, room, "eve", context)
     seen = Mo(service, room).participants()
 
-    assert [one["standing"] for one in seen] == ["proven"] + ["impostor"] * 4
-    assert [one["fault"] for one in seen] == [None, *contexts]
+    assert [one["verification"] for one in seen] == ["proven"] + ["impostor"] * 4
+    assert [one["reason"] for one in seen] == [None, *contexts]
     assert {one["user_id"] for one in seen[1:]} == {None}
 
 
@@ -125,7 +125,7 @@ def test_any_context_can_be_shown(service: ServiceProcess, sandbox: Sandbox, roo
     join(service, sandbox, room, "eve", context)
     (seen,) = Mo(service, room).participants()
 
-    assert seen["standing"] == "impostor"
+    assert seen["verification"] == "impostor"
 
 
 def test_phone_legs_are_left_alone(service: ServiceProcess, sandbox: Sandbox) -> None:
@@ -134,7 +134,7 @@ def test_phone_legs_are_left_alone(service: ServiceProcess, sandbox: Sandbox) ->
     join(service, sandbox, alias, "phone", "+15551234")
     join(service, sandbox, alias, "eve", json.dumps({"ticket": "a.b.c"}))
 
-    assert [one["standing"] for one in Mo(service, alias).participants()] == ["unproven", "impostor"]
+    assert [one["verification"] for one in Mo(service, alias).participants()] == ["unproven", "impostor"]
 
 
 def test_a_removed_user_is_out_and_stays_out(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
@@ -176,7 +176,7 @@ def test_a_ban_stands_where_telnyx_cannot_be_asked(service: ServiceProcess, sand
     assert (removed.status_code, removed.json()["code"]) == (202, "upstream_unavailable"), removed.text
     assert removed.json()["banned"] == ["bob"]
     assert Caller(service.url, "bob").token(alias).json()["code"] == "banned"
-    bound = time.mktime(time.strptime(removed.json()["removed_by"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+    bound = time.mktime(time.strptime(removed.json()["removal_deadline"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
     assert bound - time.time() <= 11
     time.sleep(max(0.0, bound - time.time()) + 1)
     assert state(sandbox, bob)["left_reason"] == "token_expired"

@@ -93,13 +93,13 @@ def test_a_meeting(stage: tuple[list[ServiceProcess], Sandbox]) -> None:
     # Eve may enter too, but shows what she copied from Bob's context.
     eve = App(there, sandbox, alias, "eve").join(bob.answer["context"])
     seen = mo.caller.ask("GET", f"/v1/rooms/{alias}/participants").json()["data"]
-    assert [(one["standing"], one["user_id"]) for one in seen] == [
+    assert [(one["verification"], one["user_id"]) for one in seen] == [
         ("proven", "mo"),
         ("proven", "bob"),
         ("proven", "carol"),
         ("impostor", None),
     ]
-    assert seen[3]["fault"] == "already_shown"
+    assert seen[3]["reason"] == "already_shown"
     assert mo.caller.ask("POST", f"/v1/rooms/{alias}/actions/kick", json={"participants": [eve.participant]}).ok
     assert eve.state["left_reason"] == "kicked"
 

@@ -67,7 +67,7 @@ def test_a_template_makes_only_so_many_rooms(service: ServiceProcess, template: 
     """The one after the last is 429 with a time to come back; a deleted room makes place."""
     answers = [Caller(service.url, f"u{number}").token(f"{template}-{number}") for number in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
-    assert answers[3].json()["code"] == "template_exhausted"
+    assert answers[3].json()["code"] == "room_quota_exceeded"
     admin(service.url).ask("DELETE", f"/v1/admin/rooms/{template}-0")
 
     assert Caller(service.url, "u3").token(f"{template}-3").ok

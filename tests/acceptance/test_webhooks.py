@@ -91,7 +91,7 @@ def test_without_a_key_nothing_is_taken(service: ServiceProcess) -> None:
     """503: what cannot be checked is neither believed nor lost."""
     answer = requests.post(service.url + PATH, data=b"{}", timeout=5)
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "webhooks_off")
+    assert (answer.status_code, answer.json()["code"]) == (503, "webhooks_not_configured")
     assert int(answer.headers["Retry-After"]) > 0
 
 
@@ -162,7 +162,7 @@ def test_somebody_without_a_ticket_is_flagged(hooked: Hooked) -> None:
     participant = hooked.join(alias, "anna", context="I am Bert")
     (line,) = until(lambda: hooked.lines("impostor in a room", alias), what="the line")
 
-    assert (line["participant"], line["fault"], line["logger"]) == (participant, "no_ticket", "audit")
+    assert (line["participant"], line["reason"], line["logger"]) == (participant, "no_ticket", "audit")
     assert "I am Bert" not in hooked.service.output()
 
 

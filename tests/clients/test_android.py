@@ -57,7 +57,7 @@ def test_it_joins_proven_stays_with_a_second_token_and_leaves(
 
     told = [line.split() for line in app.told()]
 
-    assert [(one["standing"], one["user_id"], one["name"]) for one in listed] == [("proven", "bob", "Bob")]
+    assert [(one["verification"], one["user_id"], one["name"]) for one in listed] == [("proven", "bob", "Bob")]
     assert [words[0] for words in told] == ["connected", "token", "handed", "token", "disconnected"]
     assert float(told[2][2]) > LIFE - 3
     assert sandbox.control("GET", f"participants/{told[0][1]}")["left_reason"] == "user_initiated"

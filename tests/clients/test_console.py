@@ -107,7 +107,7 @@ def test_it_joins_as_the_one_who_signed_in(desk: Desk, alice: tuple[Visitor, str
 
     found = until(lambda: listed(desk, alias), what="alice's call")
 
-    assert [(one["standing"], one["user_id"]) for one in found] == [("proven", "alice")]
+    assert [(one["verification"], one["user_id"]) for one in found] == [("proven", "alice")]
 
 
 def test_its_call_goes_on_with_a_second_token(desk: Desk, alice: tuple[Visitor, str]) -> None:

@@ -95,7 +95,7 @@ def test_who_joined_through_the_sdk_is_proven(stage: Stage, call: tuple[App, str
 
     listed = until(lambda: stage.listed(alias), what="the participant")
 
-    assert [(one["participant_id"], one["standing"], one["user_id"]) for one in listed] == [(made, "proven", "bob")]
+    assert [(one["participant_id"], one["verification"], one["user_id"]) for one in listed] == [(made, "proven", "bob")]
 
 
 def test_it_talks_to_nobody_but_the_app_the_service_and_the_vendors_host(stage: Stage, call: tuple[App, str]) -> None:

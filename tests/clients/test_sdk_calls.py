@@ -31,7 +31,7 @@ def test_a_call_survives_three_lives_of_its_token_and_an_outage_of_the_platform(
         assert min(one["left"] for one in app.of("trouble")) > 0
         assert app.page.evaluate("room.getState().status") == "connected"
         assert app.of("token")[-1]["source"] == "refreshed"
-        assert [one["standing"] for one in stage.listed(alias)] == ["proven"]
+        assert [one["verification"] for one in stage.listed(alias)] == ["proven"]
         assert app.errors == []
 
 

@@ -29,7 +29,7 @@ def test_who_joins_with_the_context_as_it_came_is_proven(meeting: Told) -> None:
     joined = of(meeting, "connected")[0]["id"]
     listed = [one for one in of(meeting, "listed")[0]["participants"] if one["participant_id"] == joined]
 
-    assert [(one["standing"], one["user_id"], one["name"]) for one in listed] == [("proven", "alice", "Alice")]
+    assert [(one["verification"], one["user_id"], one["name"]) for one in listed] == [("proven", "alice", "Alice")]
 
 
 def test_it_comes_back_after_as_many_seconds_as_it_was_told(meeting: Told) -> None:
@@ -180,7 +180,7 @@ def test_two_tabs_of_one_user_both_stay_and_both_are_proven(
 
     # Who has seen enough looks who is in; the other is still there then, or has left before.
     people = [one for tab in told for one in of(tab, "listed")[0]["participants"]]
-    assert {one["standing"] for one in people} == {"proven"}
+    assert {one["verification"] for one in people} == {"proven"}
     assert {one["participant_id"] for one in people} >= {of(tab, "connected")[0]["id"] for tab in told}
     assert [of(tab, "trouble") + of(tab, "ended") for tab in told] == [[], []]
     assert all(entry["token_expires_in"] > LIFE / 2 - 2 for tab in told for entry in of(tab, "handed over"))

@@ -121,7 +121,9 @@ def test_the_calls(house: House) -> None:
 def test_the_kick(house: House) -> None:
     """Who was in is put out and banned."""
     (kicked,) = [
-        json.loads(text) for _, text in part("Run the meeting", "Telnyx's own API, per user") if '"removed_by"' in text
+        json.loads(text)
+        for _, text in part("Run the meeting", "Telnyx's own API, per user")
+        if '"removal_deadline"' in text
     ]
     bob = house.join("bob")
     answer = house.ask('POST /v1/rooms/standup/actions/kick {"users": ["bob"]}', "alice")

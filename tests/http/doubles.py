@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from service.app import face
 from service.clock import Clock, Deadline
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
-from service.gateway.proxy import Relay
+from service.gateway.proxy import GatewayProxy
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource, KeyState
 from service.identity.revocations import Revocations
@@ -246,7 +246,7 @@ def make_face(drain_file: Path) -> Face:
             guests=cast("Guests", told),
             moderation=cast("Moderators", told),
             meeting=cast("Meeting", told),
-            gateway=cast("Relay", told),
+            gateway=cast("GatewayProxy", told),
             inbox=cast("WebhookReceiver", told),
         )
     )

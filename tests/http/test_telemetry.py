@@ -127,7 +127,7 @@ def test_every_event_is_counted() -> None:
         'vts_http_request_seconds_count{method="GET",route="/healthz",status="200"} 1.0',
         "vts_unreadable_tokens_total 1.0",
         "vts_cache_corrupt_total 1.0",
-        "vts_shed_total 1.0",
+        "vts_requests_shed_total 1.0",
         f'vts_build_info{{version="{telemetry.VERSION}"}} 1.0',
     ):
         assert sample in text

@@ -18,6 +18,10 @@ from cryptography.x509.oid import NameOID
 from tests.identity.forge import private_key
 
 DAY = dt.timedelta(days=1)
+_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
 
 
 def certificate(key: Any, name: str, by: str | None = None, by_key: Any = None, **changes: Any) -> x509.Certificate:
@@ -28,6 +32,14 @@ def certificate(key: Any, name: str, by: str | None = None, by_key: Any = None, 
     building = x509.CertificateBuilder(*parties, key.public_key(), x509.random_serial_number())
     building = building.not_valid_before(end - 10 * DAY).not_valid_after(end)
     building = building.add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+    # Newer versions of Python insist on these (RFC 5280 section 4.2.1).
+    usage = dict.fromkeys(_USES, False) | {"key_cert_sign": by is None, "digital_signature": by is not None}
+    for extension in (
+        x509.KeyUsage(**usage),
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+    ):
+        building = building.add_extension(extension, critical=False)
     if places := changes.get("places"):
         names = [_place(place) for place in places]
         building = building.add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -25,7 +25,7 @@ ASKED: Final = {
     "Outcomes of calls to Telnyx": "vts_upstream_seconds_count",
     "Breakers": "vts_breaker_state",
     "Waiting for another's renewal": "vts_lease_wait_seconds_bucket",
-    "Shed": "vts_shed_total",
+    "Shed": "vts_requests_shed_total",
     "Store errors": "vts_store_errors_total",
     "Verification outcomes": "vts_verifications_total",
     "Removal time": "vts_removal_seconds_bucket",

@@ -29,25 +29,25 @@ WRONG: Final = {
     "an exclusion of nothing": 'sum by (job) (rate(vts_tokens_handed_out_total{source!="fresh"}[5m]))',
     "a pattern for nothing": 'sum by (job) (rate(vts_http_request_seconds_count{status=~"9.."}[5m]))',
     "a bucket that is not there": 'sum by (job) (rate(vts_token_remaining_seconds_bucket{le="61.0"}[5m]))',
-    "a grouping by nothing": "sum by (user) (rate(vts_shed_total[5m]))",
+    "a grouping by nothing": "sum by (user) (rate(vts_requests_shed_total[5m]))",
     "a rate of a gauge": "sum by (job) (rate(vts_breaker_state[5m]))",
-    "a rate without a range": "sum by (job) (rate(vts_shed_total))",
-    "a range without a rate": "sum by (job) (vts_shed_total[5m])",
+    "a rate without a range": "sum by (job) (rate(vts_requests_shed_total))",
+    "a range without a rate": "sum by (job) (vts_requests_shed_total[5m])",
     "a quantile without buckets": "histogram_quantile(0.9, sum by (job) (rate(vts_removal_seconds_bucket[5m])))",
     "a quantile of a count": "histogram_quantile(0.9, sum by (job, le) (rate(vts_removal_seconds_count[5m])))",
     "a quantile in percent": "histogram_quantile(99, sum by (job, le) (rate(vts_removal_seconds_bucket[5m])))",
-    "a function that is none": "sum by (job) (rates(vts_shed_total[5m]))",
-    "a bracket too few": "sum by (job) (rate(vts_shed_total[5m])",
+    "a function that is none": "sum by (job) (rates(vts_requests_shed_total[5m]))",
+    "a bracket too few": "sum by (job) (rate(vts_requests_shed_total[5m])",
     "nothing at all": "1",
 }
 RIGHT: Final = {
     "a share": 'sum by (job) (rate(vts_tokens_handed_out_total{source="stale"}[5m]))'
     " / sum by (job) (rate(vts_tokens_handed_out_total[5m])) > 0.1",
     "a difference": 'sum by (kind) (vts_store_errors_total{kind="timeout"})'
-    ' - (sum by (kind) (vts_store_errors_total{kind="timeout"} offset 10m) or vts_shed_total * 0) > 0',
+    ' - (sum by (kind) (vts_store_errors_total{kind="timeout"} offset 10m) or vts_requests_shed_total * 0) > 0',
     "a quantile": "histogram_quantile(0.99, sum by (job, le) (rate(vts_upstream_seconds_bucket[5m])))",
     "an absence": "absent(vts_build_info)",
-    "a number in scientific form": "sum by (job) (rate(vts_shed_total[5m])) > 1e3",
+    "a number in scientific form": "sum by (job) (rate(vts_requests_shed_total[5m])) > 1e3",
 }
 
 
@@ -91,7 +91,13 @@ def test_a_right_query_is_not_complained_about(name: str, exported: Exported) ->
 
 @pytest.mark.parametrize(
     "name",
-    ["vts_tokens_handed_out_total", "vts_breaker_state", "vts_shed_total", "vts_cache_corrupt_total", "vts_build_info"],
+    [
+        "vts_tokens_handed_out_total",
+        "vts_breaker_state",
+        "vts_requests_shed_total",
+        "vts_cache_corrupt_total",
+        "vts_build_info",
+    ],
 )
 def test_what_has_not_happened_is_zero_from_the_start(name: str, service: ServiceProcess) -> None:
     """A share of what is absent is no number, and the first of a kind would not be seen."""
