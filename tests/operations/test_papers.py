@@ -41,7 +41,7 @@ def test_files_of_others_are_noted_and_keep_their_licence() -> None:
 
     assert files
     for file in set(files) - licences:
-        assert str(file.relative_to(ROOT)) in text("docs/NOTICE")
+        assert str(file.relative_to(ROOT)) in text("docs/NOTICE.md")
         assert any(licence.parent == file.parent for licence in licences)
 
 
@@ -51,18 +51,20 @@ def test_the_newest_release_of_the_changelog_is_the_one_that_is_told() -> None:
 
 
 def test_the_changelog_has_the_form_that_it_names() -> None:
-    """Releases with a date, newest first, and only the kinds of changes that there are."""
+    """Releases with a date, newest first, perhaps one to come before them, and only the kinds that there are."""
     releases = re.findall(r"(?m)^## (.+)$", text("CHANGELOG.md"))
+    released = [release for release in releases if release != "[Unreleased]"]
     kinds = set(re.findall(r"(?m)^### (.+)$", text("CHANGELOG.md")))
-    dates = [re.fullmatch(r"\[\d+\.\d+\.\d+\] - (\d{4}-\d\d-\d\d)", release) for release in releases[1:]]
+    dates = [re.fullmatch(r"\[\d+\.\d+\.\d+\] - (\d{4}-\d\d-\d\d)", release) for release in released]
 
-    assert releases[0] == "[Unreleased]"
+    assert released
+    assert "[Unreleased]" not in releases[1:]
     assert [found[1] for found in dates if found] == sorted((found[1] for found in dates if found), reverse=True)
     assert None not in dates
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-@pytest.mark.parametrize("name", ["docs/SECURITY.md", "CHANGELOG.md", "docs/NOTICE", "docs/runbook.md"])
+@pytest.mark.parametrize("name", ["docs/SECURITY.md", "CHANGELOG.md", "docs/NOTICE.md", "docs/runbook.md"])
 def test_what_a_paper_points_to_is_there(name: str) -> None:
     """Paths of this repository, and links to its files."""
     paths = re.findall(r"\b(?:service|tests|deploy|docs)/[\w/.-]*\w", text(name))
