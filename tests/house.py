@@ -236,6 +236,13 @@ def oversized(tree: Sources) -> list[str]:
     return modules + functions
 
 
+def drawn_floors(document: str) -> list[set[str]]:
+    """The floors of the picture in a document, from the ground up."""
+    picture = document.partition("```text\n")[2].partition("```")[0]
+    rows = [row.split() for row in picture.splitlines()]
+    return [set(row[1:]) for row in sorted(rows, key=lambda row: int(row[0]))]
+
+
 def contract_gaps(routes: set[tuple[str, str, str]], document: Mapping[str, Any]) -> list[str]:
     """Differences between (method, path, operation id) of the application and those of the document, both ways."""
     written = {

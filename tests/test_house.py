@@ -191,6 +191,15 @@ def test_the_house_fits_into_one_picture() -> None:
     assert {f"service.{name}" for name in packages} - placed == {house.SANDBOX}
 
 
+def test_the_picture_is_the_house() -> None:
+    """The documents draw the floors that the imports are held to."""
+    held = [{name.removeprefix("service.") for row in floor for name in row} for floor in house.FLOORS]
+
+    assert house.drawn_floors((ROOT / "docs/architecture.md").read_text("utf-8")) == [
+        floor - {"__main__"} for floor in held
+    ]
+
+
 def test_routes_and_document_name_the_same_calls(tmp_path: Path) -> None:
     """Every rule of the application is an operation of the document under the name of its view, and the reverse."""
     app = make_face(tmp_path / "draining").app
