@@ -1,4 +1,5 @@
-"""The house rules (DESIGN 3) as pure functions: source text in, complaints out. ``test_house`` holds the code to them.
+"""The rules of the house (docs/contributing.md) as pure functions: source text in, complaints out. ``test_house`` holds
+the code to them.
 
 A source tree is a mapping from dotted module name to source text, so that a test can plant a violation.
 """
@@ -6,10 +7,15 @@ A source tree is a mapping from dotted module name to source text, so that a tes
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
+
+# A document of the repository, perhaps with numbers of its sections; and papers that only their authors have.
+_CITATION = re.compile(r"(docs/[\w/-]+\.md)((?: \d+(?:\.\d+)?(?:, \d+(?:\.\d+)?)*)?)")
+_PAPER = re.compile(r"\b(?:DESIGN|UPSTREAM) \d[\d.]*")
 
 Sources = Mapping[str, str]
 Rule = Callable[[Sources], list[str]]
@@ -187,6 +193,18 @@ def hidden_imports(tree: Sources) -> list[str]:
         if isinstance(node, ast.Import | ast.ImportFrom)
         and any(_is_ours(name) for name in _imported_names(node, module))
     ]
+
+
+def missing_citations(tree: Sources, documents: Mapping[str, str]) -> list[str]:
+    """Documents that a comment or docstring cites, and numbered sections of them, that the reader does not have."""
+    complaints = []
+    for module, source in tree.items():
+        for document, sections in _CITATION.findall(source):
+            headings = set(re.findall(r"(?m)^#+ (\d+(?:\.\d+)?)\.? ", documents.get(document, "")))
+            if document not in documents or set(re.findall(r"\d+(?:\.\d+)?", sections)) - headings:
+                complaints.append(f"{module} cites {document}{sections}")
+        complaints += [f"{module} cites {paper}" for paper in _PAPER.findall(source)]
+    return complaints
 
 
 def built_at_import(tree: Sources) -> list[str]:

@@ -200,6 +200,37 @@ def test_the_picture_is_the_house() -> None:
     ]
 
 
+def documents() -> dict[str, str]:
+    """The papers of this repository by their paths."""
+    return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in (ROOT / "docs").rglob("*.md")}
+
+
+@pytest.mark.parametrize("package", ["service", "tests"])
+def test_what_is_cited_is_there(package: str) -> None:
+    """Every document, and every numbered section of one, that a comment sends its reader to."""
+    sources = house.sources(ROOT, package)
+    # The rule itself is shown what it must find.
+    sources.pop("tests.test_house", None)
+
+    assert house.missing_citations(sources, documents()) == []
+
+
+@pytest.mark.parametrize(
+    "comment",
+    ["# See docs/nowhere.md.", "# As docs/telnyx.md 99 has it.", "# docs/telnyx.md 1, 5.99", "# (DESIGN 4.2)"],
+)
+def test_a_citation_that_leads_nowhere_is_found(comment: str) -> None:
+    """A document, a section, one of two sections, or a paper that is not in the repository."""
+    assert house.missing_citations({"service.app": comment}, documents()) != []
+
+
+def test_a_citation_that_leads_somewhere_is_none() -> None:
+    """With sections of both levels, and without."""
+    comment = "# docs/telnyx.md 1, 5.2; docs/decisions/redis.md"
+
+    assert house.missing_citations({"service.app": comment}, documents()) == []
+
+
 def test_routes_and_document_name_the_same_calls(tmp_path: Path) -> None:
     """Every rule of the application is an operation of the document under the name of its view, and the reverse."""
     app = make_face(tmp_path / "draining").app

@@ -1,4 +1,4 @@
-"""Who is asking: from an Authorization header to a ``Principal``, and which sign-ins are over (DESIGN 5).
+"""Who is asking: from an Authorization header to a ``Principal``, and which sign-ins are over.
 
 Read ``issuers`` first (whom we believe, in what), then ``verifier``, the only module that makes principals. ``jws`` is
 the syntax gate before any cryptography, ``claims`` finds what a verified bearer says, ``refusal`` why it is

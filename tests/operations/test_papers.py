@@ -64,7 +64,9 @@ def test_the_changelog_has_the_form_that_it_names() -> None:
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-@pytest.mark.parametrize("name", ["docs/SECURITY.md", "CHANGELOG.md", "docs/NOTICE.md", "docs/runbook.md"])
+@pytest.mark.parametrize(
+    "name", ["docs/SECURITY.md", "CHANGELOG.md", "docs/NOTICE.md", "docs/runbook.md", "docs/contributing.md"]
+)
 def test_what_a_paper_points_to_is_there(name: str) -> None:
     """Paths of this repository, and links to its files."""
     paths = re.findall(r"\b(?:service|tests|deploy|docs)/[\w/.-]*\w", text(name))
