@@ -99,6 +99,10 @@ VIOLATIONS = {
     ),
     "a private name of a library": (house.private_names, {"service.clock": "from gevent import _hub_local"}),
     "a private module of a library": (house.private_names, {"service.storage.servers": "import redis._parsers"}),
+    "something from a private module of a library": (
+        house.private_names,
+        {"service.web.cors": "from werkzeug._internal import now"},
+    ),
     "a private name of ours": (
         house.private_names,
         {"service.app": "from service.web.openapi import _validator", "service.web.openapi": ""},
@@ -116,6 +120,21 @@ VIOLATIONS = {
     "redis-py's connections": (
         house.private_names,
         {"service.storage.servers": "from redis.connection import Connection"},
+    ),
+    "redis-py's connections, as a module": (
+        house.private_names,
+        {"service.storage.servers": "from redis import connection"},
+    ),
+    "redis-py's connections, by their full name": (
+        house.private_names,
+        {"service.storage.servers": "import redis\ndef f():\n    return redis.connection.Connection()"},
+    ),
+    "a private name of another class": (
+        house.private_names,
+        {
+            "service.storage.servers": "class A:\n    def f(self, pool):\n        self._x = pool._lock\n"
+            "class B:\n    _lock: int",
+        },
     ),
     "a private name by permission": (
         house.private_names,
