@@ -123,7 +123,7 @@ class _Limit:
 
 
 def rfc3339(seconds: float) -> str:
-    """Epoch seconds as whole seconds UTC with ``Z``, the shape mobile SDK samples parse (UPSTREAM 3.5)."""
+    """Epoch seconds as whole seconds UTC with ``Z``, the shape mobile SDK samples parse (docs/telnyx.md 3.5)."""
     return _second(int(seconds))
 
 

@@ -1,6 +1,6 @@
 """The issuer table: who may sign the bearers of our callers, with what, and what each issuer is trusted with.
 
-Fixed at start (DESIGN 5). One issuer comes from ``AUTH_`` variables, several from a TOML file of ``[[issuer]]``
+Fixed at start. One issuer comes from ``AUTH_`` variables, several from a TOML file of ``[[issuer]]``
 tables with the same names in lower case. Nothing is trusted unless granted, so that a self-signup issuer cannot make
 moderators.
 """

@@ -1,4 +1,4 @@
-"""A JSON document of an identity provider by one bounded GET (DESIGN 5)."""
+"""A JSON document of an identity provider by one bounded GET."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ A request reads an immutable snapshot without a lock and never fetches. PyJWT's 
 under a lock, so that one unknown ``kid`` and a slow endpoint make holders of good tokens wait (measured: 40 s for 20
 bad tokens), and it has no answer once its set is old; hence this module.
 
-Rules for editors (DESIGN 5):
+Rules for editors:
 * the last good set is used for up to an hour through an outage; after that nobody can tell (``KeysUnavailable``);
 * while there are keys in hand there is at most one fetch per 30 s, counted from the attempt, whether an unknown
   ``kid`` or a failure is its cause, and few requests wait for it;

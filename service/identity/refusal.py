@@ -1,6 +1,6 @@
 """Why a bearer or a logout token is refused: a closed set of reasons, which operators see and callers never do.
 
-Rules for editors (DESIGN 4):
+Rules for editors:
 * the value of a reason is a label of metrics and never changes;
 * ``expected`` and ``found`` show issuers, audiences, algorithms, types, key ids and distances in time; of any other
   claim they show the name and the JSON type, never the value;

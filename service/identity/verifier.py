@@ -234,7 +234,7 @@ class Verifier:
     def user_of(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
         """The id of the user whom these claims name, unique over all issuers; raises ``RefusedToken``."""
         subject = text_claim(claims, config.user_claim)
-        # As long as JSON writes it, because a context ticket has to hold it (DESIGN 4.4).
+        # As long as JSON writes it, because a context ticket has to hold it.
         written = json.dumps(subject, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
         if not subject.isprintable() or not 1 <= len(written) <= LONGEST_ID:
             expected = f"{config.user_claim}: 1 to {LONGEST_ID} bytes, printable"

@@ -38,7 +38,7 @@ _SECRET_NAMES: Final = re.compile(
 )
 _SECRET_SHAPES: Final = re.compile(
     r"eyJ[\w-]{6,}(?:\.[\w-]*)*"  # JSON Web Tokens and their pieces
-    r"|\bKEY[\w-]{8,}"  # Telnyx API keys (UPSTREAM 1)
+    r"|\bKEY[\w-]{8,}"  # Telnyx API keys (docs/telnyx.md 1)
     r"|(?i:\bbearer)\s+[^\s\"',]+"
     r"|(?<=://)[^/\s@]*:[^/\s@]*(?=@)"  # user and password of a URL
 )

@@ -3,7 +3,7 @@
 Rules for editors:
 * an invite authenticates nothing, and a guest's bearer is nothing without its invite: admission reads the invite again
   on every request, so that a revoked one is obeyed at once, by every replica;
-* the issuer of guests is trusted with no admin scope, no ``rooms`` claim and no claim rules (DESIGN 5);
+* the issuer of guests is trusted with no admin scope, no ``rooms`` claim and no claim rules;
 * of a code that is wrong, ended, revoked or used up there is one answer, and it leaves no trace in the store.
 """
 

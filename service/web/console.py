@@ -29,7 +29,7 @@ _POLICY: Final = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
-# The vendor's web SDK, which the repository does not hold; it speaks to one host only (UPSTREAM 5.4).
+# The vendor's web SDK, which the repository does not hold; it speaks to one host only (docs/telnyx.md 5.4).
 _SDK: Final = "sdk.js"
 # Control of the sandbox is no more in the image for production than the sandbox is.
 _SANDBOX: Final = "sandbox.js"

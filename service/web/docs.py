@@ -1,4 +1,4 @@
-"""A page to read ``openapi.yaml`` with, and to try its calls on (DESIGN 4.6). Gate: open.
+"""A page to read ``openapi.yaml`` with, and to try its calls on. Gate: open.
 
 Swagger UI from the files of a package: nothing is loaded from elsewhere, and no script or style is in the page itself.
 """

@@ -1,5 +1,5 @@
 """The only place where an exception becomes an answer: ``application/problem+json`` (RFC 9457), and on Telnyx's own
-paths the shape that its client libraries read (UPSTREAM 4.1). Status and headers are the same in both.
+paths the shape that its client libraries read (docs/telnyx.md 4.1). Status and headers are the same in both.
 
 Rules for editors:
 * what a caller reads comes from ``service.errors`` and from nowhere else: no exception text, no upstream body;
@@ -51,7 +51,7 @@ _BY_STATUS: Final[dict[int, type[ServiceError]]] = {
     413: BodyTooLarge,
     415: UnsupportedMediaType,
 }
-# Telnyx's own words for a status (UPSTREAM 4.2); programs branch on the status, or on our code in ``meta``.
+# Telnyx's own words for a status (docs/telnyx.md 4.2); programs branch on the status, or on our code in ``meta``.
 _TELNYX_CODES: Final[dict[int, str]] = {
     400: "10023",
     401: "10009",
