@@ -46,8 +46,8 @@ _KEYS_SECS: Final = 8.0
 _CALL_SECS: Final = 8.0
 _ADVICE: Final = {
     "AuthenticationError": "the server refuses the password: check the user and password in the URL",
-    "TimeoutError": "no answer within 250 ms: check host, port, TLS (rediss://) and the way there",
-    "ConnectionError": "cannot connect: check host and port, and that the server runs",
+    "TimeoutError": "no answer in time: check host, port, TLS (rediss://) and the way there",
+    "ConnectionError": "cannot connect: check host, port and TLS (rediss://), and that the server runs",
 }
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
+import ssl
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -28,7 +30,7 @@ from service.clock import Clock, time_limit
 from service.storage.redis_keys import PREFIX
 from service.storage.round_trip import NotConnected, TimeLimits, ask, connection
 from service.storage.scripts import Call, Reply, command, script
-from service.storage.sentinels import MasterUnknown
+from service.storage.sentinels import ServerUnknown
 from service.storage.servers import Server, Servers
 
 SAFE_POLICY: Final = "noeviction"
@@ -274,13 +276,23 @@ def _policy(found: Any) -> str | None:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _named(error: BaseException) -> str:
-    if isinstance(error, MasterUnknown | Unfit):
-        return str(error)
-    if isinstance(error, NotConnected) and error.__cause__ is not None:
-        return _named(error.__cause__)
-    if isinstance(error, exceptions.MovedError):
-        return "a member of a Cluster: use redis+cluster://"
-    if isinstance(error, exceptions.NoPermissionError):
-        return f"the user may not run scripts on keys that begin with {PREFIX}"
+def _named(error: BaseException) -> str:  # noqa: PLR0911 - one for each thing that can be said
+    match error:
+        case ServerUnknown() | Unfit():
+            return str(error)
+        case NotConnected(__cause__=BaseException() as why):
+            return _named(why)
+        case exceptions.MovedError():
+            return "a member of a Cluster: use redis+cluster://"
+        case exceptions.NoPermissionError():
+            return f"the user may not run scripts on keys that begin with {PREFIX}"
+        case exceptions.ResponseError() if "DB index" in str(error):
+            return "there is no such database"
+        # The library's own texts may hold what was sent; of what it wraps only these are safe and say more than a name.
+        case exceptions.ConnectionError(__context__=ssl.SSLCertVerificationError() as why):
+            return f"its certificate is not accepted: {why.verify_message}"
+        case exceptions.ConnectionError(__context__=ssl.SSLError() as why):
+            return f"no TLS with it: {why.reason or type(why).__name__}"
+        case exceptions.ConnectionError(__context__=socket.gaierror()):
+            return "its name is not known"
     return type(error).__name__

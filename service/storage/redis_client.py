@@ -30,7 +30,8 @@ from service.storage.redis_url import RedisUrl
 from service.storage.removals import RecentRemovals, Removal, RemovalReader, announcement
 from service.storage.round_trip import NotConnected, TimeLimits, ask, ask_importing, connection, plain
 from service.storage.scripts import Call, Reply
-from service.storage.servers import Server, Servers, ServerUnknown, servers_of
+from service.storage.sentinels import ServerUnknown
+from service.storage.servers import Server, Servers, servers_of
 
 BULK_SECS: Final = 5.0
 # How long a write that must outlive its server waits for a replica to have it.
@@ -53,10 +54,6 @@ _NOT_NOW: Final = (
 _NOT_NOW_WORDS: Final = ("BUSY", "LOADING", "NOAUTH", "ACL failure", "The user executing the script")
 # The keys of this call are on their way from one server to another, and nobody can be asked about them.
 _ON_THE_WAY: Final = (exceptions.AskError, exceptions.TryAgainError)
-
-
-class _Passing(Exception):
-    """There is no server for this call at the moment, or none that may be used yet: nothing was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +163,7 @@ class RedisClient:
 
     def _give_up(self, calls: Sequence[Call], replies: Sequence[Reply]) -> NoReturn:
         for call, reply in zip(calls, replies, strict=True):
-            if isinstance(reply, (_Passing, *_ON_THE_WAY)):
+            if isinstance(reply, (ServerUnknown, *_ON_THE_WAY)):
                 raise StoreOutage
             if isinstance(reply, Exception) and self.availability.is_out(self._server_of(call)):
                 raise StoreOutage
@@ -179,8 +176,8 @@ class RedisClient:
         for index, call in enumerate(calls):
             try:
                 groups.setdefault(self._server_of(call), []).append(index)
-            except _Passing as nobody:
-                return [nobody] * len(calls)
+            except ServerUnknown as unknown:
+                return [unknown] * len(calls)
         if len(groups) == 1:
             return self._try(next(iter(groups)), calls, manner)
         tasks = [
@@ -194,12 +191,14 @@ class RedisClient:
         return replies
 
     def _server_of(self, call: Call) -> Server:
-        """The server that holds the call's keys; raises ``StoreUnavailable`` and ``_Passing``."""
+        """The server that holds the call's keys; raises ``StoreUnavailable``, or ``ServerUnknown`` for the moment."""
         try:
             server = self.servers.server_of(call.keys[0])
         except ServerUnknown as unknown:
             self.availability.look_soon()
-            raise (_Passing if unknown.passing else StoreOutage) from None
+            if unknown.passing:
+                raise
+            raise StoreOutage from None
         if not call.reads and self.servers.why_unconfirmed():
             self._metrics.store_error("writes_off")
             self.availability.tell_unconfirmed()
@@ -213,7 +212,7 @@ class RedisClient:
             if self.availability.is_out(server):
                 return [StoreOutage()] * len(calls)
             if not server.greeted:
-                return [_Passing()] * len(calls)
+                return [ServerUnknown("not greeted yet", passing=True)] * len(calls)
             try:
                 with connection(server.pool, manner.limits) as wire:
                     replies = ask(wire, calls)
@@ -288,7 +287,7 @@ class RedisClient:
                 raise StoreUnavailable
         elif isinstance(error, redis.ResponseError) and not _is_not_now(error):
             raise RecordUnreadable
-        elif not call.repeatable and not isinstance(error, (NotConnected, _Passing, redis.ResponseError)):
+        elif not call.repeatable and not isinstance(error, (NotConnected, ServerUnknown, redis.ResponseError)):
             raise StoreUnavailable
 
 

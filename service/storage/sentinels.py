@@ -20,8 +20,12 @@ from service.clock import time_limit
 from service.storage.redis_url import Address
 
 
-class MasterUnknown(Exception):
-    """Nobody can say who the master is; the text says why, without secrets."""
+class ServerUnknown(Exception):
+    """Nobody can say which server it is; the text says why, without secrets. ``passing``: perhaps in a moment."""
+
+    def __init__(self, why: str, *, passing: bool = False) -> None:
+        super().__init__(why)
+        self.passing = passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +50,21 @@ def ask_all(sentinels: Sequence[Sequence[redis.Redis]], master: str, seconds: fl
 
 
 def choose(answers: Sequence[Answer], master: str, latest: MasterReport | None) -> MasterReport:
-    """The report to follow; raises ``MasterUnknown``. ``latest`` is the one that was followed until now."""
+    """The report to follow; raises ``ServerUnknown``. ``latest`` is the one that was followed until now."""
     reports = [answer for answer in answers if isinstance(answer, MasterReport)]
     if len(reports) * 2 <= len(answers):
-        raise MasterUnknown(_why(answers, master, len(reports)))
+        raise ServerUnknown(_why(answers, master, len(reports)))
     newest = max(reports, key=lambda report: report.epoch)
     if latest is None or newest.epoch >= latest.epoch:
         return newest
     if newest.address != latest.address:
-        raise MasterUnknown("the Sentinels name a master of an earlier epoch; restart if they were made anew")
+        raise ServerUnknown("the Sentinels name a master of an earlier epoch; restart if they were made anew")
     # Sentinels that were made anew count from the beginning. All of them have to say so.
     return newest if len(reports) == len(answers) else latest
 
 
 def _ask(clients: Sequence[redis.Redis], master: str, seconds: float) -> Answer:
-    refusal: Exception = MasterUnknown("not asked")
+    refusal: Exception = ServerUnknown("not asked")
     for client in clients:
         try:
             with time_limit(seconds):

@@ -11,7 +11,7 @@ Rules for editors:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
@@ -25,7 +25,7 @@ from service.storage.places import Places
 from service.storage.redis_keys import PREFIX
 from service.storage.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
 from service.storage.round_trip import TimeLimits
-from service.storage.sentinels import MasterUnknown
+from service.storage.sentinels import ServerUnknown
 
 # How long the master that a majority named last is believed without a majority: for writes, which the rest would never
 # hear of, and for reads, which are then as old as anything that a process may remember (``fallback``).
@@ -37,14 +37,6 @@ _MAX_PROBE_KEYS: Final = 5_000
 MAX_BULK_CALLS: Final = 4
 # Connections besides those of callers: bulk reads, the probe, the reader of removals, and what is being closed.
 _MORE_CONNECTIONS: Final = 2 * MAX_BULK_CALLS
-
-
-class ServerUnknown(Exception):
-    """Nobody can say which server holds a key. ``passing``: it may be known in a moment."""
-
-    def __init__(self, why: str, *, passing: bool = False) -> None:
-        super().__init__(why)
-        self.passing = passing
 
 
 class Server:
@@ -79,25 +71,29 @@ class Server:
         self.pool.disconnect(inuse_connections=False)
 
 
-class Servers(Protocol):
+class Servers:
     """Where the data is. ``moves``: servers may change places while all of them answer, so they are looked at often."""
 
-    moves: bool
+    moves = True
 
     def server_of(self, key: str) -> Server:
         """The server that holds ``key``; raises ``ServerUnknown``."""
-
-    def server_at(self, name: str) -> Server | None:
-        """The server of this name (``host:port``), if it is in use."""
+        raise NotImplementedError
 
     def each(self) -> Sequence[Server]:
         """All servers that are in use."""
+        raise NotImplementedError
 
     def refresh(self) -> None:
-        """Find out where the servers are now; raises ``MasterUnknown``, ``redis.RedisError`` and ``OSError``."""
+        """Find out where the servers are now; raises ``ServerUnknown``, ``redis.RedisError`` and ``OSError``."""
 
     def why_unconfirmed(self) -> str:
         """Why nobody vouches that the servers in use are the right ones to write to; empty if somebody does."""
+        return ""
+
+    def server_at(self, name: str) -> Server | None:
+        """The server of this name (``host:port``), if it is in use."""
+        return next((server for server in self.each() if server.name == name), None)
 
 
 def servers_of(url: RedisUrl, limits: TimeLimits, clock: Clock, max_calls: int) -> Servers:
@@ -144,7 +140,7 @@ def _server(url: RedisUrl, address: Address | None, limits: TimeLimits, max_call
     return Server(name, open_client(url, address, limits, max_calls + _MORE_CONNECTIONS), max_calls)
 
 
-class _SingleServer:
+class _SingleServer(Servers):
     """One server, wherever the URL says. Its name is looked up anew with each new connection."""
 
     moves = False
@@ -155,23 +151,12 @@ class _SingleServer:
     def server_of(self, key: str) -> Server:  # noqa: ARG002 - one server holds all
         return self._server
 
-    def server_at(self, name: str) -> Server | None:
-        return self._server if name == self._server.name else None
-
     def each(self) -> Sequence[Server]:
         return (self._server,)
 
-    def refresh(self) -> None:
-        """Nobody else knows more."""
 
-    def why_unconfirmed(self) -> str:
-        return ""
-
-
-class _SentinelServers:
+class _SentinelServers(Servers):
     """The master that a majority of the Sentinels names."""
-
-    moves = True
 
     def __init__(self, url: RedisUrl, limits: TimeLimits, clock: Clock, max_calls: int) -> None:
         self._url = url
@@ -191,9 +176,6 @@ class _SentinelServers:
             return master
         raise ServerUnknown(self._why)
 
-    def server_at(self, name: str) -> Server | None:
-        return next((master for master in self.each() if master.name == name), None)
-
     def each(self) -> Sequence[Server]:
         return () if self._master is None or self._unconfirmed_for(UNCONFIRMED_READ_SECS) else (self._master,)
 
@@ -202,7 +184,7 @@ class _SentinelServers:
         asked = self._clock.monotonic()
         try:
             report = sentinels.choose(sentinels.ask_all(self._sentinels, master, seconds), master, self._report)
-        except MasterUnknown as why:
+        except ServerUnknown as why:
             self._why = str(why)
             raise
         if self._master is None or self._report is None or report.address != self._report.address:
@@ -219,10 +201,10 @@ class _SentinelServers:
         return self._clock.monotonic() - self._confirmed > seconds
 
 
-class _ClusterServers:
-    """The masters of a Cluster, where the library's own client says that they are."""
-
-    moves = True
+class _ClusterServers(Servers):
+    """The masters of a Cluster, where the library's own client says that they are. Those without a majority of the
+    others refuse by themselves (CLUSTERDOWN).
+    """
 
     def __init__(self, url: RedisUrl, limits: TimeLimits, max_calls: int) -> None:
         self._url = url
@@ -240,9 +222,6 @@ class _ClusterServers:
             raise ServerUnknown("a slot that no master has", passing=True)
         return server
 
-    def server_at(self, name: str) -> Server | None:
-        return self._servers.get(name)
-
     def each(self) -> Sequence[Server]:
         return tuple(self._servers.values())
 
@@ -258,12 +237,8 @@ class _ClusterServers:
                     )
         except (RedisClusterException, NoPermissionError) as error:
             self._why = _why_no_cluster(error)
-            raise MasterUnknown(self._why) from None
+            raise ServerUnknown(self._why) from None
         self._take_over(self._cluster)
-
-    def why_unconfirmed(self) -> str:
-        # Masters without a majority of the others refuse by themselves (CLUSTERDOWN).
-        return ""
 
     def _take_over(self, cluster: RedisCluster) -> None:
         known, owners = self._servers, {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -33,10 +34,11 @@ PATIENCE_SECS: Final = 0.15
 
 
 class Proxy:
-    """Listens on 127.0.0.1 and carries to a Unix socket, or to a port of this machine."""
+    """Listens on 127.0.0.1, with ``tls`` if given, and carries to a Unix socket, or to a port of this machine."""
 
-    def __init__(self, upstream: str | int) -> None:
+    def __init__(self, upstream: str | int, tls: ssl.SSLContext | None = None) -> None:
         self._upstream = upstream
+        self._tls = tls
         self._lock = threading.Lock()
         self._toxics: dict[str, dict[str, Any]] = {}
         self._changed = threading.Event()
@@ -121,11 +123,21 @@ class Proxy:
             except OSError:
                 return
             self.accepted += 1
-            link = _Link(self, client)
-            try:
-                link.connect(self._upstream)
-            except OSError:
-                link.end(reset=True)
+            if self._tls is None:
+                self._carry(client)
+            else:
+                threading.Thread(target=self._shake_hands, args=(client, self._tls), daemon=True).start()
+
+    def _shake_hands(self, client: socket.socket, tls: ssl.SSLContext) -> None:
+        with contextlib.suppress(OSError):
+            self._carry(tls.wrap_socket(client, server_side=True))
+
+    def _carry(self, client: socket.socket) -> None:
+        link = _Link(self, client)
+        try:
+            link.connect(self._upstream)
+        except OSError:
+            link.end(reset=True)
 
 
 class _Exchange:

@@ -155,8 +155,8 @@ def _lost(caller: Caller, alias: str) -> None:
         caller.token(alias)
 
 
-def test_a_frozen_store_costs_one_caller_a_quarter_of_a_second(rig: Rig, tell: Tell) -> None:
-    """N7: the first call that meets the silence; the later ones take what they took before."""
+def test_a_frozen_store_costs_one_caller_an_outage_s_time(rig: Rig, tell: Tell) -> None:
+    """N7: the first call that meets the silence waits until it is one; later ones take what they took before."""
     stage = rig.stage("useful")
     healthy = [stage.ask().secs for _ in range(200)]
     rig.valkey.freeze()
@@ -175,7 +175,7 @@ def test_a_frozen_store_costs_one_caller_a_quarter_of_a_second(rig: Rig, tell: T
         f"{p99(healthy) * 1000:.1f} ms",
     )
     assert {answer.told for answer in (first, *later)} == {(200, "cache")}
-    assert 0.2 < first.secs < 1.5
+    assert 1.2 < first.secs < 3.0
     assert sorted(times)[100] < 5 * sorted(healthy)[100]
 
 

@@ -286,7 +286,7 @@ class Storm:
 
     def _history(self, answers: list[Answer], closed: float) -> History:
         raw = self._world.valkey.client.get(RoomKeys(self._alias(MEETING)).roster)
-        seen = Counter(str(participant) for _, participant in Attendance.from_bytes(raw).here())
+        seen = Counter(str(participant) for _, participant in Attendance.from_bytes(raw).present())
         return History(
             rooms=self._rooms,
             processes=self._size.replicas * self._size.workers,

@@ -132,6 +132,12 @@ def test_a_replica_cut_off_from_the_store_may_not_know_of_a_ban() -> None:
     assert excused(history(answer(), **facts)) == 1
 
 
+def test_a_replica_that_was_cut_off_later_knows_of_a_ban() -> None:
+    """It heard of it before the ban was confirmed."""
+    facts: dict[str, Any] = {"writes": [write(9.0, "ban")], "faults": [Fault(9.7, 11.0, "redis killed", -1)]}
+    assert letters(answer(), **facts) == "b"
+
+
 def test_two_calls_in_a_row_are_refused() -> None:
     """(c) Where there was no reason."""
     assert letters(answer(), answer(11.0, token="t2"), grants=[grant(), grant("t2", 10.5)]) == "c"
