@@ -33,7 +33,7 @@ _START_SECS: Final = 20.0
 _API_KEY: Final = "KEY-of-the-sandbox"
 # What a demo takes from the caller's environment; an exported API key is not among them.
 _CHOSEN_BY_CALLER: Final = (
-    "ALLOWED_ORIGINS", "LOG_LEVEL", "TOKEN_TTL_SECS", "TOKEN_CALLS_PER_MINUTE", "WEB_CONCURRENCY",
+    "ALLOWED_ORIGINS", "LOG_LEVEL", "TOKEN_TTL_SECS", "TOKEN_RATE_LIMIT_PER_MINUTE", "WEB_CONCURRENCY",
     "UPSTREAM_CONCURRENCY", "DRAIN_SECONDS",
 )  # fmt: skip
 _DAY_SECS: Final = 86_400

@@ -65,14 +65,14 @@ class Settings:
     service_secrets: tuple[SecretBytes, ...]
     public_url: str | None
     telnyx_public_keys: tuple[bytes, ...]
-    impostors: str
+    impostor_policy: str
     room_name_prefix: str
     allowed_origins: tuple[str, ...]
     console: str
     console_sandbox: str | None
     admin_scope: str
     token_ttl_secs: int
-    token_calls_per_minute: int
+    token_rate_limit_per_minute: int
     host: str
     port: int
     metrics_port: int
@@ -218,7 +218,7 @@ ISSUER_FIELDS: Final = (
         "AUTH_PROXY", str, "HTTP proxy on the way to the issuer's keys: `http://user:password@host:port`.", secret=True
     ),
     Field("AUTH_ALGORITHMS", str, "Allowed signature algorithms; as the keys have it if not given."),
-    Field("AUTH_TYPES", str, "Allowed `typ` header values.", "JWT,at+jwt"),
+    Field("AUTH_TOKEN_TYPES", str, "Allowed `typ` header values.", "JWT,at+jwt"),
     Field("AUTH_LEEWAY_SECS", str, "Tolerance for clocks that differ, in seconds.", "60"),
     Field("AUTH_MAX_LIFETIME_SECS", str, "Longest `exp` - `iat` accepted, in seconds.", "86400"),
     Field("AUTH_USER_CLAIM", str, "The claim that holds the user id (`email` needs `email_verified`).", "sub"),
@@ -270,7 +270,7 @@ FIELDS: Final = (
         "",
     ),
     Field(
-        "IMPOSTORS",
+        "IMPOSTOR_POLICY",
         parsers.one_of("flag", "kick"),
         "What happens to participants whose ticket is not theirs: `flag` in lists and logs, or `kick` too.",
         "flag",
@@ -287,7 +287,7 @@ FIELDS: Final = (
         "Life asked for client tokens, in seconds; a room may set its own.",
         "600",
     ),
-    Field("TOKEN_CALLS_PER_MINUTE", parsers.between(1, 1_000_000), "Token calls per user and room.", "60"),
+    Field("TOKEN_RATE_LIMIT_PER_MINUTE", parsers.between(1, 1_000_000), "Token calls per user and room.", "60"),
     Field("HOST", str, "Address to listen on.", "0.0.0.0"),  # noqa: S104 - a server in a container must
     Field("PORT", parsers.between(0, 65_535), "Port to listen on.", "8080"),
     Field("METRICS_PORT", parsers.between(0, 65_535), "Port for /metrics, never to be public.", "9090"),

@@ -55,7 +55,7 @@ class IssuerConfig:
     discovery_url: str | None = None
     ca_bundle: str | None = None
     proxy: Secret | None = None
-    types: tuple[str, ...] = ("jwt", "at+jwt")
+    token_types: tuple[str, ...] = ("jwt", "at+jwt")
     leeway_secs: int = 60
     max_lifetime_secs: int = 86_400
     user_claim: str = "sub"
@@ -132,7 +132,7 @@ def read_issuer(given: Mapping[str, Any]) -> IssuerConfig:
         **sources or {},
         ca_bundle=read(_ca_bundle),
         proxy=read(_proxy),
-        types=read(_types),
+        token_types=read(_token_types),
         leeway_secs=read(_number, "leeway_secs", 60, 0, MOST_LEEWAY_SECS),
         max_lifetime_secs=read(_number, "max_lifetime_secs", 86_400, 60, MOST_LIFETIME_SECS),
         user_claim=read(_plain, "user_claim", "sub"),
@@ -166,9 +166,9 @@ class _Reading:
 
 _SOURCES: Final = ("hs256_secret", "public_key", "jwks_url", "discovery_url")
 _MEMBERS: Final = {
-    *("name", "default", "issuer", "audience", "algorithms", "types", "leeway_secs", "max_lifetime_secs", "trust"),
+    *("name", "default", "issuer", "audience", "algorithms", "token_types", "leeway_secs", "max_lifetime_secs"),
     *("user_claim", "name_claim", "scope_claim", "groups_claim", "audience_claim", "logout_audience"),
-    *("required_claims", "ca_bundle", "proxy"),
+    *("required_claims", "ca_bundle", "proxy", "trust"),
     *_SOURCES,
 }
 
@@ -242,9 +242,9 @@ def _name(given: Mapping[str, Any]) -> str:
     return name
 
 
-def _types(given: Mapping[str, Any]) -> tuple[str, ...]:
+def _token_types(given: Mapping[str, Any]) -> tuple[str, ...]:
     """As they are compared: in lower case and without ``application/`` (RFC 7515 section 4.1.9)."""
-    kinds = _texts(given, "types") or ("jwt", "at+jwt")
+    kinds = _texts(given, "token_types") or ("jwt", "at+jwt")
     return tuple(kind.lower().removeprefix("application/") for kind in kinds)
 
 

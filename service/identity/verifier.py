@@ -275,8 +275,8 @@ def media_type(kind: str | None) -> str | None:
 def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any], config: IssuerConfig) -> None:
     """A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4)."""
     kind = media_type(header.get("typ"))
-    if kind is not None and kind not in config.types:
-        raise RefusedToken(Reason.WRONG_TYPE, expected=", ".join(config.types), found=shown(kind))
+    if kind is not None and kind not in config.token_types:
+        raise RefusedToken(Reason.WRONG_TYPE, expected=", ".join(config.token_types), found=shown(kind))
     # What tells of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
     if isinstance(claims.get("events"), dict):
         raise RefusedToken(Reason.WRONG_TYPE, expected="a bearer", found="events, as in a logout token")

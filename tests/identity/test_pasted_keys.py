@@ -209,7 +209,7 @@ def pasted(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
     table = [
         {"name": name, "issuer": f"https://{name}.test", "audience": AUDIENCE, **row} for name, row in rows.items()
     ]
-    yield from running(ServiceProcess(settings_with(sandbox, valkey, *table, WEB_CONCURRENCY="1", WEB_THREADS="4")))
+    yield from running(ServiceProcess(settings_with(sandbox, valkey, *table, WEB_CONCURRENCY="1")))
 
 
 @pytest.mark.parametrize(
