@@ -25,7 +25,7 @@ from typing import Any, Final
 from service.cli import children, serve
 from service.cli.valkey import NoServer, Valkey
 from service.clock import rfc3339
-from service.config.settings import FIELDS, Settings, SettingsError
+from service.config.settings import Settings, SettingsError, variables
 
 _ROOT: Final = Path(__file__).parents[2]
 _HOST: Final = "127.0.0.1"
@@ -178,7 +178,7 @@ def _environment(folder: Path, redis_url: str, ports: _Ports, *, real: bool) -> 
     }
     if real:
         return {**os.environ, **ours}
-    known = {name for field in FIELDS for name in (field.variable, f"{field.variable}_FILE")}
+    known = {name for field in variables() for name in (field.variable, f"{field.variable}_FILE")}
     rest = {name: value for name, value in os.environ.items() if name not in known or name in _CHOSEN_BY_CALLER}
     sandbox = _sandbox(ports)
     demo = {

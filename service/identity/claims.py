@@ -3,8 +3,6 @@
 Pure, and total over whatever JSON a token may hold: an answer, or ``RefusedToken``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -34,17 +32,6 @@ def find(claims: Mapping[str, object], where: str) -> object:
 def is_nested(where: str) -> bool:
     """Whether this is a way into nested claims."""
     return where.startswith(_NESTED)
-
-
-def read_required(texts: Sequence[str]) -> Required:
-    """``claim=value`` texts; a claim that is named again may have either value. Raises ``ValueError``."""
-    found: dict[str, frozenset[str]] = {}
-    for text in texts:
-        where, _, value = text.partition("=")
-        if not where or not value:
-            raise ValueError("must be claim=value")
-        found[where] = found.get(where, frozenset()) | {value}
-    return tuple(found.items())
 
 
 def first_unmet(claims: Mapping[str, object], required: Required) -> str | None:

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import Certificate, load_der_x509_certificate
 
+from service.identity.setting import read_text
 from service.secret import Secret
 
 LEAST_HMAC_BYTES: Final = 32
@@ -76,11 +77,11 @@ def shared_secret(text: str) -> Secret:
     return Secret(text)
 
 
-def pem_keys(text: str) -> tuple[str, ...]:
+def pem_keys(text: Any) -> tuple[str, ...]:
     """One or two public keys, each as its own text; of X.509 certificates theirs, whatever else is in them (until when
     they are good does not count: the key is trusted because it is in the table). Raises ``UnfitKey``.
     """
-    blocks = _PEM.findall(text)
+    blocks = _PEM.findall(read_text(text))
     if not 1 <= len(blocks) <= 2:  # noqa: PLR2004 - one key, or two while one follows the other
         raise UnfitKey("must hold one or two PEM public keys or certificates")
     found = [_from_pem(label, body) for label, body in blocks]

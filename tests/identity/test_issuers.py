@@ -31,7 +31,7 @@ def wrong(**members: Any) -> dict[str, str]:
     """The faults of an issuer, by member; fails if there is none."""
     with pytest.raises(IssuerFaults) as caught:
         one(**members)
-    return {fault.member: str(fault) for fault in caught.value.faults}
+    return {fault.variable: fault.message for fault in caught.value.faults}
 
 
 def public_pem(key: Any) -> str:

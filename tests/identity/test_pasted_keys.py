@@ -29,8 +29,8 @@ def fault(**members: Any) -> str:
     """What is wrong with the one member; fails if nothing is, or something else too."""
     with pytest.raises(IssuerFaults) as caught:
         issuer(**members)
-    assert [found.member for found in caught.value.faults] == list(members)
-    return str(caught.value.faults[0])
+    assert [found.variable for found in caught.value.faults] == list(members)
+    return caught.value.faults[0].message
 
 
 @pytest.mark.parametrize("signed_by", [BOTH, NEW, OLD], ids=["one secret with a comma", "the new one", "the old one"])

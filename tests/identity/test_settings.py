@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.config.settings import FIELDS, Settings, SettingsError
+from service.config.settings import Settings, SettingsError, variables
 from service.secret import Secret, SecretBytes
 from tests.identity.forge import SECRET, UNHURRIED
 
@@ -49,7 +49,7 @@ def test_the_least_is_enough() -> None:
     """Everything else has a default, and the defaults are the documented ones."""
     settings = read()
 
-    documented = {field.variable: field.default for field in FIELDS if field.default is not None}
+    documented = {field.variable: field.default for field in variables() if field.default is not None}
     assert str(settings.port) == documented["PORT"]
     assert str(settings.token_ttl_secs) == documented["TOKEN_TTL_SECS"]
     assert settings.telnyx_api_url == documented["TELNYX_API_URL"]
@@ -293,7 +293,7 @@ def test_other_variables_are_nobodys_business(name: str) -> None:
     assert read(**{name: "x"}) == read()
 
 
-SECRETS = [field.variable for field in FIELDS if field.secret]
+SECRETS = [field.variable for field in variables() if field.secret]
 
 
 @pytest.mark.parametrize("variable", SECRETS)
@@ -317,7 +317,7 @@ def test_good_secrets_are_hidden_in_the_settings() -> None:
     assert KEY not in repr(settings)
 
 
-_variables = st.sampled_from([field.variable + suffix for field in FIELDS for suffix in ("", "_FILE")])
+_variables = st.sampled_from([field.variable + suffix for field in variables() for suffix in ("", "_FILE")])
 _values = st.text(st.characters(exclude_characters="\0"), max_size=40) | st.sampled_from(
     ["true", "1", ",", "[[issuer]]"]
 )
