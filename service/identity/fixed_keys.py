@@ -4,8 +4,6 @@ A table with a weak or public secret, or a key that is not what it is taken for,
 or ``UnfitKey`` out; messages never show a secret.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import math
@@ -28,8 +26,8 @@ from cryptography.x509 import Certificate, load_der_x509_certificate
 from service.identity.setting import read_text
 from service.secret import Secret
 
-LEAST_HMAC_BYTES: Final = 32
-LEAST_RSA_BITS: Final = 2048
+MIN_HMAC_BYTES: Final = 32
+MIN_RSA_BITS: Final = 2048
 # Printed in so many tutorials that they protect nothing; compared without case, and wherever they repeat to length.
 _NOTORIOUS: Final = (
     "secret", "password", "changeme", "change-me", "your-256-bit-secret", "your-secret-key", "jwt-secret",
@@ -41,7 +39,7 @@ _NOTORIOUS: Final = (
 )  # fmt: skip
 # What tells how a secret should be is the stand-in for one: jwt.io's own, and those that Supabase ships.
 _STAND_INS: Final = ("at-least", "at_least", "at least")
-_LEAST_DISTINCT: Final = 10
+_MIN_DISTINCT: Final = 10
 # The points whose order divides 8 have these y and either sign: one signature of such a key is good for any text.
 _FIELD: Final = 2**255 - 19
 _ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
@@ -68,11 +66,11 @@ def shared_secret(text: str) -> Secret:
     """Raises ``UnfitKey`` unless this is at least 32 bytes that nobody can guess."""
     if _is_public(text):
         raise UnfitKey("is a key, not a shared secret; public keys belong in public_key")
-    if len(text.encode()) < LEAST_HMAC_BYTES:
-        raise UnfitKey(f"must be at least {LEAST_HMAC_BYTES} bytes of randomness")
+    if len(text.encode()) < MIN_HMAC_BYTES:
+        raise UnfitKey(f"must be at least {MIN_HMAC_BYTES} bytes of randomness")
     plain = text.lower()
     notorious = any(plain.replace(word, "").strip("-_ .1!") == "" for word in _NOTORIOUS)
-    if notorious or len(set(plain)) < _LEAST_DISTINCT or any(words in plain for words in _STAND_INS):
+    if notorious or len(set(plain)) < _MIN_DISTINCT or any(words in plain for words in _STAND_INS):
         raise UnfitKey("is guessable; make one with: openssl rand -base64 48")
     return Secret(text)
 
@@ -121,8 +119,8 @@ def weakness(key: object) -> str | None:
 
 
 def _weakness_of_rsa(bits: int, modulus: int) -> str | None:
-    if bits < LEAST_RSA_BITS:
-        return f"an RSA key of less than {LEAST_RSA_BITS} bits"
+    if bits < MIN_RSA_BITS:
+        return f"an RSA key of less than {MIN_RSA_BITS} bits"
     if all(modulus % prime in _powers_of_65537(prime) for prime in _ROCA_PRIMES):
         return "an RSA key of the ROCA kind, which can be factored (CVE-2017-15361)"
     # Fermat's method finds primes that lie close together at once (CVE-2022-26320).

@@ -5,8 +5,6 @@ something else (``use``, ``key_ops``). One that is listed twice counts once; dif
 to be tried in turn (RFC 7517 section 4.5). Pure: parsed JSON in, keys out.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ import jwt
 
 from service.identity.fixed_keys import UnfitKey, weakness
 
-MOST_KEYS: Final = 100
+MAX_KEYS: Final = 100
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "k")
 _CURVES: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA"}
 
@@ -39,7 +37,7 @@ class UnusableSet(ValueError):
 def read_set(document: object, allowed: Sequence[str]) -> tuple[VerificationKey, ...]:
     """The usable keys of a JWK set for the ``allowed`` algorithms. Raises ``UnusableSet``."""
     entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or len(entries) > MOST_KEYS:
+    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise UnusableSet("not a set of keys")
     keys: list[VerificationKey] = []
     unfit: list[str] = []

@@ -1,14 +1,12 @@
 """Why a bearer or a logout token is refused: a closed set of reasons, which operators see and callers never do.
 
-Rules for editors (DESIGN 4):
+Rules for editors:
 * the value of a reason is a label of metrics and never changes;
 * ``expected`` and ``found`` show issuers, audiences, algorithms, types, key ids and distances in time; of any other
   claim they show the name and the JSON type, never the value;
 * anybody can write a token, so whatever comes from one goes through ``shown``;
 * no word follows "bearer" in what is logged: the guard of the log takes the two for a credential.
 """
-
-from __future__ import annotations
 
 from enum import StrEnum
 from typing import Final

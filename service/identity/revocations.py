@@ -1,7 +1,5 @@
 """Sign-ins that are over: by an administrator's word, or by that of the identity provider (``backchannel_logout``)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Final
 
