@@ -9,7 +9,7 @@ Rules for editors:
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -77,19 +77,27 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
         """The settings of an environment; raises ``SettingsError`` listing all of its faults."""
-        reader = _Reader(env)
+        texts, faults = _texts(env)
         settings = settings_of(cls)
-        if reader.is_given("TELNYX_API_KEY"):
-            if reader.is_given("TELNYX_API_KEYS"):
-                reader.fault("TELNYX_API_KEY", "is set beside TELNYX_API_KEYS; keep one")
+        if "TELNYX_API_KEY" in texts:
+            if "TELNYX_API_KEYS" in texts:
+                faults.append(Fault("TELNYX_API_KEY", "is set beside TELNYX_API_KEYS; keep one"))
             settings["telnyx_api_keys"] = _ONE_API_KEY
         del settings["issuers"]
-        found = {attribute: reader.value(setting) for attribute, setting in settings.items()}
-        issuers = reader.issuers()
-        reader.check_names()
-        if reader.faults:
-            raise SettingsError(reader.faults)
-        return cls(**{name: value for name, value in found.items() if value is not None}, issuers=issuers)
+        values: dict[str, Any] = {}
+        for attribute, setting in settings.items():
+            try:
+                if text := texts.get(setting.variable):
+                    values[attribute] = setting.read(text)
+                elif setting.required and setting.variable not in texts:
+                    raise ValueError(f"is required: {setting.help}")
+            except ValueError as why:
+                faults.append(Fault(setting.variable, str(why)))
+        issuers, issuer_faults = _issuers(texts)
+        faults += [*issuer_faults, *_misspelled(env)]
+        if faults:
+            raise SettingsError(faults)
+        return cls(**values, issuers=issuers)
 
     def warnings(self) -> tuple[Fault, ...]:
         """Settings that the service starts with, though they were probably not meant."""
@@ -99,84 +107,59 @@ class Settings:
         return (Fault("AUTH_TRUST", f"{fault}: add admin here, or to trust in the issuers file"),)
 
 
-class _Reader:
-    """Reads an environment and remembers every fault."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.faults: list[Fault] = []
-        # Given, but unreadable: that they have no value then is not a second fault.
-        self._unreadable: set[str] = set()
-
-    def text(self, variable: str) -> str | None:
-        """The text of a variable, from itself or its file; empty is ``None``."""
-        direct, path = self._env.get(variable) or None, self._env.get(f"{variable}_FILE") or None
+def _texts(env: Mapping[str, str]) -> tuple[dict[str, str | None], list[Fault]]:
+    """The texts of the variables that are given, by themselves or as files. One that cannot be read is a fault and has
+    the text ``None``: that it has no value then is not a second fault.
+    """
+    texts: dict[str, str | None] = {}
+    faults = []
+    for variable in (setting.variable for setting in variables()):
+        direct, path = env.get(variable), env.get(f"{variable}_FILE")
+        fault = None
         try:
-            if direct is not None and path is not None:
-                self.fault(variable, f"is set twice: by itself and by {variable}_FILE; keep one")
-            elif path is not None:
-                return Path(path).read_text("utf-8").strip() or None
-            else:
-                return direct if direct is None else direct.encode().decode()
+            text = Path(path).read_text("utf-8").strip() if path else (direct or "").encode().decode()
         except UnicodeEncodeError:
-            self.fault(variable, "is not UTF-8")
+            fault = Fault(variable, "is not UTF-8")
         except (OSError, ValueError) as error:
-            self.fault(f"{variable}_FILE", f"cannot be read ({type(error).__name__})")
-        self._unreadable.add(variable)
-        return None
+            fault = Fault(f"{variable}_FILE", f"cannot be read ({type(error).__name__})")
+        if direct and path:
+            fault = Fault(variable, f"is set twice: by itself and by {variable}_FILE; keep one")
+        if fault is not None:
+            texts[variable] = None
+            faults.append(fault)
+        elif text:
+            texts[variable] = text
+    return texts, faults
 
-    def is_given(self, variable: str) -> bool:
-        """Whether the variable has a text, readable or not."""
-        return self.text(variable) is not None or variable in self._unreadable
 
-    def value(self, setting: Setting) -> Any:
-        """The value of a setting, or ``None`` if it is not given or has a fault."""
-        text = self.text(setting.variable)
-        try:
-            if text is None and setting.required:
-                raise ValueError(f"is required: {setting.help}")
-            return None if text is None else setting.read(text)
-        except ValueError as why:
-            self.fault(setting.variable, str(why))
-            return None
+def _issuers(texts: Mapping[str, str | None]) -> tuple[tuple[IssuerConfig, ...], list[Fault]]:
+    """The issuer table, from a file or from simple variables, or what is wrong with it."""
+    names = [setting.variable for setting in _issuer_variables()]
+    given = {
+        name.removeprefix("AUTH_").lower(): texts[name] or True for name in names if name in texts
+    }  # unreadable: no setting takes ``True``
+    table = texts.get("AUTH_ISSUERS")
+    if table is None and "AUTH_ISSUERS" in texts:
+        return (), []
+    if table is not None and given:
+        return (), [Fault("AUTH_ISSUERS", "is the whole table: remove the other AUTH_ variables")]
+    try:
+        return (read_issuer(given),) if table is None else read_table(table), []
+    except IssuerFaults as error:
+        if table is not None:
+            messages = [f"{fault.variable}: {fault.message}".removeprefix(": ") for fault in error.faults]
+            return (), [Fault("AUTH_ISSUERS", message) for message in messages]
+        found = [replace(fault, variable=f"AUTH_{fault.variable.upper()}") for fault in error.faults]
+        return (), [fault for fault in found if texts.get(fault.variable, "") is not None]
 
-    def issuers(self) -> tuple[IssuerConfig, ...]:
-        """The issuer table, from a file or from simple variables."""
-        # An unreadable one counts as given, with a value that no setting may have: its fault is known by now.
-        found = {
-            setting.name.removeprefix("AUTH_").lower(): self.text(setting.name) or True
-            for setting in _issuer_variables()
-            if self.is_given(setting.name)
-        }
-        table = self.text("AUTH_ISSUERS")
-        if "AUTH_ISSUERS" in self._unreadable:
-            return ()
-        if table is not None and found:
-            self.fault("AUTH_ISSUERS", "is the whole table: remove the other AUTH_ variables")
-            return ()
-        try:
-            return (read_issuer(found),) if table is None else read_table(table)
-        except IssuerFaults as error:
-            for fault in error.faults:
-                if table is None:
-                    self.fault(f"AUTH_{fault.variable.upper()}", fault.message)
-                else:
-                    self.fault("AUTH_ISSUERS", f"{fault.variable}: {fault.message}".removeprefix(": "))
-            return ()
 
-    def check_names(self) -> None:
-        """A variable that looks like one of ours and is none was probably meant to be one."""
-        known = {name for setting in variables() for name in (setting.variable, f"{setting.variable}_FILE")}
-        for name in self._env:
-            if name.startswith(_OUR_PREFIXES) and name not in known:
-                for close in difflib.get_close_matches(name, known, 1, 0.8):
-                    self.fault(name, f"is not a setting; did you mean {close}?")
-
-    def fault(self, variable: str, message: str) -> None:
-        """Remember what is wrong; once is enough."""
-        fault = Fault(variable, message)
-        if fault not in self.faults and variable not in self._unreadable:
-            self.faults.append(fault)
+def _misspelled(env: Mapping[str, str]) -> Iterator[Fault]:
+    """A variable that looks like one of ours and is none was probably meant to be one."""
+    known = {name for setting in variables() for name in (setting.variable, f"{setting.variable}_FILE")}
+    for name in env:
+        if name.startswith(_OUR_PREFIXES) and name not in known:
+            for close in difflib.get_close_matches(name, known, 1, 0.8):
+                yield Fault(name, f"is not a setting; did you mean {close}?")
 
 
 def _issuer_variables() -> list[Setting]:

@@ -116,8 +116,7 @@ class FetchedKeys:
 
     def state(self) -> KeyState:
         """For readiness and operators."""
-        snapshot = self._snapshot()
-        if snapshot is None:
+        if (snapshot := self._snapshot()) is None:
             return KeyState(loaded=False, fetched_at=None, keys=0, last_error=self._last_error)
         return KeyState(True, snapshot.fetched_at, len(snapshot.keys), self._last_error)
 
