@@ -53,6 +53,7 @@ from service.storage.redis_client import RedisClient
 from service.storage.revocation_store import RevocationStore
 from service.storage.room_store import RoomStore
 from service.storage.roster_store import RosterStore
+from service.storage.round_trip import TimeLimits
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.tokens.models import HeldToken
@@ -162,7 +163,13 @@ class _Gateways:
 
 def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     jitter, metrics = random.Random(), Metrics(CollectorRegistry())
-    redis = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=MAX_REDIS_CALLS)
+    redis = RedisClient(
+        redis_url.parse(settings.redis_url.reveal()),
+        clock,
+        metrics,
+        max_calls=MAX_REDIS_CALLS,
+        limits=TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000),
+    )
     telnyx = Telnyx(
         settings.telnyx_api_url,
         settings.telnyx_api_keys,

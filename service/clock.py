@@ -82,6 +82,9 @@ def time_limit(seconds: float) -> Iterator[None]:
     except _Cut as cut:
         if cut is not limit.cut:
             raise
+        # A socket that was cut while it connected is known to these frames alone, and is closed with them. They and the
+        # exception hold each other, so that it would stay open until the collector comes.
+        cut.__traceback__ = None
         raise TimeoutError from None
     finally:
         limit.close()

@@ -26,7 +26,7 @@ LONG: Final = (
     "tests/console/test_pages.py::test_the_documentation_may_ask",
     "tests/console/test_pages.py::test_the_documentation_shows",
     "tests/console/test_moderators.py",
-    "tests/clients/test_android.py",
+    "tests/clients/test_android",
     "tests/clients/test_console.py",
     "tests/clients/test_sdk_calls.py",
     "tests/edge/test_draining.py",

@@ -153,7 +153,7 @@ class ServiceProcess:
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "service", "serve"]
             self.process = children.start(command, env={**path, **env, **ports}, output=log, cwd=ROOT)
-        until(self._ready, 20, f"the service ({self.log})")
+        until(self._ready, 60, f"the service ({self.log})")
 
     def _ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()

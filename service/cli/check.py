@@ -36,6 +36,7 @@ from service.storage import redis_url
 from service.storage.availability import SAFE_POLICY
 from service.storage.cooldown_store import Cooldowns
 from service.storage.redis_client import RedisClient
+from service.storage.round_trip import TimeLimits
 from service.telnyx import Telnyx
 
 LEAST_REDIS: Final = (6, 2)
@@ -81,7 +82,8 @@ def run(bearer: str | None = None) -> int:
 
 def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
     clock = Clock()
-    client = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=2)
+    limits = TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000)
+    client = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=2, limits=limits)
     yield from _redis(client, masked(settings.redis_url.reveal()))
     sources = key_sources.build(settings.issuers, clock)
     for issuer in settings.issuers:

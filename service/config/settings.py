@@ -39,6 +39,10 @@ class Settings:
     telnyx_api_url: Annotated[str, Setting(parsers.url, "Base URL of the Telnyx API.")] = "https://api.telnyx.com/v2"
     redis_url: Annotated[Secret, Setting(parsers.store_url,
         "Redis or Valkey: a server, `redis+sentinel://` or `redis+cluster://`.", secret=True)]
+    redis_call_ms: Annotated[int, Setting(Between(10, 2000),
+        "How long a call to Redis may take, in milliseconds.")] = 250
+    redis_connect_ms: Annotated[int, Setting(Between(10, 10_000),
+        "How long opening a connection to Redis may take, with TLS and login, in milliseconds.")] = 1000
     service_secrets: Annotated[tuple[SecretBytes, ...], Setting(parsers.service_secrets,
         "32 random bytes in base64; `new,old` to rotate.", secret=True)]
     issuers: Annotated[tuple[IssuerConfig, ...], Setting(read_table,
@@ -135,9 +139,8 @@ def _texts(env: Mapping[str, str]) -> tuple[dict[str, str | None], list[Fault]]:
 def _issuers(texts: Mapping[str, str | None]) -> tuple[tuple[IssuerConfig, ...], list[Fault]]:
     """The issuer table, from a file or from simple variables, or what is wrong with it."""
     names = [setting.variable for setting in _issuer_variables()]
-    given = {
-        name.removeprefix("AUTH_").lower(): texts[name] or True for name in names if name in texts
-    }  # unreadable: no setting takes ``True``
+    # One that cannot be read has a value that no setting takes: its fault is known by now.
+    given = {name.removeprefix("AUTH_").lower(): texts[name] or True for name in names if name in texts}
     table = texts.get("AUTH_ISSUERS")
     if table is None and "AUTH_ISSUERS" in texts:
         return (), []

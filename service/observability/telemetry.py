@@ -27,7 +27,7 @@ from service.observability import tracing
 from service.observability.log_writer import LineWriter
 from service.observability.server_log import WithoutCallersBytes
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 

@@ -151,10 +151,11 @@ class Availability:
                 _log.warning("Redis: another server is in use", extra={"server": server.name})
             if not server.greeted:
                 self._doubted.set()
-        self._tell_unconfirmed()
+        self.tell_unconfirmed()
         self._tell_metrics()
 
-    def _tell_unconfirmed(self) -> None:
+    def tell_unconfirmed(self) -> None:
+        """Say it once if nobody vouches for the servers any more, and if somebody does again."""
         why, before = self._servers.why_unconfirmed(), self._unconfirmed
         if why and not before:
             _log.error("Redis: writes are off", extra={"reason": why})

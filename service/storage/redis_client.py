@@ -202,6 +202,7 @@ class RedisClient:
             raise (_Passing if unknown.passing else StoreOutage) from None
         if not call.reads and self.servers.why_unconfirmed():
             self._metrics.store_error("writes_off")
+            self.availability.tell_unconfirmed()
             raise StoreUnavailable
         return server
 

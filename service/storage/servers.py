@@ -31,6 +31,7 @@ from service.storage.sentinels import MasterUnknown
 # hear of, and for reads, which are then as old as anything that a process may remember (``fallback``).
 UNCONFIRMED_WRITE_SECS: Final = 2.0
 UNCONFIRMED_READ_SECS: Final = 300.0
+_SOCKET_SECS: Final = 10.0
 _REFRESH_SECS: Final = 3.0
 _MAX_PROBE_KEYS: Final = 5_000
 MAX_BULK_CALLS: Final = 4
@@ -121,8 +122,8 @@ def _options(url: RedisUrl, limits: TimeLimits) -> dict[str, Any]:
     options: dict[str, Any] = {
         "username": url.user,
         "password": url.password,
-        # For what the library does by itself; ``round_trip`` has limits that no byte starts anew.
-        "socket_timeout": limits.connect,
+        # Longer than any call: ``time_limit`` cuts, which no byte starts anew.
+        "socket_timeout": _SOCKET_SECS,
         "socket_connect_timeout": limits.connect,
         # Servers before version 6 and some proxies refuse HELLO, which the newer protocol needs.
         "protocol": 2,
@@ -295,7 +296,8 @@ class _ClusterServers:
 
     def _open(self) -> RedisCluster:
         members = [ClusterNode(*address) for address in self._url.nodes]  # type: ignore[no-untyped-call]
-        options = _options(self._url, self._limits)
+        # One that is silent must leave time to ask another.
+        options = _options(self._url, self._limits) | {"socket_timeout": self._limits.connect}
         return RedisCluster(startup_nodes=members, require_full_coverage=False, retry=_no_retry(), **options)
 
 

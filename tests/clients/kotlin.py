@@ -1,7 +1,7 @@
 """The Android library, the example of its README and the tests' own programs, compiled for a plain JVM.
 
-The Kotlin compiler comes from the npm registry. What the library needs of Android, and the example of the SDK, is played
-by the classes in ``android/stubs``.
+The Kotlin compiler comes from the npm registry. The classes in ``android/stubs`` play what the library needs of
+Android, and what the example needs of the SDK.
 """
 
 from __future__ import annotations

@@ -362,6 +362,20 @@ def bearers() -> Iterator[Story]:
         bearers=("old", "new", "new", "newer"),
     )
     yield Story(
+        "bearers-that-were-refused-are-forgotten-with-the-next-token",
+        [FIRST, REFUSED, REFUSED, NEXT, REFUSED, LATER],
+        [
+            got(0, "first"),
+            forced(300),
+            trouble(300, "invalid_token", "sign_in", left=300, retry=0.75),
+            got(300.75, "next"),
+            forced(600.75),
+            got(600.75, "later"),
+        ],
+        until=900,
+        bearers=("old", "old", "new", "new", "new", "newer"),
+    )
+    yield Story(
         "join-no-bearer-at-first",
         [FIRST],
         [trouble(0, "bearer_unavailable", retry=0.75), got(0.75, "first")],

@@ -77,6 +77,10 @@ class Proxy:
         if held:
             self.cut()
 
+    def move(self, upstream: str | int) -> None:
+        """Carry new connections elsewhere, as a name does that leads to another server; those that are open stay."""
+        self._upstream = upstream
+
     def cut(self) -> None:
         """Reset all connections."""
         with self._lock:

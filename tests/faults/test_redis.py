@@ -329,6 +329,22 @@ def test_a_token_made_during_an_outage_is_everybodys_after_it(bed: Bed, tell: Te
     assert {answer.body["token"] for answer in answers} == {new.body["token"]}
 
 
+def test_while_redis_takes_no_writes_a_token_is_renewed_once(bed: Bed, tell: Tell) -> None:
+    """Redis goes on answering with the token before; the process has a newer one, and Redis gets it in the end."""
+    until(lambda: bed.up, 10, "the end of the fault before")
+    stage = bed.rig.stage("advisory")
+    with hurt(bed, next(row for row in ROWS if row.name == "F07 OOM")):
+        answers = [stage.ask() for _ in range(4)]
+    last = stage.ask()
+
+    tell("F07 OOM, renewed", "", ", ".join(f"{answer.status} {answer.word}" for answer in (*answers, last)))
+    assert [answer.told for answer in (*answers, last)] == [(200, "refreshed"), *[(200, "cache")] * 4]
+    assert stage.calls() == {"refresh": 1}
+    assert {answer.body["token"] for answer in (*answers, last)} == {last.body["token"]}
+    left = bed.valkey.client.pttl(stage.keys.token(stage.entry)) / 1000
+    assert left > 500
+
+
 @pytest.mark.parametrize("name", ["timeout", "reset_peer"])
 def test_it_starts_before_redis_and_recovers(name: str, tell: Tell) -> None:
     """Health and readiness answer, callers are 503, and when Redis is there tokens are had."""

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+import gevent
 import pytest
 
 from service.clock import Clock
@@ -16,6 +17,7 @@ from service.storage.redis_url import parse
 from service.storage.round_trip import TimeLimits
 from service.storage.scripts import command
 from service.storage.servers import open_client
+from tests.faults.proxy import Proxy
 from tests.processes import Caller, ServiceProcess, fresh, make_room, running, until
 from tests.topologies.servers import MASTER, ClusterTopology, Server
 
@@ -240,6 +242,69 @@ def test_a_member_of_a_cluster_is_said_so(valkey: ClusterTopology, opened: Opene
         client, _ = opened(f"redis://127.0.0.1:{server.port}")
 
         assert client.availability.reason == "a member of a Cluster: use redis+cluster://"
+
+
+def test_a_server_far_away_is_used(opened: Opener) -> None:
+    """Opening a connection takes several ways there and back, and has a time of its own."""
+    server = Server("--requirepass", PASSWORD, password=PASSWORD)
+    proxy = Proxy(server.port)
+    for _ in running(server, proxy):
+        proxy.add("latency", latency=120)
+        client, errors = opened(f"redis://:{PASSWORD}@127.0.0.1:{proxy.port}/3")
+        client.run(command("SET", "vts:a", 1))
+
+        assert client.run_all([command("GET", "vts:a")] * 3) == [b"1"] * 3
+        assert not errors
+
+
+@pytest.fixture
+def through_proxy(opened: Opener) -> Iterator[tuple[RedisClient, Proxy, Server]]:
+    server = Server()
+    proxy = Proxy(server.port)
+    for _ in running(server, proxy):
+        client, _ = opened(f"redis://127.0.0.1:{proxy.port}")
+        yield client, proxy, server
+
+
+def test_a_short_fault_is_waited_for(through_proxy: tuple[RedisClient, Proxy, Server]) -> None:
+    """A server that stands still for a moment answers afterwards, and nobody decides in its place."""
+    client, _, server = through_proxy
+    server.freeze()
+    gevent.spawn_later(0.8, server.thaw)
+    began = time.monotonic()
+
+    assert client.run(command("SET", "vts:a", 1)) == b"OK"
+    assert 0.7 < time.monotonic() - began < TimeLimits().outage
+
+
+def test_a_long_read_is_no_outage(through_proxy: tuple[RedisClient, Proxy, Server]) -> None:
+    """It has a time of its own, and nobody takes its slowness for the server's end."""
+    client, proxy, _ = through_proxy
+    client.run(command("SET", "vts:a", 1))
+    proxy.add("latency", latency=2500)
+
+    assert client.read_much([command("GET", "vts:a")] * 2) == [b"1", b"1"]
+    assert client.state == "up"
+
+
+def test_what_must_not_be_repeated_is_sent_once(through_proxy: tuple[RedisClient, Proxy, Server]) -> None:
+    """Where its reply is lost nobody knows whether it was done, and it is not done twice."""
+    client, proxy, server = through_proxy
+    proxy.add("timeout")
+    with pytest.raises(StoreUnavailable):
+        client.run(command("INCR", "vts:count", repeatable=False))
+
+    assert server.client.get("vts:count") == b"1"
+
+
+def test_what_was_never_sent_is_sent_again(opened: Opener) -> None:
+    """Also what must not be repeated: a server that comes back in a moment is waited for."""
+    for server in running(Server()):
+        client, _ = opened(f"redis://127.0.0.1:{server.port}")
+        server.end()
+        gevent.spawn_later(0.3, server.start)
+
+        assert client.run(command("INCR", "vts:count", repeatable=False)) == 1
 
 
 def test_tls_is_checked_unless_told_otherwise() -> None:
