@@ -85,7 +85,7 @@ class Settings:
         settings = settings_of(cls)
         if "TELNYX_API_KEY" in texts:
             if "TELNYX_API_KEYS" in texts:
-                faults.append(Fault("TELNYX_API_KEY", "is set beside TELNYX_API_KEYS; keep one"))
+                faults.append(Fault("TELNYX_API_KEY", "is set as well as TELNYX_API_KEYS; keep one"))
             settings["telnyx_api_keys"] = _ONE_API_KEY
         del settings["issuers"]
         values: dict[str, Any] = {}

@@ -100,39 +100,33 @@ def _from_pem(label: str, body: str) -> Any:
 
 
 def _fit_pem(key: Any) -> str:
-    if (why := weakness(key)) is not None:
-        raise UnfitKey(f"is {why}")
+    check_strength(key)
     pem: str = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     if not algorithms_of(pem):
         raise UnfitKey("is of a type that signs no tokens here")
     return pem
 
 
-def weakness(key: object) -> str | None:
-    """What makes forging signatures of this public key feasible, if anything does."""
+def check_strength(key: object) -> None:
+    """Raises ``UnfitKey`` for a public key whose signatures can feasibly be forged."""
     if isinstance(key, RSAPublicKey):
-        return _weakness_of_rsa(key.key_size, key.public_numbers().n)
-    if isinstance(key, Ed25519PublicKey):
+        _check_rsa(key.key_size, key.public_numbers().n)
+    elif isinstance(key, Ed25519PublicKey):
         height = int.from_bytes(key.public_bytes_raw(), "little") % 2**255 % _FIELD
-        return "an Ed25519 key of small order" if height in _SMALL_ORDER else None
-    return None
+        if height in _SMALL_ORDER:
+            raise UnfitKey("is an Ed25519 key of small order")
 
 
-def _weakness_of_rsa(bits: int, modulus: int) -> str | None:
+def _check_rsa(bits: int, modulus: int) -> None:
     if bits < MIN_RSA_BITS:
-        return f"an RSA key of less than {MIN_RSA_BITS} bits"
-    if all(modulus % prime in _powers_of_65537(prime) for prime in _ROCA_PRIMES):
-        return "an RSA key of the ROCA kind, which can be factored (CVE-2017-15361)"
+        raise UnfitKey(f"is an RSA key of less than {MIN_RSA_BITS} bits")
+    if all(modulus % prime in {pow(65537, power, prime) for power in range(prime - 1)} for prime in _ROCA_PRIMES):
+        raise UnfitKey("is an RSA key of the ROCA kind, which can be factored (CVE-2017-15361)")
     # Fermat's method finds primes that lie close together at once (CVE-2022-26320).
     middle = math.isqrt(modulus - 1) + 1
     squares = (number * number - modulus for number in range(middle, middle + _FERMAT_STEPS))
     if any(math.isqrt(square) ** 2 == square for square in squares):
-        return "an RSA key of two primes close together, which can be factored (CVE-2022-26320)"
-    return None
-
-
-def _powers_of_65537(prime: int) -> set[int]:
-    return {pow(65537, exponent, prime) for exponent in range(prime - 1)}
+        raise UnfitKey("is an RSA key of two primes close together, which can be factored (CVE-2022-26320)")
 
 
 def algorithms_of(pem: str) -> tuple[str, ...]:

@@ -129,9 +129,8 @@ def _proxy(value: Any) -> Secret:
 class IssuerConfig:
     """One issuer, with exactly one of ``hs256_secrets``, ``public_keys_pem``, ``jwks_url`` and ``discovery_url``.
 
-    What is in ``required_claims`` a bearer must say besides; those and the claims of names, scopes and groups may be
-    nested. Keys behind a URL are fetched through ``proxy``, from servers for which the authorities in the file
-    ``ca_bundle`` vouch.
+    A bearer must have all ``required_claims``; those and the claims of names, scopes and groups may be nested. Keys
+    behind a URL are fetched through ``proxy``, from servers for which the authorities in the file ``ca_bundle`` vouch.
     """
 
     # A table: the help of a setting is the line below it.
@@ -168,7 +167,7 @@ class IssuerConfig:
     audience_claim: Annotated[str, Setting(_plain_claim,
         "The claim that holds the audience (Cognito: `client_id`).")] = "aud"
     required_claims: Annotated[Required, Setting(read_required_claims,
-        "What a bearer must say besides: `claim=value`, several with commas.")] = ()
+        "Claims that a bearer must have too: `claim=value`, several with commas.")] = ()
     logout_audiences: Annotated[Texts, Setting(read_texts,
         "The `aud` of logout tokens (a client id), if another; several with commas.", "logout_audience")] = ()
     trust: Annotated[frozenset[str], Setting(_trust,

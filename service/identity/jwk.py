@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import jwt
 
-from service.identity.fixed_keys import UnfitKey, weakness
+from service.identity.fixed_keys import UnfitKey, check_strength
 
 MAX_KEYS: Final = 100
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "k")
@@ -76,8 +76,7 @@ def read_key(entry: object, allowed: Sequence[str]) -> VerificationKey:
         material = jwt.PyJWK(members | {"alg": algorithm}, algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         raise UnfitKey("cannot be read") from None
-    if (why := weakness(material)) is not None:
-        raise UnfitKey(f"is {why}")
+    check_strength(material)
     return VerificationKey(kid, algorithm, material)
 
 

@@ -1,4 +1,4 @@
-"""The syntax gate: what an Authorization header must look like before any cryptography is done with it (DESIGN 5).
+"""The syntax gate: what an Authorization header must look like before any cryptography is done with it.
 
 PyJWT reads more than a bearer may be: padding, repeated members (the last wins), numbers without bound, UTF-16. A
 gateway in front of us may read such a token differently, so it is refused here. Everything in this module is

@@ -121,7 +121,7 @@ class FetchedKeys:
         return KeyState(True, snapshot.fetched_at, len(snapshot.keys), self._last_error)
 
     def version(self) -> object | None:
-        """Another object whenever other keys count; ``None`` while nobody vouches for any."""
+        """Another object whenever other keys count; ``None`` while no key counts."""
         snapshot = self._snapshot()
         return None if snapshot is None else snapshot.keys
 
@@ -183,7 +183,7 @@ class FetchedKeys:
             self._wake.clear()
 
     def _pause(self, failures: int) -> float:
-        """Seconds until the next fetch that nobody asks for. Only who has no keys at all is in a hurry."""
+        """Seconds until the next regular fetch, which is soon only where there are no keys at all."""
         jitter = random.uniform(1.0, 1.1)
         if not failures:
             return REFETCH_SECS * jitter
