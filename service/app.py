@@ -238,7 +238,7 @@ def _broker(
         gateways.jitter.random,
         reconciler,
         default_ttl=settings.token_ttl_secs,
-        calls_per_minute=settings.token_calls_per_minute,
+        calls_per_minute=settings.token_rate_limit_per_minute,
     )
 
 
@@ -266,7 +266,7 @@ def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> M
         gateways.clock,
         gateways.metrics,
         default_ttl=settings.token_ttl_secs,
-        kicks_impostors=settings.impostors == "kick",
+        kicks_impostors=settings.impostor_policy == "kick",
     )
 
 

@@ -159,6 +159,10 @@ def _failure(error: Exception, body: _Body | None) -> TransportError:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """Both ways back: on the way through a proxy the library names a new error as the cause, and the one that it wraps
+    is only the context.
+    """
+    if error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        yield from _causes(error.__cause__)
+        yield from _causes(error.__context__)

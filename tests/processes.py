@@ -134,7 +134,7 @@ def environment(sandbox: Sandbox | None, redis_url: str, **changes: str) -> dict
         "HOST": "127.0.0.1",
         "METRICS_PORT": "0",
         "DRAIN_SECONDS": "0",
-        "TOKEN_CALLS_PER_MINUTE": "100000",
+        "TOKEN_RATE_LIMIT_PER_MINUTE": "100000",
         **changes,
     }
 

@@ -25,7 +25,7 @@ from typing import Any, Final
 from service.cli import children, serve
 from service.cli.valkey import NoServer, Valkey
 from service.clock import rfc3339
-from service.config.settings import FIELDS, Settings, SettingsError
+from service.config.settings import Settings, SettingsError, variables
 
 _ROOT: Final = Path(__file__).parents[2]
 _HOST: Final = "127.0.0.1"
@@ -33,7 +33,7 @@ _START_SECS: Final = 20.0
 _API_KEY: Final = "KEY-of-the-sandbox"
 # What a demo takes from the caller's environment; an exported API key is not among them.
 _CHOSEN_BY_CALLER: Final = (
-    "ALLOWED_ORIGINS", "LOG_LEVEL", "TOKEN_TTL_SECS", "TOKEN_CALLS_PER_MINUTE", "WEB_CONCURRENCY",
+    "ALLOWED_ORIGINS", "LOG_LEVEL", "TOKEN_TTL_SECS", "TOKEN_RATE_LIMIT_PER_MINUTE", "WEB_CONCURRENCY",
     "UPSTREAM_CONCURRENCY", "DRAIN_SECONDS",
 )  # fmt: skip
 _DAY_SECS: Final = 86_400
@@ -178,7 +178,7 @@ def _environment(folder: Path, redis_url: str, ports: _Ports, *, real: bool) -> 
     }
     if real:
         return {**os.environ, **ours}
-    known = {name for field in FIELDS for name in (field.variable, f"{field.variable}_FILE")}
+    known = {name for field in variables() for name in (field.variable, f"{field.variable}_FILE")}
     rest = {name: value for name, value in os.environ.items() if name not in known or name in _CHOSEN_BY_CALLER}
     sandbox = _sandbox(ports)
     demo = {

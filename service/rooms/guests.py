@@ -39,7 +39,7 @@ def guest_issuer(public_keys_pem: Sequence[str]) -> IssuerConfig:
         audiences=(GUEST_AUDIENCE,),
         algorithms=("EdDSA",),
         public_keys_pem=tuple(public_keys_pem),
-        types=(GUEST_TYPE,),
+        token_types=(GUEST_TYPE,),
         max_lifetime_secs=LONGEST_STAY_SECS,
         trust=frozenset({"invite"}),
     )

@@ -111,8 +111,8 @@ def left_reason(house: Hooked, participant: str) -> str | None:
 
 
 def test_impostors_are_put_out_where_that_is_asked_for() -> None:
-    """``IMPOSTORS=kick``: soon after the joining, while the proven stay."""
-    house = Hooked(IMPOSTORS="kick")
+    """``IMPOSTOR_POLICY=kick``: soon after the joining, while the proven stay."""
+    house = Hooked(IMPOSTOR_POLICY="kick")
     for _ in running(house):
         alias = house.room()
         anna = house.join(alias, "anna")
