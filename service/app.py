@@ -79,7 +79,6 @@ from service.web import (
 )
 from service.web.openapi import OpenApiValidator
 from service.web.services import EXTENSION, Console, Services
-from service.web.static_files import DownloadSlots
 from service.web.token_endpoint import TokenEndpoint
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
@@ -311,11 +310,8 @@ def face(services: Services) -> Flask:
     auth.install(app)
     problems.install(app, services.jitter)
     user_ids.install(app)
-    for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway):
+    for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway, docs, console):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
-    slots = DownloadSlots()
-    for pages in (docs, console):
-        app.register_blueprint(pages.blueprint(slots))
     app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

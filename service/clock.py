@@ -24,6 +24,8 @@ from service.errors import DeadlineExceeded
 
 # Of the answers of one hour most tell the same few moments.
 _MOST_MOMENTS: Final = 4096
+# More than zero, or a greenlet goes on before the event loop has looked at its sockets (documentation of gevent.sleep).
+_NEXT_TURN_SECS: Final = 1e-9
 _SLICES: Final = 5
 _MIN_SLICE_SECS: Final = 0.001
 
@@ -88,6 +90,11 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TimeoutError from None
     finally:
         limit.close()
+
+
+def let_others_run() -> None:
+    """Go on in the event loop's next turn, after whatever else can go on by then."""
+    gevent.sleep(_NEXT_TURN_SECS)
 
 
 class _Cut(BaseException):

@@ -90,7 +90,7 @@ class _Adapter(HTTPAdapter):
         return super().proxy_manager_for(*args, ssl_context=self._tls, **kwargs)
 
     def cert_verify(self, *_: Any) -> None:
-        """ParticipantSelector to trust is the context's business."""
+        """Whom to trust is the context's business."""
 
 
 class Transport:

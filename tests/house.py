@@ -85,6 +85,7 @@ PUBLIC_IN_SPITE = frozenset({"_asdict", "_fields", "_make", "_replace", "_exit",
 HARMLESS_CALLS = frozenset(
     {
         "re.compile",
+        "struct.Struct",
         "logging.getLogger",
         "frozenset",
         "json.JSONDecoder",

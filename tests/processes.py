@@ -217,6 +217,22 @@ def fresh(prefix: str = "room") -> str:
     return f"{prefix}-{secrets.token_hex(6)}"
 
 
+def workers(supervisor: int) -> list[int]:
+    """The processes that answer requests: children of the web server that a supervisor runs."""
+    return [worker for server in _children(supervisor) for worker in _children(server)]
+
+
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def memory_kib(pid: int) -> int:
+    """What a process holds in memory."""
+    told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(told.stdout)
+
+
 def running(*things: Any) -> Iterator[Any]:
     """For fixtures: hand the first thing out, and stop all of them afterwards."""
     try:

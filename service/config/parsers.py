@@ -1,6 +1,7 @@
 """How the text of a variable becomes a value. Each raises ``ValueError`` with advice that repeats nothing secret."""
 
 import base64
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Final
@@ -61,6 +62,14 @@ def origins(text: str) -> tuple[str, ...]:
     if not all(_ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError("must be exact origins like https://app.example.com, without path, slash or *")
     return origins
+
+
+def networks(text: str) -> tuple[str, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return tuple(str(ipaddress.ip_network(part)) for part in parts)
+    except ValueError:
+        raise ValueError("must be addresses or networks like 10.0.0.0/8, with commas") from None
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

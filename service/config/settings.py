@@ -21,7 +21,12 @@ from service.identity.setting import Between, Fault, Faults, Setting, settings_o
 from service.secret import Secret, SecretBytes
 
 _OUR_PREFIXES: Final = ("AUTH_", "TELNYX_", "SERVICE_")
+# What the vendor's SDKs read for themselves, in the same environment, and this service does not.
+_OF_SDKS: Final = frozenset({"TELNYX_BASE_URL", "TELNYX_CLIENT_ID", "TELNYX_CLIENT_SECRET", "TELNYX_CUSTOM_HEADERS"})
 _ONE_API_KEY: Final = Setting(parsers.one_api_key, "The same, for one key.", "TELNYX_API_KEY", secret=True)
+_SDK_PUBLIC_KEY: Final = Setting(
+    parsers.public_keys, "Used where there is no other; Telnyx's SDKs read it as well.", "TELNYX_PUBLIC_KEY"
+)
 
 
 class SettingsError(Faults):
@@ -64,7 +69,7 @@ class Settings:
     token_ttl_secs: Annotated[int, Setting(Between(10, 3600),
         "Life asked for client tokens, in seconds; a room may set its own.")] = 600
     token_rate_limit_per_minute: Annotated[int, Setting(Between(1, 1_000_000), "Token calls per user and room.")] = 60
-    host: Annotated[str, Setting(str, "Address to listen on.")] = "0.0.0.0"  # noqa: S104 - a server in a container must
+    host: Annotated[str, Setting(str, "Address to listen on; `::` for IPv6 and IPv4.")] = "0.0.0.0"  # noqa: S104
     port: Annotated[int, Setting(Between(0, 65_535), "Port to listen on.")] = 8080
     metrics_port: Annotated[int, Setting(Between(0, 65_535), "Port for /metrics, never to be public.")] = 9090
     web_concurrency: Annotated[int, Setting(Between(1, 64), "Worker processes.")] = 2
@@ -72,6 +77,8 @@ class Settings:
         "Token calls of a worker to Telnyx at the same time; of all others a quarter as many. The rest waits.")] = 128
     keepalive_seconds: Annotated[int, Setting(Between(1, 3600),
         "How long an idle connection is kept: longer than the idle time of the load balancer in front.")] = 620
+    proxy_protocol_from: Annotated[tuple[str, ...], Setting(parsers.networks,
+        "Addresses and networks of balancers that speak the PROXY protocol, with commas; none by default.")] = ()
     drain_seconds: Annotated[int, Setting(Between(0, 300),
         "Time between /readyz turning 503 and the stop, in seconds.")] = 5
     log_level: Annotated[str, Setting(parsers.one_of("debug", "info", "warning", "error"),
@@ -87,6 +94,8 @@ class Settings:
             if "TELNYX_API_KEYS" in texts:
                 faults.append(Fault("TELNYX_API_KEY", "is set as well as TELNYX_API_KEYS; keep one"))
             settings["telnyx_api_keys"] = _ONE_API_KEY
+        if "TELNYX_PUBLIC_KEYS" not in texts:
+            settings["telnyx_public_keys"] = _SDK_PUBLIC_KEY
         del settings["issuers"]
         values: dict[str, Any] = {}
         for attribute, setting in settings.items():
@@ -160,7 +169,7 @@ def _misspelled(env: Mapping[str, str]) -> Iterator[Fault]:
     """A variable that looks like one of ours and is none was probably meant to be one."""
     known = {name for setting in variables() for name in (setting.variable, f"{setting.variable}_FILE")}
     for name in env:
-        if name.startswith(_OUR_PREFIXES) and name not in known:
+        if name.startswith(_OUR_PREFIXES) and name not in known | _OF_SDKS:
             for close in difflib.get_close_matches(name, known, 1, 0.8):
                 yield Fault(name, f"is not a setting; did you mean {close}?")
 
@@ -173,7 +182,11 @@ def _issuer_variables() -> list[Setting]:
 
 def variables() -> tuple[Setting, ...]:
     """All settings that an environment may hold, in the order of the README."""
-    more = {"TELNYX_API_KEYS": [_ONE_API_KEY], "AUTH_ISSUERS": _issuer_variables()}
+    more = {
+        "TELNYX_API_KEYS": [_ONE_API_KEY],
+        "AUTH_ISSUERS": _issuer_variables(),
+        "TELNYX_PUBLIC_KEYS": [_SDK_PUBLIC_KEY],
+    }
     settings = settings_of(Settings).values()
     return tuple(row for setting in settings for row in (setting, *more.get(setting.variable, ())))
 

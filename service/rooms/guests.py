@@ -110,7 +110,7 @@ class Guests:
             raise InviteNotFound
 
     def redeem(self, text: str, display_name: str | None) -> Guest:
-        """ParticipantSelector a code makes its bearer; counts as one use. Raises ``InviteNotFound``."""
+        """Whom a code makes its bearer; counts as one use. Raises ``InviteNotFound``."""
         code = read_code(text)
         record = self._store.record(code.alias, code.invite_id) if code is not None else None
         if code is None or record is None:
