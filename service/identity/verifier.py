@@ -90,7 +90,7 @@ def check_revoked(principal: Principal, revoked_before: float | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Good:
-    """A verified caller, between which moments (epoch seconds) and with which version of the keys that holds."""
+    """A verified caller, and between which moments (epoch seconds) and with which version of the keys that holds."""
 
     principal: Principal
     good_from: float
@@ -154,7 +154,7 @@ class Verifier:
             return None
 
     def _known(self, text: str) -> Principal | None:
-        """ParticipantSelector this bearer was found to be of, if it would be found so again."""
+        """The caller whom this bearer was found to name, if it would be found so again."""
         found = self._good.value(_digest(text))
         if found is None or not found.good_from <= self._clock.wall() < found.good_until:
             return None
