@@ -33,5 +33,5 @@ def compiled() -> str:
             (BUILD / "Meeting.kt").write_text(example, "utf-8")
             compiler = ["java", "-Xmx512m", "-cp", str(libraries / "kotlin-compiler.jar"), _COMPILER]
             options = ["-no-reflect", "-no-stdlib", "-Werror", "-jvm-target", "11", "-cp", path, "-d", str(made)]
-            run([*compiler, *options, str(BUILD / "Meeting.kt"), *map(str, sources)], seconds=300)
+            run([*compiler, *options, str(BUILD / "Meeting.kt"), *map(str, sources)], seconds=600)
     return f"{path}:{made}"

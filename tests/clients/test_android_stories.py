@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients import kotlin, packages
-from tests.clients.story_table import STORIES, Story
+from tests.clients.story import Story
+from tests.clients.story_table import STORIES
 from tests.clients.test_stories import (
     Library,
     Told,

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from tests.clients import packages
+from tests.clients.answer_stories import what_a_status_means
 from tests.clients.scripted import Request, ScriptedServer
-from tests.clients.story_table import STORIES, Story, what_a_status_means
+from tests.clients.story import Story
+from tests.clients.story_table import STORIES
 from tests.processes import running
 
 Told = list[dict[str, Any]]
