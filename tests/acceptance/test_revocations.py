@@ -177,19 +177,20 @@ def test_a_signed_out_administrator_administers_no_more(service: ServiceProcess)
 
 
 def test_a_hit_with_a_session_is_one_round_trip(service: ServiceProcess, valkey: Valkey) -> None:
-    """One script and two reads, sent and answered together."""
+    """One script and two reads, sent and answered together; the service's own look-ups are the slack."""
     alias = fresh()
     make_room(service.url, alias, "alice")
     alice = Caller(service.url, "alice", sid="phone")
     for _ in range(10):
         # The first calls of a worker also open its connection.
         alice.token(alias)
-    before = valkey.client.info("stats")["total_reads_processed"]
+    before, began = valkey.client.info("stats")["total_reads_processed"], time.monotonic()
     sources = {alice.token(alias).json()["source"] for _ in range(HITS)}
     reads = valkey.client.info("stats")["total_reads_processed"] - before
 
     assert sources == {"cache"}
-    assert HITS <= reads <= HITS + 5
+    # Each of two workers looks once a second whether there is something to attend to, and twice what was removed.
+    assert HITS <= reads <= HITS + min(5 + 8 * (time.monotonic() - began), HITS / 2)
 
 
 def test_a_logout_that_cannot_be_written_is_503_and_can_be_repeated(service: ServiceProcess, valkey: Valkey) -> None:

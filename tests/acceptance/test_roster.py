@@ -187,9 +187,10 @@ def test_a_room_is_compared_at_most_once_a_minute(hooked: Hooked, room: str) -> 
     """Whatever happens in it meanwhile."""
     hooked.join(room, "anna")
     compared(hooked, room)
-    for user in ("bert", "carl"):
+    for number, user in enumerate(("bert", "carl"), 2):
         hooked.leave(hooked.join(room, user))
-    until(lambda: len(hooked.known(room).entries) == 3, what="the events")
+        # The room is full until it is known that whoever left is out.
+        until(lambda: len(hooked.known(room).entries) == number and hooked.count(room) == 1, what="the leaving")  # noqa: B023
     moment = hooked.due_in(room)
 
     assert looks(hooked, room) == 1
