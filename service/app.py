@@ -96,6 +96,7 @@ def create_from_env() -> Flask:
 def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Path | None = None) -> Flask:
     """The whole service, connected and serving; it starts, and answers health, without Redis or Telnyx."""
     gateways = _open_gateways(settings, clock or Clock())
+    gateways.redis.follow_removals()
     provisioning = _provisioning(settings, gateways)
     directory = Directory(gateways.directory_store, provisioning, gateways.clock)
     revocations = Revocations(gateways.revocations, gateways.clock)

