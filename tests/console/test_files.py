@@ -148,21 +148,6 @@ def test_a_file_that_has_not_changed_is_not_sent_again(client: FlaskClient) -> N
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_those_who_do_not_read_hold_a_few_downloads_only(client: FlaskClient) -> None:
-    """Four large answers may be on their way; the next is told to come back, and small files go on."""
-    waiting = [client.get("/docs/swagger-ui-bundle.js") for _ in range(4)]
-    refused = client.get("/docs/swagger-ui-bundle.js")
-    small = client.get("/console/main.js")
-    for answer in waiting:
-        answer.close()
-    after = client.get("/docs/swagger-ui-bundle.js")
-
-    assert [answer.status_code for answer in waiting] == [200] * 4
-    assert (refused.status_code, refused.get_json()["code"]) == (503, "overloaded")
-    assert (small.status_code, after.status_code) == (200, 200)
-    after.close()
-
-
 def test_what_is_packaged_is_as_it_was_published() -> None:
     """The one file of others is byte for byte the release that its licence names."""
     assert hashlib.sha256((FOLDER / "vendor" / "qrcode.mjs").read_bytes()).hexdigest() == PACKAGED
