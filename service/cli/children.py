@@ -21,8 +21,12 @@ def start(
     env: Mapping[str, str] | None = None,
     output: IO[str] | IO[bytes] | int | None = None,
     cwd: Path | None = None,
+    descriptors: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """A child in a process group of its own, so that Ctrl-C reaches us alone and we decide who ends when."""
+    """A child in a process group of its own, so that Ctrl-C reaches us alone and we decide who ends when.
+
+    It inherits the ``descriptors``.
+    """
     return subprocess.Popen(  # noqa: S603 - our own commands
         list(command),
         env=None if env is None else dict(env),
@@ -32,6 +36,7 @@ def start(
         start_new_session=True,
         preexec_fn=_die_with_parent(),  # noqa: PLW1509 - called before any thread of ours exists
         cwd=cwd,
+        pass_fds=descriptors,
     )
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from service.cli import children, serve
+from service.cli import children, listener, serve
 from service.cli.stop_signals import StopSignals
 from service.cli.valkey import NoServer, Valkey
 from service.clock import rfc3339
@@ -272,7 +272,7 @@ def _answers(url: str) -> bool:
 def _port_fault(variable: str, text: str) -> str | None:
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:  # noqa: PLR2004 - what a port is
         return f"{variable} must be a port number, is {text}"
-    if not serve.can_listen(_HOST, int(text)):
+    if not listener.is_free(_HOST, int(text)):
         return f"port {text} is taken; set {variable} to a free one: {variable}=... make run"
     return None
 

@@ -2,14 +2,13 @@
 
 Gunicorn closes its listener the moment it is told to stop, so a load balancer that has not noticed yet sends requests
 into the void (measured: every client lost one). Here SIGTERM first turns ``/readyz`` to 503, requests are
-served on for ``DRAIN_SECONDS``, and only then gunicorn is told.
+served on for ``DRAIN_SECONDS``, then newcomers are turned away, and only then gunicorn is told.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.cli import children
+from service.cli import children, listener
 from service.cli.stop_signals import StopSignals
 from service.config.settings import Settings, SettingsError
 
@@ -53,34 +52,17 @@ def tell_faults(error: SettingsError) -> None:
         print(f"  {fault.variable} {fault.message}", file=sys.stderr)
 
 
-def can_listen(host: str, port: int) -> bool:
-    """Whether nobody else listens there, and we may."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
 def _supervise(settings: Settings, folder: Path) -> int:
-    ports = {"PORT": settings.port, "METRICS_PORT": settings.metrics_port}
-    taken = [f"{name} {port}" for name, port in ports.items() if port and not can_listen(settings.host, port)]
-    if taken or (settings.port and settings.port == settings.metrics_port):
-        why = (
-            f"{' and '.join(taken)} cannot be listened on at HOST {settings.host}" if taken else "PORT is METRICS_PORT"
-        )
-        print(f"{why}: choose another", file=sys.stderr)
+    if (fault := _port_fault(settings)) is not None:
+        print(f"{fault}: choose another", file=sys.stderr)
         return CONFIGURATION_EXIT
-    signals = StopSignals()
+    signals, port = StopSignals(), listener.bind(settings.host, settings.port)
     # ``service.__main__`` keeps it back until here.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     metrics, drain_file = folder / "metrics", folder / "draining"
     metrics.mkdir()
-    gunicorn = children.start(
-        [sys.executable, "-m", "gunicorn", "-c", str(_CONF)], env=_env(metrics, drain_file), cwd=_ROOT
-    )
+    command = [sys.executable, "-m", "gunicorn", "-c", str(_CONF), "--bind", f"fd://{port.fileno()}"]
+    gunicorn = children.start(command, env=_env(metrics, drain_file), cwd=_ROOT, descriptors=[port.fileno()])
     try:
         try:
             _show_metrics(settings, metrics)
@@ -94,9 +76,18 @@ def _supervise(settings: Settings, folder: Path) -> int:
         # A second signal means now.
         signals.wait(settings.drain_seconds)
     finally:
+        listener.close(port)
         code = children.stop(gunicorn)
     # So ends a gunicorn that was told before it could listen: all the same it is the end that was asked for.
     return 0 if code == -signal.SIGTERM else code
+
+
+def _port_fault(settings: Settings) -> str | None:
+    ports = {"PORT": settings.port, "METRICS_PORT": settings.metrics_port}
+    taken = [f"{name} {port}" for name, port in ports.items() if port and not listener.is_free(settings.host, port)]
+    if taken:
+        return f"{' and '.join(taken)} cannot be listened on at HOST {settings.host}"
+    return "PORT is METRICS_PORT" if settings.port and settings.port == settings.metrics_port else None
 
 
 def _env(metrics: Path, drain_file: Path) -> Mapping[str, str]:

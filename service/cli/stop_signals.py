@@ -1,8 +1,8 @@
 """SIGTERM and SIGINT, for commands that run until they are told to stop.
 
-Rule for editors: the handlers do nothing. The interpreter itself writes each signal into a pipe; a handler that takes
-a lock, as ``threading.Event.set`` does, can find it held by the code that it interrupted, and waits for good (seen with
-two signals 75 us apart).
+Rule for editors: the handlers do nothing. The interpreter writes each signal into a pipe by itself; a handler that
+takes a lock, as ``threading.Event.set`` does, can find it held by the code that it interrupted, and waits for good
+(seen with two signals 75 us apart).
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def document(environ: WSGIEnvironment, max_bytes: int) -> object:
 
 
 def _json_text(environ: WSGIEnvironment, max_bytes: int, *, required: bool = False) -> bytes:
-    """The body, which says that it is JSON; raises as ``document``, and ``InvalidRequest`` where it is missing."""
+    """The body, if it says that it is JSON; raises as ``document``, and ``InvalidRequest`` for a ``required`` one."""
     raw = read_body(environ, max_bytes)
     if not raw and required:
         raise InvalidRequest(errors=[{"field": "", "message": "a body is required"}])

@@ -161,6 +161,39 @@ def test_a_taken_port_is_named(dev: Dev, tmp_path: Path, variable: str) -> None:
     )
 
 
+def test_every_taken_port_is_named_at_once(dev: Dev, tmp_path: Path) -> None:
+    """Whoever runs it a second time hears of all three in one line."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = Dev(folder, **dev.ports)
+
+    assert other.process.wait(20) == 1
+    assert [f"set {variable} to a free one" in other.output() for variable in dev.ports] == [True] * 3
+    assert len(other.output().splitlines()) == 1
+
+
+def test_one_port_for_two_parts_is_refused(tmp_path: Path) -> None:
+    """At once, and nothing is started."""
+    port = str(free_port())
+    made = Dev(tmp_path, PORT=port, SANDBOX_PORT=port)
+
+    assert made.process.wait(20) == 1
+    assert made.output() == "Not started: PORT, METRICS_PORT, SANDBOX_PORT must be different ports\n"
+    assert not (tmp_path / ".run").exists()
+
+
+def test_it_runs_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    """What means something in a URL may be in a folder's name."""
+    folder = tmp_path / "a folder #1, 50% of 100%41 a+b?&=é"
+    folder.mkdir()
+    made = Dev(folder).started()
+    try:
+        assert '"source":"issued"' in made.curl()
+    finally:
+        made.process.terminate()
+        made.process.wait(40)
+
+
 def test_an_exported_key_alone_is_not_used(tmp_path: Path) -> None:
     """A real account is never touched by accident: the sandbox sees the demo's own key."""
     made = Dev(tmp_path, TELNYX_API_KEY="KEY-of-a-real-account", TELNYX_API_URL="http://127.0.0.1:9/v2").started()

@@ -25,6 +25,7 @@ from service.cli import children
 from tests.processes import ROOT, free_port, mint, until, workers
 
 CHECK_SECS = 0.1
+_PATH = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
 
 
 class Replica:
@@ -81,6 +82,31 @@ class Haproxy:
             "utf-8",
         )
         command = [haproxy() or "haproxy", "-f", str(self._folder / "cfg"), "-db"]
+        self._process = children.start(command, output=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        children.stop(self._process, 5)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Nginx:
+    """The Debian package, where it is installed: it asks no /readyz, keeps connections, repeats what was not sent."""
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self.port = free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="vts-nginx-"))
+        servers = " ".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in ports)
+        folders = "".join(
+            f"{kind}_temp_path {self._folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (self._folder / "conf").write_text(
+            f"daemon off; pid {self._folder}/pid; error_log {self._folder}/error.log; worker_processes 1;\n"
+            f"events {{ worker_connections 1000; }}\nhttp {{ access_log off; {folders}\n"
+            f"upstream service {{ {servers} keepalive 32; }}\nserver {{ listen 127.0.0.1:{self.port};\n"
+            'location / { proxy_pass http://service; proxy_http_version 1.1; proxy_set_header Connection ""; } } }\n',
+            "utf-8",
+        )
+        command = [nginx() or "nginx", "-p", str(self._folder), "-c", str(self._folder / "conf")]
         self._process = children.start(command, output=subprocess.DEVNULL)
 
     def stop(self) -> None:
@@ -152,7 +178,12 @@ def _pump(source: socket.socket, target: socket.socket, left: Iterator[int]) -> 
 
 def haproxy() -> str | None:
     """Where the package is; it is not on everybody's path."""
-    return shutil.which("haproxy", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+    return shutil.which("haproxy", path=_PATH)
+
+
+def nginx() -> str | None:
+    """Likewise."""
+    return shutil.which("nginx", path=_PATH)
 
 
 @dataclass(frozen=True)

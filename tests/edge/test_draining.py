@@ -1,10 +1,12 @@
 """Restarts and crashes behind a balancer that never repeats a request (F50, F52, F53).
 
-The short form runs always; ``FAULTS=full`` makes it ten rounds of restarts and fifty crashes.
+The short form runs always; ``FAULTS=full`` makes it ten rounds of restarts and fifty crashes, half of them behind each
+balancer.
 """
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import time
@@ -15,14 +17,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.edge.balancing import Haproxy, Load, Relay, Replica, haproxy
-from tests.processes import Sandbox, Valkey, environment, fresh, make_room, until
+from tests.edge.balancing import Haproxy, Load, Nginx, Relay, Replica, haproxy, nginx
+from tests.processes import Sandbox, Valkey, environment, fresh, make_room, mint, until
 
 FULL = os.environ.get("FAULTS") == "full"
-ROUNDS, LEAST_REQUESTS = (10, 20_000) if FULL else (1, 300)
+ROUNDS, LEAST_REQUESTS = (5, 10_000) if FULL else (1, 300)
 # Short of the machine's limits where other tests run beside this one.
 PAUSE = 0.0 if FULL else 0.05
-CRASHES = 50 if FULL else 3
+CRASHES = 25 if FULL else 3
 USERS = [f"caller{number}" for number in range(8)]
 # A balancer hears of a crash from the connection itself; this only leaves it time to.
 HEARD_SECS = 1.0
@@ -33,7 +35,7 @@ class Fleet:
     """Three replicas, the balancer, and a room for everybody."""
 
     replicas: list[Replica]
-    balancer: Haproxy | Relay
+    balancer: Haproxy | Nginx | Relay
     alias: str
 
     @property
@@ -41,11 +43,17 @@ class Fleet:
         return self.balancer.port
 
 
-@pytest.fixture(scope="module")
-def fleet(valkey: Valkey, sandbox: Sandbox) -> Iterator[Fleet]:
-    env = environment(sandbox, valkey.url, DRAIN_SECONDS="1", METRICS_PORT="0", LOG_LEVEL="warning")
+INSTALLED: dict[str, type[Haproxy | Nginx]] = {
+    name: made for name, made, where in (("haproxy", Haproxy, haproxy()), ("nginx", Nginx, nginx())) if where
+}
+
+
+@pytest.fixture(scope="module", params=INSTALLED or ["a relay"])
+def fleet(request: pytest.FixtureRequest, valkey: Valkey, sandbox: Sandbox) -> Iterator[Fleet]:
+    made = INSTALLED.get(request.param, Relay)
+    env = environment(sandbox, valkey.url, DRAIN_SECONDS="2", METRICS_PORT="0", LOG_LEVEL="warning")
     replicas = [Replica(env) for _ in range(3)]
-    balancer = (Haproxy if haproxy() else Relay)([replica.port for replica in replicas])
+    balancer = made([replica.port for replica in replicas])
     try:
         until(lambda: all(replica.is_ready() for replica in replicas), 60, "three replicas")
         url = f"http://127.0.0.1:{balancer.port}"
@@ -83,6 +91,30 @@ def test_readiness_ends_before_service_does(fleet: Fleet) -> None:
     replica.start()
     until(replica.is_ready, 40, "the replica again")
     assert served == 200
+
+
+def test_while_draining_every_answer_ends_its_connection(fleet: Fleet) -> None:
+    """Whatever is asked, over connections from before: each is answered, and none is kept."""
+    replica = fleet.replicas[0]
+    asked = ["GET /readyz", "GET /version", "GET /nowhere", "GET /v1/rooms", f"POST /v1/rooms/{fleet.alias}/token"]
+    connections = {line: http.client.HTTPConnection("127.0.0.1", replica.port, timeout=20) for line in asked}
+    for connection in connections.values():
+        assert answered(connection, "GET /healthz") == (200, "keep-alive")
+    replica.process.send_signal(signal.SIGTERM)
+    until(lambda: replica.asks("/readyz") == 503, 5, "the end of readiness")
+    got = {line: answered(connection, line) for line, connection in connections.items()}
+    replica.process.wait(40)
+    replica.start()
+    until(replica.is_ready, 40, "the replica again")
+    assert got == dict(zip(asked, [(status, "close") for status in (503, 200, 404, 200, 200)], strict=True))
+
+
+def answered(connection: http.client.HTTPConnection, line: str) -> tuple[int, str | None]:
+    """The status, and what becomes of the connection."""
+    connection.request(*line.split(), headers={"Authorization": f"Bearer {mint(USERS[0])}"})
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, answer.headers["Connection"]
 
 
 def test_a_killed_worker_takes_only_its_own_requests_with_it(fleet: Fleet) -> None:

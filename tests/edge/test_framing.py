@@ -8,10 +8,11 @@ import json
 import pytest
 
 from tests.edge.wire import request, said_to, statuses
-from tests.processes import ServiceProcess, mint
+from tests.processes import ServiceProcess, fresh, mint
 
 BEARER = mint("mallory")
 AUTHORIZED = f"Authorization: Bearer {BEARER}"
+ADMIN = f"Authorization: Bearer {mint('ada', scope='rooms:admin')}"
 # Forgetting tokens is a call that anybody may make with success: 204 would show that it was.
 SMUGGLED = request("DELETE", "/v1/rooms/smuggled/token", AUTHORIZED)
 HEAD = request("POST", "/v1/rooms/no-such-room/token", AUTHORIZED, "Content-Type: application/json")[:-2]
@@ -179,6 +180,28 @@ def test_the_old_version_is_served_and_closed(service: ServiceProcess) -> None:
     assert b"onnection: close" in said
 
 
+@pytest.mark.parametrize("line", ["GET /healthz", "GET /v1/rooms", "POST /v1/rooms/r/token", "GET /nowhere"])
+def test_a_request_that_names_no_host_is_refused(service: ServiceProcess, line: str) -> None:
+    """400 for HTTP/1.1 without ``Host``, whatever is asked for (RFC 9112 section 3.2)."""
+    said = said_to(service.port, f"{line} HTTP/1.1\r\n{AUTHORIZED}\r\n\r\n".encode())
+
+    assert statuses(said) == [400]
+    assert json.loads(said.partition(b"\r\n\r\n")[2])["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize("path", ["/v1/admin/rooms/{room}/members/", "/v1/rooms/{room}/bans/"])
+@pytest.mark.parametrize("user", [".", "..", "%2e", "%2E%2e", "a/..", "a%2f..%2fb", "./a", "a/./b"])
+def test_dots_are_no_user(service: ServiceProcess, path: str, user: str) -> None:
+    """A path that clients and proxies would shorten changes nobody: there is no such path, or no such user."""
+    name = fresh()
+    room = request("PUT", f"/v1/admin/rooms/{name}", ADMIN, "Content-Type: application/json", body=b"{}")
+    body = b'{"role": "participant"}' if "members" in path else b"{}"
+    raw = request("PUT", path.format(room=name) + user, ADMIN, "Content-Type: application/json", body=body)
+
+    made, refused = statuses(said_to(service.port, room + raw))
+    assert (made, refused) in {(201, 404), (201, 422)}
+
+
 def test_chunks_in_the_old_version_are_refused(service: ServiceProcess) -> None:
     """HTTP/1.0 knows no chunks: such a request is one of a smuggler."""
     never_smuggled(
@@ -238,7 +261,7 @@ def test_many_headers_are_refused(service: ServiceProcess, many: int) -> None:
 )
 def test_a_body_made_to_hurt_is_refused(service: ServiceProcess, body: bytes, code: str) -> None:
     """Deep, long and odd JSON is the caller's fault and costs nothing but a refusal."""
-    raw = request("POST", "/v1/rooms/no-such-room/token", AUTHORIZED, "Content-Type: application/json", body=body)
+    raw = request("PUT", "/v1/admin/rooms/no-such-room", ADMIN, "Content-Type: application/json", body=body)
     said = said_to(service.port, raw)
 
     document = json.loads(said.partition(b"\r\n\r\n")[2])
