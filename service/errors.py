@@ -20,7 +20,7 @@ framework: ``web.problems`` is the only place that turns one into an answer. The
                                       UpstreamRoomMissing 502
 
 Rules for editors: a code is part of the contract and never changes; ``detail`` is read by callers and holds no secret,
-no exception text and no upstream body; 401 means that the caller's own credential is certainly bad (DESIGN 4).
+no exception text and no upstream body; 401 means that the caller's own credential is certainly bad.
 """
 
 from __future__ import annotations

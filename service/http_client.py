@@ -90,7 +90,7 @@ class _Adapter(HTTPAdapter):
         return super().proxy_manager_for(*args, ssl_context=self._tls, **kwargs)
 
     def cert_verify(self, *_: Any) -> None:
-        """ParticipantSelector to trust is the context's business."""
+        """Whom to trust is the context's business."""
 
 
 class Transport:
@@ -159,6 +159,10 @@ def _failure(error: Exception, body: _Body | None) -> TransportError:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """Both ways back: on the way through a proxy the library names a new error as the cause, and the one that it wraps
+    is only the context.
+    """
+    if error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        yield from _causes(error.__cause__)
+        yield from _causes(error.__context__)

@@ -3,7 +3,6 @@
 Counted in process, by the interpreter's own profiling hook, against a real Redis and the sandbox: calls of functions of
 ``service``, the files they are in, and the data classes that are made on the way.
 """
-# ruff: noqa: E402 - what patches the standard library comes before whatever imports it
 
 from gevent import monkey
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -26,8 +28,9 @@ LONG: Final = (
     "tests/console/test_pages.py::test_the_documentation_may_ask",
     "tests/console/test_pages.py::test_the_documentation_shows",
     "tests/console/test_moderators.py",
-    "tests/clients/test_android.py",
+    "tests/clients/test_android",
     "tests/clients/test_console.py",
+    "tests/clients/test_sample.py",
     "tests/clients/test_sdk_calls.py",
     "tests/edge/test_draining.py",
     "tests/edge/test_scarcity.py",
@@ -52,6 +55,7 @@ LONG: Final = (
 SHORT: Final = (
     "tests/acceptance/test_webhook_crashes.py::test_what_was_acknowledged_before_a_crash",
     "tests/clients/test_console.py::test_it_joins",
+    "tests/clients/test_sample.py::test_it_shows",
     "tests/edge/test_draining.py::test_readiness_ends_before",
     "tests/edge/test_scarcity.py::test_a_line_that",
     "tests/edge/test_scarcity.py::test_dropped_lines",
@@ -75,6 +79,25 @@ SHORT: Final = (
     "tests/topologies/test_roster.py::test_a_joining_that_was_missed",
     "tests/topologies/test_templates.py::test_the_first_join",
 )
+# Fixtures that are processes, and folders whose tests start processes of their own.
+PROCESSES: Final = {"valkey", "sandbox", "service", "idp", "trust", "trusting", "started"}
+WITH_PROCESSES: Final = (
+    "tests/acceptance/",
+    "tests/agreement/",
+    "tests/bench/",
+    "tests/clients/",
+    "tests/commands/",
+    "tests/console/",
+    "tests/cuts/",
+    "tests/edge/",
+    "tests/faults/",
+    "tests/http/test_wire.py",
+    "tests/sandbox/",
+    "tests/topologies/",
+    "tests/upstream/",
+    "tests/test_image.py",
+    "tests/test_openapi.py",
+)
 # Of a test with many rows ``make test`` runs so many, spread evenly; ``make faults`` (FAULTS=full) runs them all.
 ROWS: Final = {
     "tests/agreement/": 20,
@@ -90,6 +113,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Keep what this run is for (``tests/cooperative.py``), and of that the short form: without what is ``LONG``, and
     of the suites named in ``ROWS`` not every row of a table.
     """
+    for item in items:
+        if _is_unit(item):
+            item.add_marker(pytest.mark.unit)
     cooperative = config.pluginmanager.has_plugin("tests.cooperative")
     _deselect(config, items, {item for item in items if bool(item.get_closest_marker("cooperative")) != cooperative})
     if os.environ.get("FAULTS") == "full" or config.getoption("keyword"):
@@ -100,6 +126,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {item for name, rows in tests.items() for item in _surplus(name, rows)}
     left_out |= {item for item in items if item.nodeid.startswith(LONG) and not item.nodeid.startswith(SHORT)}
     _deselect(config, items, left_out)
+
+
+def _is_unit(item: pytest.Item) -> bool:
+    """Whether a test asks for no process, and lies in no folder whose tests start some by themselves."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return not (
+        item.nodeid.startswith(WITH_PROCESSES) or fixtures & PROCESSES or item.get_closest_marker("cooperative")
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_processes_in_units(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit test that connects a socket or starts a process fails, so that ``make unit`` is what it says."""
+    if request.node.get_closest_marker("unit") is None:
+        return
+
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a unit test opens no connection and starts no process")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], left_out: set[pytest.Item]) -> None:

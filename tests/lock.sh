@@ -3,5 +3,5 @@
 set -eu
 uv="$1/bin/uv"
 options="--universal --generate-hashes --python-version 3.11 --no-annotate --no-emit-index-url --no-header --quiet"
-"$uv" pip compile $options requirements.in -o requirements.txt
-"$uv" pip compile $options tests/requirements.in -o tests/requirements.txt
+"$uv" pip compile $options pyproject.toml -o requirements.txt
+"$uv" pip compile $options --group pyproject.toml:test -c requirements.txt -o tests/requirements.txt

@@ -134,7 +134,7 @@ def environment(sandbox: Sandbox | None, redis_url: str, **changes: str) -> dict
         "HOST": "127.0.0.1",
         "METRICS_PORT": "0",
         "DRAIN_SECONDS": "0",
-        "TOKEN_CALLS_PER_MINUTE": "100000",
+        "TOKEN_RATE_LIMIT_PER_MINUTE": "100000",
         **changes,
     }
 
@@ -153,7 +153,7 @@ class ServiceProcess:
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "service", "serve"]
             self.process = children.start(command, env={**path, **env, **ports}, output=log, cwd=ROOT)
-        until(self._ready, 20, f"the service ({self.log})")
+        until(self._ready, 60, f"the service ({self.log})")
 
     def _ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
@@ -215,6 +215,22 @@ def make_room(url: str, alias: str, *members: str, **spec: Any) -> str:
 def fresh(prefix: str = "room") -> str:
     """A name that no other test uses."""
     return f"{prefix}-{secrets.token_hex(6)}"
+
+
+def workers(supervisor: int) -> list[int]:
+    """The processes that answer requests: children of the web server that a supervisor runs."""
+    return [worker for server in _children(supervisor) for worker in _children(server)]
+
+
+def _children(pid: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def memory_kib(pid: int) -> int:
+    """What a process holds in memory."""
+    told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return int(told.stdout)
 
 
 def running(*things: Any) -> Iterator[Any]:

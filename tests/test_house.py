@@ -99,6 +99,10 @@ VIOLATIONS = {
     ),
     "a private name of a library": (house.private_names, {"service.clock": "from gevent import _hub_local"}),
     "a private module of a library": (house.private_names, {"service.storage.servers": "import redis._parsers"}),
+    "something from a private module of a library": (
+        house.private_names,
+        {"service.web.cors": "from werkzeug._internal import now"},
+    ),
     "a private name of ours": (
         house.private_names,
         {"service.app": "from service.web.openapi import _validator", "service.web.openapi": ""},
@@ -116,6 +120,21 @@ VIOLATIONS = {
     "redis-py's connections": (
         house.private_names,
         {"service.storage.servers": "from redis.connection import Connection"},
+    ),
+    "redis-py's connections, as a module": (
+        house.private_names,
+        {"service.storage.servers": "from redis import connection"},
+    ),
+    "redis-py's connections, by their full name": (
+        house.private_names,
+        {"service.storage.servers": "import redis\ndef f():\n    return redis.connection.Connection()"},
+    ),
+    "a private name of another class": (
+        house.private_names,
+        {
+            "service.storage.servers": "class A:\n    def f(self, pool):\n        self._x = pool._lock\n"
+            "class B:\n    _lock: int",
+        },
     ),
     "a private name by permission": (
         house.private_names,
@@ -189,6 +208,46 @@ def test_the_house_fits_into_one_picture() -> None:
     assert len(house.FLOORS[1:]) <= 9
     assert len(packages) <= 12
     assert {f"service.{name}" for name in packages} - placed == {house.SANDBOX}
+
+
+def test_the_picture_is_the_house() -> None:
+    """The documents draw the floors that the imports are held to."""
+    held = [{name.removeprefix("service.") for row in floor for name in row} for floor in house.FLOORS]
+
+    assert house.drawn_floors((ROOT / "docs/architecture.md").read_text("utf-8")) == [
+        floor - {"__main__"} for floor in held
+    ]
+
+
+def documents() -> dict[str, str]:
+    """The papers of this repository by their paths."""
+    return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in (ROOT / "docs").rglob("*.md")}
+
+
+@pytest.mark.parametrize("package", ["service", "tests"])
+def test_what_is_cited_is_there(package: str) -> None:
+    """Every document, and every numbered section of one, that a comment sends its reader to."""
+    sources = house.sources(ROOT, package)
+    # The rule itself is shown what it must find.
+    sources.pop("tests.test_house", None)
+
+    assert house.missing_citations(sources, documents()) == []
+
+
+@pytest.mark.parametrize(
+    "comment",
+    ["# See docs/nowhere.md.", "# As docs/telnyx.md 99 has it.", "# docs/telnyx.md 1, 5.99", "# (DESIGN 4.2)"],
+)
+def test_a_citation_that_leads_nowhere_is_found(comment: str) -> None:
+    """A document, a section, one of two sections, or a paper that is not in the repository."""
+    assert house.missing_citations({"service.app": comment}, documents()) != []
+
+
+def test_a_citation_that_leads_somewhere_is_none() -> None:
+    """With sections of both levels, and without."""
+    comment = "# docs/telnyx.md 1, 5.2; docs/decisions/redis.md"
+
+    assert house.missing_citations({"service.app": comment}, documents()) == []
 
 
 def test_routes_and_document_name_the_same_calls(tmp_path: Path) -> None:

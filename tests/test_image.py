@@ -24,7 +24,7 @@ from redis.exceptions import NoPermissionError
 
 from service.cli import children
 from service.cli.valkey import _command as valkey_command
-from service.config.settings import FIELDS, Settings
+from service.config.settings import Settings, variables
 from tests.processes import ROOT, Valkey, environment, free_port, until
 
 _APP = "/app"
@@ -164,7 +164,7 @@ def test_the_supervisor_gets_the_signals() -> None:
 
 def test_only_the_public_port_is_exposed() -> None:
     """The image names the default of PORT and not that of METRICS_PORT."""
-    (default,) = [field.default for field in FIELDS if field.variable == "PORT"]
+    (default,) = [field.default for field in variables() if field.variable == "PORT"]
     assert _all(FINAL, "EXPOSE") == [default]
 
 
@@ -286,7 +286,7 @@ def test_a_stop_is_waited_for() -> None:
 
 def test_no_secret_is_in_an_environment() -> None:
     """Whatever is secret comes from a file that git does not take, and never from a variable's value."""
-    assert not {field.variable for field in FIELDS if field.secret} & set(SERVICE["environment"])
+    assert not {field.variable for field in variables() if field.secret} & set(SERVICE["environment"])
     ignored = (ROOT / "deploy" / ".gitignore").read_text("utf-8").split()
     assert {secret["file"].split("/")[1] + "/" for secret in COMPOSE["secrets"].values()} <= set(ignored)
 

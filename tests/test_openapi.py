@@ -107,6 +107,19 @@ def test_every_body_has_examples_that_fit() -> None:
             assert contract().check_body(operation_id, example["value"]) == example["value"]
 
 
+def test_whatever_takes_a_body_may_get_none_in_time_or_too_much() -> None:
+    """408 and 413 are answers of every operation that takes a body."""
+    missing = {
+        operation["operationId"]: {"408", "413"} - operation["responses"].keys()
+        for item in document()["paths"].values()
+        for operation in item.values()
+        if isinstance(operation, dict) and "requestBody" in operation
+    }
+
+    assert len(missing) > 10
+    assert set().union(*missing.values()) == set()
+
+
 def test_the_document_is_openapi_31() -> None:
     """It satisfies the specification's own schema."""
     OpenAPIV31SpecValidator(document()).validate()

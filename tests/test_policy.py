@@ -115,7 +115,7 @@ def test_an_upstream_that_grants_more_than_asked_does_not_make_every_call_a_miss
     data=st.data(),
 )
 def test_what_is_served_is_never_below_the_never_line(
-    life: float, min_ttl_secs: int | None, force: bool, data: Any
+    life: float, min_ttl_secs: int | None, data: Any, *, force: bool
 ) -> None:
     """Whatever the caller asks, SERVE and ADVISORY mean at least the mandatory line, which is above the never line."""
     left = data.draw(st.floats(0, life))

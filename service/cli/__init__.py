@@ -1,6 +1,7 @@
 """The command line: ``serve`` for production, ``dev`` for a laptop, and what operators need around them.
 
-``serve`` supervises gunicorn, which ``gunicorn.conf.py`` configures, and drains before it stops. ``dev`` (``make run``)
+``serve`` supervises gunicorn, which ``gunicorn.conf.py`` configures, and drains before it stops (``stop_signals``);
+``silent_connections`` ends callers who do not. ``dev`` (``make run``)
 starts everything on this machine, with the server of ``valkey``; ``children`` sees to it that processes end with us.
 ``check`` says whether an environment would work, ``mint`` makes development bearers, ``backup`` is ``apply`` and
 ``export``.

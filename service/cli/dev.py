@@ -11,29 +11,31 @@ import base64
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from service.cli import children, serve
+from service.cli.stop_signals import StopSignals
 from service.cli.valkey import NoServer, Valkey
 from service.clock import rfc3339
-from service.config.settings import FIELDS, Settings, SettingsError
+from service.config.settings import Settings, SettingsError, variables
 
 _ROOT: Final = Path(__file__).parents[2]
 _HOST: Final = "127.0.0.1"
+_DEFAULT_PORTS: Final[Mapping[str, str]] = {"PORT": "8080", "METRICS_PORT": "9090", "SANDBOX_PORT": "8081"}
 _START_SECS: Final = 20.0
+_POLL_SECS: Final = 0.2
 _API_KEY: Final = "KEY-of-the-sandbox"
 # What a demo takes from the caller's environment; an exported API key is not among them.
 _CHOSEN_BY_CALLER: Final = (
-    "ALLOWED_ORIGINS", "LOG_LEVEL", "TOKEN_TTL_SECS", "TOKEN_CALLS_PER_MINUTE", "WEB_CONCURRENCY",
+    "ALLOWED_ORIGINS", "LOG_LEVEL", "TOKEN_TTL_SECS", "TOKEN_RATE_LIMIT_PER_MINUTE", "WEB_CONCURRENCY",
     "UPSTREAM_CONCURRENCY", "DRAIN_SECONDS",
 )  # fmt: skip
 _DAY_SECS: Final = 86_400
@@ -75,26 +77,37 @@ class NotStarted(Exception):
     """Why there is nothing running; the text says what to do."""
 
 
+@dataclass(frozen=True)
 class _Ports:
-    def __init__(self, env: Mapping[str, str], *, sandbox: bool) -> None:
-        self.service = _port(env, "PORT", 8080)
-        self.metrics = _port(env, "METRICS_PORT", 9090)
-        self.sandbox = _port(env, "SANDBOX_PORT", 8081) if sandbox else 0
+    service: int
+    metrics: int
+    sandbox: int
+
+    @classmethod
+    def of(cls, env: Mapping[str, str], *, sandbox: bool) -> Self:
+        """Those of the environment; raises ``NotStarted`` with all that is wrong with them."""
+        texts = {name: env.get(name) or default for name, default in _DEFAULT_PORTS.items()}
+        if not sandbox:
+            del texts["SANDBOX_PORT"]
+        faults = [fault for name, text in texts.items() if (fault := _port_fault(name, text))]
+        if not faults and len({int(text) for text in texts.values()}) < len(texts):
+            faults = [f"{', '.join(texts)} must be different ports"]
+        if faults:
+            raise NotStarted("; ".join(faults))
+        return cls(int(texts["PORT"]), int(texts["METRICS_PORT"]), int(texts.get("SANDBOX_PORT", 0)))
 
 
 def run(folder: Path, *, real: bool) -> int:
     """Run until told to stop; answers the exit code."""
-    told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told.set())
+    signals = StopSignals()
     parts = _Parts(folder)
     try:
-        ports = _Ports(os.environ, sandbox=not real)
+        ports = _Ports.of(os.environ, sandbox=not real)
         parts.start(ports, real=real)
         if not real:
             _seed(ports)
         _tell(ports, folder, real=real)
-        return parts.watch(told)
+        return parts.watch(signals)
     except SettingsError as error:
         serve.tell_faults(error)
         return serve.CONFIGURATION_EXIT
@@ -114,7 +127,10 @@ class _Parts:
         self._children: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def start(self, ports: _Ports, *, real: bool) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotStarted(f"{self._folder} cannot be made ({error.strerror})") from None
         self._valkey = Valkey(self._folder / "valkey")
         self._valkey.start()
         if self._valkey.process is not None:
@@ -149,9 +165,9 @@ class _Parts:
                 raise NotStarted(f"{name} did not start; see the logs in {self._folder}")
             time.sleep(0.05)
 
-    def watch(self, told: threading.Event) -> int:
+    def watch(self, signals: StopSignals) -> int:
         """Wait for a signal, or for a part that ends by itself."""
-        while not told.wait(0.2):
+        while not signals.wait(_POLL_SECS):
             for name, child in self._children:
                 if child.poll() is not None:
                     print(f"\n{name} ended with code {child.returncode}: stopping the rest.", file=sys.stderr)
@@ -178,7 +194,7 @@ def _environment(folder: Path, redis_url: str, ports: _Ports, *, real: bool) -> 
     }
     if real:
         return {**os.environ, **ours}
-    known = {name for field in FIELDS for name in (field.variable, f"{field.variable}_FILE")}
+    known = {name for field in variables() for name in (field.variable, f"{field.variable}_FILE")}
     rest = {name: value for name, value in os.environ.items() if name not in known or name in _CHOSEN_BY_CALLER}
     sandbox = _sandbox(ports)
     demo = {
@@ -253,14 +269,12 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _port(env: Mapping[str, str], variable: str, default: int) -> int:
-    """The port of a variable, if nobody listens on it. Raises ``NotStarted``."""
-    text = env.get(variable) or str(default)
+def _port_fault(variable: str, text: str) -> str | None:
     if not text.isdecimal() or not 1 <= int(text) <= 65_535:  # noqa: PLR2004 - what a port is
-        raise NotStarted(f"{variable} must be a port number, is {text}")
+        return f"{variable} must be a port number, is {text}"
     if not serve.can_listen(_HOST, int(text)):
-        raise NotStarted(f"port {text} is taken; set {variable} to a free one: {variable}=... make run")
-    return int(text)
+        return f"port {text} is taken; set {variable} to a free one: {variable}=... make run"
+    return None
 
 
 def _tell(ports: _Ports, folder: Path, *, real: bool) -> None:

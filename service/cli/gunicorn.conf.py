@@ -16,19 +16,19 @@ import logging
 import os
 import resource
 import socket
-from contextlib import suppress
+import sys
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from prometheus_client import multiprocess
 
 import service.app
-from service.clock import time_limit
+from service.cli import silent_connections
+from service.clock import let_others_run, time_limit
 from service.config.settings import Settings
 from service.observability import telemetry
-from service.web.request_lifecycle import REQUEST_SECONDS, UNREAD_BODY
+from service.web.request_lifecycle import REQUEST_SECONDS, UNREAD_BODY, end_connection
 
 _MAX_OPEN_FILES = 65_536
 # What a worker needs besides its callers' connections: files, and connections to Redis, Telnyx and key sources.
@@ -65,6 +65,9 @@ limit_request_fields = 64
 # No header of a request changes what it is, whoever sends it (both are believed from this machine by default).
 forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
+# A balancer that is no HTTP proxy says before each connection whose it is.
+proxy_protocol = "auto" if _settings.proxy_protocol_from else "off"
+proxy_allow_ips = ",".join(_settings.proxy_protocol_from)
 # Our own access line is JSON and knows the route.
 accesslog = None
 # No line of ours says which process or thread wrote it (logging HOWTO, "Optimization").
@@ -73,38 +76,36 @@ logconfig_dict = telemetry.logging_config(_settings.log_level)
 
 # An answer that its caller does not read is given up after this time.
 _SEND_SECS = 30.0
+# Of an answer that is not read the kernel keeps twice as much; left to itself, up to some megabytes for each caller.
+_SEND_BUFFER_BYTES = 64 * 1024
 # A caller that is refused before its body was read gets this long to take the answer (RFC 9112 section 9.6).
 _LINGER_SECS = 2.0
 _LINGER_BYTES = 256 * 1024
-# More than zero, so that the loop looks at its sockets before the connection goes on (documentation of gevent.sleep).
-_NEXT_TURN = 1e-9
-_STOP_POLL_SECS = 0.2
 _request_limit: ContextVar[gevent.Timeout] = ContextVar("request_limit")
-# That of gevent ends a waiting greenlet with an error when it is shut down; of this one it reads that the end has come.
-_plain_socket = monkey.get_original("socket", "socket")
-# The connections between two requests, by the greenlets that serve them.
-_idle: WeakKeyDictionary[Any, socket.socket] = WeakKeyDictionary()
 
 
-def when_ready(_server: object) -> None:
+def when_ready(server: Any) -> None:
     """Once for all workers. What they share stays shared: the collector would write to each object that it looks at."""
     for warning in _settings.warnings():
         logging.getLogger("service.settings").warning(warning.message, extra={"variable": warning.variable})
+    for listener in server.LISTENERS:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     gc.collect()
     gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Have idle connections closed when the worker is told to stop."""
-    gevent.spawn(_close_idle_connections, worker)
+    """Have silent connections ended when it is crowded, or time to stop."""
+    if sys.platform == "linux":
+        gevent.spawn(silent_connections.watch, worker, _settings.port, worker_connections)
 
 
 def pre_request(_worker: object, request: Any) -> None:
     """Bound the whole of a request, and keep no connection while this replica is being taken out of service."""
-    _idle.pop(gevent.getcurrent(), None)
     # Gunicorn ends a connection quietly after a broken pipe, and tells a caller of anything else, who does not read.
     unread = BrokenPipeError(errno.EPIPE, "the caller does not read the answer")
     _request_limit.set(gevent.Timeout.start_new(REQUEST_SECONDS + _SEND_SECS, unread))
+    end_connection.set(request.force_close)
     if _drain_file.exists():
         request.force_close()
 
@@ -120,9 +121,7 @@ def post_request(_worker: object, request: Any, environ: dict[str, Any], _respon
         # A connection with the rest of a body in it carries no other request.
         request.force_close()
         _linger(environ["gunicorn.socket"])
-    elif "gunicorn.socket" in environ:
-        _idle[gevent.getcurrent()] = environ["gunicorn.socket"]
-    gevent.sleep(_NEXT_TURN)
+    let_others_run()
 
 
 def child_exit(_server: object, worker: Any) -> None:
@@ -140,17 +139,3 @@ def _linger(connection: socket.socket) -> None:
                 taken += len(piece)
     except OSError:
         return
-
-
-def _close_idle_connections(worker: Any) -> None:
-    """Gunicorn waits for idle connections as for requests, until ``graceful_timeout`` is over.
-
-    Only their reading ends here: a request that has just arrived is still served.
-    """
-    while worker.alive:
-        gevent.sleep(_STOP_POLL_SECS)
-    while True:
-        for connection in list(_idle.values()):
-            with suppress(OSError), _plain_socket(fileno=os.dup(connection.fileno())) as same:
-                same.shutdown(socket.SHUT_RD)
-        gevent.sleep(_STOP_POLL_SECS)

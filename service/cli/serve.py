@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.cli import children
+from service.cli.stop_signals import StopSignals
 from service.config.settings import Settings, SettingsError
 
 CONFIGURATION_EXIT: Final = 2
@@ -36,8 +36,14 @@ def run() -> int:
     except SettingsError as error:
         tell_faults(error)
         return CONFIGURATION_EXIT
-    with tempfile.TemporaryDirectory(prefix="video-token-service-") as folder:
-        return _supervise(settings, Path(folder))
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="video-token-service-")
+    except OSError as error:
+        why = error.strerror or str(error)
+        print(f"No folder for temporary files ({why}): make /tmp writable, or name another in TMPDIR", file=sys.stderr)
+        return CONFIGURATION_EXIT
+    with folder as name:
+        return _supervise(settings, Path(name))
 
 
 def tell_faults(error: SettingsError) -> None:
@@ -59,12 +65,15 @@ def can_listen(host: str, port: int) -> bool:
 
 
 def _supervise(settings: Settings, folder: Path) -> int:
-    if settings.port and not can_listen(settings.host, settings.port):
-        print(f"PORT {settings.port} cannot be listened on at HOST {settings.host}: choose another", file=sys.stderr)
+    ports = {"PORT": settings.port, "METRICS_PORT": settings.metrics_port}
+    taken = [f"{name} {port}" for name, port in ports.items() if port and not can_listen(settings.host, port)]
+    if taken or (settings.port and settings.port == settings.metrics_port):
+        why = (
+            f"{' and '.join(taken)} cannot be listened on at HOST {settings.host}" if taken else "PORT is METRICS_PORT"
+        )
+        print(f"{why}: choose another", file=sys.stderr)
         return CONFIGURATION_EXIT
-    told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+    signals = StopSignals()
     # ``service.__main__`` keeps it back until here.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     metrics, drain_file = folder / "metrics", folder / "draining"
@@ -78,13 +87,12 @@ def _supervise(settings: Settings, folder: Path) -> int:
         except OSError as error:
             print(f"METRICS_PORT {settings.metrics_port} cannot be listened on: {error.strerror}", file=sys.stderr)
             return CONFIGURATION_EXIT
-        while not told.wait(_POLL_SECS):
+        while not signals.wait(_POLL_SECS):
             if gunicorn.poll() is not None:
                 return gunicorn.returncode
-        told.clear()
         drain_file.touch()
         # A second signal means now.
-        told.wait(settings.drain_seconds)
+        signals.wait(settings.drain_seconds)
     finally:
         code = children.stop(gunicorn)
     # So ends a gunicorn that was told before it could listen: all the same it is the end that was asked for.

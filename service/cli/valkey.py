@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import quote
 
 from service.cli import children
 
@@ -41,7 +42,7 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        return f"unix://{self._socket}"
+        return f"unix://{quote(str(self._socket))}"
 
     def start(self) -> None:
         """Start, and come back when it answers. Raises ``NoServer``."""

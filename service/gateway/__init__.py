@@ -1,4 +1,4 @@
-"""Telnyx's own 25 operations for our callers: authenticated by their bearers, authorised per room (DESIGN 4.5).
+"""Telnyx's own 25 operations for our callers: authenticated by their bearers, authorised per room.
 
 ``operations`` says of each who may call it and how its room is found, ``resolver`` finds rooms and decides who
 moderates them, ``filtering`` keeps out of answers what was not asked for, ``room_handlers`` and ``token_handlers`` are

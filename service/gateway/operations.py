@@ -1,4 +1,4 @@
-"""The operations as a table: who may call each, how its room is found, and what a good answer is (UPSTREAM 3)."""
+"""The operations as a table: who may call each, how its room is found, and what a good answer is (docs/telnyx.md 3)."""
 
 from __future__ import annotations
 

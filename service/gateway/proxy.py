@@ -231,7 +231,7 @@ class GatewayProxy:
         return self._finder.find(call.principal, "participant", participant, call.deadline)
 
     def _deleted(self, row: Row, call: Call) -> Outcome:
-        """Never without a filter: what Telnyx makes of that is not documented (UPSTREAM 10, row 21)."""
+        """Never without a filter: what Telnyx makes of that is not documented (docs/telnyx.md 10, row 21)."""
         if not any(name.startswith("filter[") for name in call.query):
             raise InvalidRequest(errors=[{"field": "filter", "message": "at least one filter is required"}])
         return Outcome(row.status, {"data": self._ask(call).data})

@@ -21,7 +21,7 @@ from service.identity.verifier import Principal
 from service.tokens.broker import Broker
 from service.tokens.models import IssuedToken, TokenRequest
 
-# The longest life of Telnyx's own (UPSTREAM 5.3). What a caller asks for is checked, then ours applies.
+# The longest life of Telnyx's own (docs/telnyx.md 5.3). What a caller asks for is checked, then ours applies.
 HANDLE_SECS: Final = 86_400
 _KIND: Final = "gateway refresh handle"
 

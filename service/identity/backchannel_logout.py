@@ -7,8 +7,6 @@ Rule for editors: a logout token is never a bearer and a bearer never a logout t
 them apart, and there ``verifier`` refuses whatever has one.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +14,14 @@ from typing import Any, Final
 
 from service.clock import Clock
 from service.errors import InvalidLogoutToken, ServiceError
-from service.identity.claims import check_audience, check_begun, check_not_over, moment
+from service.identity.claims import check_audience, check_begun, check_not_over, check_type, moment
 from service.identity.issuers import IssuerConfig
 from service.identity.jws import parse
-from service.identity.refusal import Reason, RefusedToken, json_type, seconds, shown
-from service.identity.verifier import UNKNOWN_ISSUER, OnOutcome, Verifier, media_type
+from service.identity.refusal import Reason, RefusedToken, json_type, seconds
+from service.identity.verifier import UNKNOWN_ISSUER, OnOutcome, Verifier
 
-OLDEST_SECS: Final = 300
+MAX_AGE_SECS: Final = 300
 _EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
-_TYPES: Final = (None, "logout+jwt", "jwt")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -76,35 +73,29 @@ class LogoutVerifier:
     def _logout(self, claims: Mapping[str, Any], config: IssuerConfig) -> Logout:
         issued_at = _check_times(claims, config, self._clock.wall())
         check_audience(claims.get("aud"), config.logout_audiences or config.audiences)
-        user, session = self._user(claims, config), _text_if_any(claims, "sid")
-        token_id = _text_if_any(claims, "jti")
+        token_id, session, _ = [_text_if_any(claims, name) for name in ("jti", "sid", "sub")]
+        # By the claim that names users in bearers; another ``sub`` is of no use here.
+        user = self._verifier.user_of(claims, config) if config.user_claim in claims else None
         if token_id is None:
             raise RefusedToken(Reason.MISSING_CLAIM, expected="jti")
         if user is None and session is None:
             raise RefusedToken(Reason.MISSING_CLAIM, expected=f"{config.user_claim} or sid")
-        return Logout(config.name, token_id, user, session, issued_at, issued_at + OLDEST_SECS + config.leeway_secs)
-
-    def _user(self, claims: Mapping[str, Any], config: IssuerConfig) -> str | None:
-        """The user by the claim that names users in bearers; a ``sub`` beside it is of no use here."""
-        _text_if_any(claims, "sub")
-        return self._verifier.user_of(claims, config) if config.user_claim in claims else None
+        return Logout(config.name, token_id, user, session, issued_at, issued_at + MAX_AGE_SECS + config.leeway_secs)
 
 
 def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
-    """Nothing but a logout token is one (sections 2.4 and 2.6): it tells of a logout, perhaps of something besides."""
+    """Nothing but a logout token is one (sections 2.4 and 2.6): it tells of a logout, perhaps of something else too."""
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(_EVENT), dict):
         raise RefusedToken(Reason.WRONG_TYPE, expected="the event of a logout, as an object")
     if "nonce" in claims:
         raise RefusedToken(Reason.WRONG_TYPE, expected="no nonce")
-    kind = media_type(header.get("typ"))
-    if kind not in _TYPES:
-        raise RefusedToken(Reason.WRONG_TYPE, expected="logout+jwt, jwt", found=shown(kind))
+    check_type(header, ("logout+jwt", "jwt"))
 
 
 def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
     """Made lately, not from the future, and not over; answers ``iat``."""
-    issued, oldest = moment(claims, "iat"), OLDEST_SECS + config.leeway_secs
+    issued, oldest = moment(claims, "iat"), MAX_AGE_SECS + config.leeway_secs
     if not now - oldest < issued:
         expected = f"iat less than {seconds(oldest)} ago"
         raise RefusedToken(Reason.EXPIRED, expected=expected, found=f"{seconds(now - issued)} ago")

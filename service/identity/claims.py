@@ -3,17 +3,12 @@
 Pure, and total over whatever JSON a token may hold: an answer, or ``RefusedToken``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from service.identity.refusal import Reason, RefusedToken, json_type, seconds, shown
 
 # Of one claim any of its values will do; all claims must be there.
 Required = tuple[tuple[str, frozenset[str]], ...]
-
-_NESTED: Final = "/"
 
 
 def find(claims: Mapping[str, object], where: str) -> object:
@@ -33,18 +28,7 @@ def find(claims: Mapping[str, object], where: str) -> object:
 
 def is_nested(where: str) -> bool:
     """Whether this is a way into nested claims."""
-    return where.startswith(_NESTED)
-
-
-def read_required(texts: Sequence[str]) -> Required:
-    """``claim=value`` texts; a claim that is named again may have either value. Raises ``ValueError``."""
-    found: dict[str, frozenset[str]] = {}
-    for text in texts:
-        where, _, value = text.partition("=")
-        if not where or not value:
-            raise ValueError("must be claim=value")
-        found[where] = found.get(where, frozenset()) | {value}
-    return tuple(found.items())
+    return where.startswith("/")
 
 
 def first_unmet(claims: Mapping[str, object], required: Required) -> str | None:
@@ -62,7 +46,14 @@ def _said(value: object) -> frozenset[str]:
         return frozenset({"true" if value else "false"})
     if isinstance(value, str):
         return frozenset({value, *value.split(" ")})
-    return frozenset(item for item in value if isinstance(item, str)) if isinstance(value, list) else frozenset()
+    return frozenset(texts_of(value))
+
+
+def check_type(header: Mapping[str, object], allowed: Sequence[str]) -> None:
+    """Raises ``RefusedToken`` if there is a ``typ`` that is none of these media types (RFC 7515 section 4.1.9)."""
+    kind = str(header.get("typ", allowed[0])).lower().removeprefix("application/")
+    if kind not in allowed:
+        raise RefusedToken(Reason.WRONG_TYPE, expected=", ".join(allowed), found=shown(kind))
 
 
 def check_not_over(expires: float, now: float, leeway: float) -> None:
@@ -91,7 +82,7 @@ def moment(claims: Mapping[str, object], name: str) -> float:
     """A NumericDate, epoch seconds (RFC 7519 section 2); raises ``RefusedToken`` if it is missing or none."""
     value = claims.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise _no_such(claims, name, "a number, not negative")
+        raise _unfit(claims, name, "a number, not negative")
     return float(value)
 
 
@@ -99,10 +90,15 @@ def text_claim(claims: Mapping[str, object], name: str) -> str:
     """A claim that must be a text; raises ``RefusedToken``."""
     value = claims.get(name)
     if not isinstance(value, str):
-        raise _no_such(claims, name, "a text")
+        raise _unfit(claims, name, "a text")
     return value
 
 
-def _no_such(claims: Mapping[str, object], name: str, kind: str) -> RefusedToken:
+def texts_of(value: object) -> tuple[str, ...]:
+    """The texts in a list; none where it is not a list."""
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _unfit(claims: Mapping[str, object], name: str, kind: str) -> RefusedToken:
     reason = Reason.MALFORMED_CLAIM if name in claims else Reason.MISSING_CLAIM
     return RefusedToken(reason, expected=f"{name}: {kind}", found=json_type(claims.get(name)))

@@ -4,8 +4,6 @@ A table with a weak or public secret, or a key that is not what it is taken for,
 or ``UnfitKey`` out; messages never show a secret.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import math
@@ -25,10 +23,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509 import Certificate, load_der_x509_certificate
 
+from service.identity.setting import read_text
 from service.secret import Secret
 
-LEAST_HMAC_BYTES: Final = 32
-LEAST_RSA_BITS: Final = 2048
+MIN_HMAC_BYTES: Final = 32
+MIN_RSA_BITS: Final = 2048
 # Printed in so many tutorials that they protect nothing; compared without case, and wherever they repeat to length.
 _NOTORIOUS: Final = (
     "secret", "password", "changeme", "change-me", "your-256-bit-secret", "your-secret-key", "jwt-secret",
@@ -40,7 +39,7 @@ _NOTORIOUS: Final = (
 )  # fmt: skip
 # What tells how a secret should be is the stand-in for one: jwt.io's own, and those that Supabase ships.
 _STAND_INS: Final = ("at-least", "at_least", "at least")
-_LEAST_DISTINCT: Final = 10
+_MIN_DISTINCT: Final = 10
 # The points whose order divides 8 have these y and either sign: one signature of such a key is good for any text.
 _FIELD: Final = 2**255 - 19
 _ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
@@ -67,20 +66,20 @@ def shared_secret(text: str) -> Secret:
     """Raises ``UnfitKey`` unless this is at least 32 bytes that nobody can guess."""
     if _is_public(text):
         raise UnfitKey("is a key, not a shared secret; public keys belong in public_key")
-    if len(text.encode()) < LEAST_HMAC_BYTES:
-        raise UnfitKey(f"must be at least {LEAST_HMAC_BYTES} bytes of randomness")
+    if len(text.encode()) < MIN_HMAC_BYTES:
+        raise UnfitKey(f"must be at least {MIN_HMAC_BYTES} bytes of randomness")
     plain = text.lower()
     notorious = any(plain.replace(word, "").strip("-_ .1!") == "" for word in _NOTORIOUS)
-    if notorious or len(set(plain)) < _LEAST_DISTINCT or any(words in plain for words in _STAND_INS):
+    if notorious or len(set(plain)) < _MIN_DISTINCT or any(words in plain for words in _STAND_INS):
         raise UnfitKey("is guessable; make one with: openssl rand -base64 48")
     return Secret(text)
 
 
-def pem_keys(text: str) -> tuple[str, ...]:
+def pem_keys(text: Any) -> tuple[str, ...]:
     """One or two public keys, each as its own text; of X.509 certificates theirs, whatever else is in them (until when
     they are good does not count: the key is trusted because it is in the table). Raises ``UnfitKey``.
     """
-    blocks = _PEM.findall(text)
+    blocks = _PEM.findall(read_text(text))
     if not 1 <= len(blocks) <= 2:  # noqa: PLR2004 - one key, or two while one follows the other
         raise UnfitKey("must hold one or two PEM public keys or certificates")
     found = [_from_pem(label, body) for label, body in blocks]
@@ -101,39 +100,33 @@ def _from_pem(label: str, body: str) -> Any:
 
 
 def _fit_pem(key: Any) -> str:
-    if (why := weakness(key)) is not None:
-        raise UnfitKey(f"is {why}")
+    check_strength(key)
     pem: str = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     if not algorithms_of(pem):
         raise UnfitKey("is of a type that signs no tokens here")
     return pem
 
 
-def weakness(key: object) -> str | None:
-    """What makes forging signatures of this public key feasible, if anything does."""
+def check_strength(key: object) -> None:
+    """Raises ``UnfitKey`` for a public key whose signatures can feasibly be forged."""
     if isinstance(key, RSAPublicKey):
-        return _weakness_of_rsa(key.key_size, key.public_numbers().n)
-    if isinstance(key, Ed25519PublicKey):
+        _check_rsa(key.key_size, key.public_numbers().n)
+    elif isinstance(key, Ed25519PublicKey):
         height = int.from_bytes(key.public_bytes_raw(), "little") % 2**255 % _FIELD
-        return "an Ed25519 key of small order" if height in _SMALL_ORDER else None
-    return None
+        if height in _SMALL_ORDER:
+            raise UnfitKey("is an Ed25519 key of small order")
 
 
-def _weakness_of_rsa(bits: int, modulus: int) -> str | None:
-    if bits < LEAST_RSA_BITS:
-        return f"an RSA key of less than {LEAST_RSA_BITS} bits"
-    if all(modulus % prime in _powers_of_65537(prime) for prime in _ROCA_PRIMES):
-        return "an RSA key of the ROCA kind, which can be factored (CVE-2017-15361)"
+def _check_rsa(bits: int, modulus: int) -> None:
+    if bits < MIN_RSA_BITS:
+        raise UnfitKey(f"is an RSA key of less than {MIN_RSA_BITS} bits")
+    if all(modulus % prime in {pow(65537, power, prime) for power in range(prime - 1)} for prime in _ROCA_PRIMES):
+        raise UnfitKey("is an RSA key of the ROCA kind, which can be factored (CVE-2017-15361)")
     # Fermat's method finds primes that lie close together at once (CVE-2022-26320).
     middle = math.isqrt(modulus - 1) + 1
     squares = (number * number - modulus for number in range(middle, middle + _FERMAT_STEPS))
     if any(math.isqrt(square) ** 2 == square for square in squares):
-        return "an RSA key of two primes close together, which can be factored (CVE-2022-26320)"
-    return None
-
-
-def _powers_of_65537(prime: int) -> set[int]:
-    return {pow(65537, exponent, prime) for exponent in range(prime - 1)}
+        raise UnfitKey("is an RSA key of two primes close together, which can be factored (CVE-2022-26320)")
 
 
 def algorithms_of(pem: str) -> tuple[str, ...]:

@@ -5,8 +5,6 @@ something else (``use``, ``key_ops``). One that is listed twice counts once; dif
 to be tried in turn (RFC 7517 section 4.5). Pure: parsed JSON in, keys out.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +12,9 @@ from typing import Any, Final
 
 import jwt
 
-from service.identity.fixed_keys import UnfitKey, weakness
+from service.identity.fixed_keys import UnfitKey, check_strength
 
-MOST_KEYS: Final = 100
+MAX_KEYS: Final = 100
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "k")
 _CURVES: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA"}
 
@@ -39,7 +37,7 @@ class UnusableSet(ValueError):
 def read_set(document: object, allowed: Sequence[str]) -> tuple[VerificationKey, ...]:
     """The usable keys of a JWK set for the ``allowed`` algorithms. Raises ``UnusableSet``."""
     entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or len(entries) > MOST_KEYS:
+    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise UnusableSet("not a set of keys")
     keys: list[VerificationKey] = []
     unfit: list[str] = []
@@ -78,8 +76,7 @@ def read_key(entry: object, allowed: Sequence[str]) -> VerificationKey:
         material = jwt.PyJWK(members | {"alg": algorithm}, algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError):
         raise UnfitKey("cannot be read") from None
-    if (why := weakness(material)) is not None:
-        raise UnfitKey(f"is {why}")
+    check_strength(material)
     return VerificationKey(kid, algorithm, material)
 
 

@@ -1,31 +1,28 @@
-"""The syntax gate: what an Authorization header must look like before any cryptography is done with it (DESIGN 5).
+"""The syntax gate: what an Authorization header must look like before any cryptography is done with it.
 
 PyJWT reads more than a bearer may be: padding, repeated members (the last wins), numbers without bound, UTF-16. A
 gateway in front of us may read such a token differently, so it is refused here. Everything in this module is
 unverified, and named so. Pure: bytes in, ``RefusedToken`` or parts out.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from service.errors import MalformedRequest, MissingCredentials
 from service.identity.refusal import Reason, RefusedToken, json_type
 
-MOST_BYTES: Final = 7 * 1024
-DEEPEST: Final = 16
+MAX_BYTES: Final = 7 * 1024
+MAX_DEPTH: Final = 16
 _SEGMENT_COUNT: Final = 3
-_SEGMENTS: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)
 _SCHEME: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _BASE64URL: Final = "base64url without padding"
 _PLAIN_JSON: Final = "JSON objects in UTF-8, no member twice"
-_MOST_DIGITS: Final = 20  # those of 64 bits, which some issuers' ids have
+_MAX_DIGITS: Final = 20  # those of 64 bits, which some issuers' ids have
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,60 +58,57 @@ def parse(text: str) -> UnverifiedBearer:
     Raises ``RefusedToken`` for any other text: over 7 KiB, not three segments, any character outside of base64url,
     text that is not UTF-8, repeated members at any depth, ``crit`` or ``b64``, a ``kid`` that is not a string.
     """
-    if len(text) > MOST_BYTES:
-        raise RefusedToken(Reason.TOO_LONG, expected=f"at most {MOST_BYTES} bytes", found=f"{len(text)} bytes")
+    if len(text) > MAX_BYTES:
+        raise RefusedToken(Reason.TOO_LONG, expected=f"at most {MAX_BYTES} bytes", found=f"{len(text)} bytes")
     segments = text.split(".")
     if len(segments) != _SEGMENT_COUNT:
         # Opaque tokens are one segment, encrypted ones five.
         raise RefusedToken(Reason.NOT_A_JWT, expected=f"{_SEGMENT_COUNT} segments", found=f"{len(segments)}")
-    if _SEGMENTS.fullmatch(text) is None:
-        raise _malformed(_BASE64URL)
-    header_part, claims_part, signature_part = segments
-    _decoded(signature_part)
-    header, claims = _json_object(header_part), _json_object(claims_part)
-    _check_header(header)
-    return UnverifiedBearer(text, header, claims)
-
-
-def _check_header(header: Mapping[str, Any]) -> None:
+    try:
+        header, claims = _json_object(_decoded(segments[0])), _json_object(_decoded(segments[1]))
+        _decoded(segments[2])
+    except _Malformed as why:
+        raise RefusedToken(Reason.MALFORMED, expected=str(why)) from None
     for name in ("crit", "b64"):
         if name in header:
             raise RefusedToken(Reason.UNSUPPORTED_HEADER, expected=f"no {name}", found=name)
-    for name, unsaid in (("alg", None), ("kid", ""), ("typ", "")):
-        value = header.get(name, unsaid)
+    for name, default in (("alg", None), ("kid", ""), ("typ", "")):
+        value = header.get(name, default)
         if not isinstance(value, str):
             raise RefusedToken(Reason.UNSUPPORTED_HEADER, expected=f"{name}: a text", found=json_type(value))
+    return UnverifiedBearer(text, header, claims)
 
 
-def _malformed(expected: str) -> RefusedToken:
-    return RefusedToken(Reason.MALFORMED, expected=expected)
+class _Malformed(Exception):
+    """What a segment should have been."""
 
 
 def _decoded(segment: str) -> bytes:
     try:
         raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except ValueError:
-        raise _malformed(_BASE64URL) from None
-    # Bits that a decoder drops give one token several spellings (RFC 4648 section 3.5).
+        raise _Malformed(_BASE64URL) from None
+    # A decoder drops some bits, and characters outside of its alphabet: one token would have several spellings
+    # (RFC 4648 section 3.5).
     if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
-        raise _malformed(_BASE64URL)
+        raise _Malformed(_BASE64URL)
     return raw
 
 
-def _json_object(segment: str) -> dict[str, Any]:
+def _json_object(raw: bytes) -> dict[str, Any]:
     try:
         value = json.loads(
-            _decoded(segment).decode("utf-8"),
+            raw.decode("utf-8"),
             object_pairs_hook=_without_repeats,
-            parse_constant=_refuse,
+            parse_constant=_finite,
             parse_int=_integer,
             parse_float=_finite,
         )
-        _bound_depth(value, DEEPEST)
+        _check_depth(value, MAX_DEPTH)
     except (ValueError, RecursionError):
-        raise _malformed(_PLAIN_JSON) from None
+        raise _Malformed(_PLAIN_JSON) from None
     if not isinstance(value, dict):
-        raise _malformed(_PLAIN_JSON)
+        raise _Malformed(_PLAIN_JSON)
     return value
 
 
@@ -125,12 +119,8 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _refuse(_constant: str) -> None:
-    raise ValueError("not JSON")
-
-
 def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > _MOST_DIGITS:
+    if len(digits.lstrip("-")) > _MAX_DIGITS:
         raise ValueError("number out of range")
     return int(digits)
 
@@ -142,10 +132,10 @@ def _finite(text: str) -> float:
     return value
 
 
-def _bound_depth(value: object, levels: int) -> None:
+def _check_depth(value: object, levels: int) -> None:
     if levels == 0:
         raise ValueError("nested too deeply")
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for item in items:
         if isinstance(item, dict | list):
-            _bound_depth(item, levels - 1)
+            _check_depth(item, levels - 1)

@@ -4,42 +4,43 @@ A request reads an immutable snapshot without a lock and never fetches. PyJWT's 
 under a lock, so that one unknown ``kid`` and a slow endpoint make holders of good tokens wait (measured: 40 s for 20
 bad tokens), and it has no answer once its set is old; hence this module.
 
-Rules for editors (DESIGN 5):
+Rules for editors:
 * the last good set is used for up to an hour through an outage; after that nobody can tell (``KeysUnavailable``);
-* while there are keys in hand there is at most one fetch per 30 s, counted from the attempt, whether an unknown
+* while a set is there, there is at most one fetch per 30 s, counted from the attempt, whether an unknown
   ``kid`` or a failure is its cause, and few requests wait for it;
-* it is certainly bad only if the set in hand was fetched after the bearer was issued, or after it arrived;
+* it is certainly bad only if the set was fetched after the bearer was issued, or after it arrived;
 * a ``kid`` that keys have selects these and no others, and what they did not sign is certainly bad;
 * with a ``kid`` that no key has, keys without one are tried (RFC 7517 section 4.5 makes it optional); a bearer that
   they did not sign is of an unknown key all the same, and so is one without a ``kid`` that no key signed.
 """
 
-from __future__ import annotations
-
+import json
 import logging
 import random
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from service.clock import Clock
 from service.errors import KeysUnavailable
-from service.http_client import Transport
+from service.http_client import Transport, TransportError
 from service.identity.fixed_keys import algorithms_of
-from service.identity.issuers import IssuerConfig, IssuerFault, check_url
+from service.identity.issuers import IssuerConfig
 from service.identity.jwk import UnusableSet, VerificationKey, read_set
-from service.identity.jwks_fetch import FetchFailed, fetch_json
 from service.identity.refusal import Reason, RefusedToken, shown
+from service.identity.setting import read_url
 
+FETCH_SECS: Final = 3.0
 REFETCH_SECS: Final = 300.0
 STALE_SECS: Final = 3600.0
 UNKNOWN_KID_EVERY_SECS: Final = 30.0
 WAIT_SECS: Final = 1.0
-MOST_WAITING: Final = 4
+MAX_WAITING: Final = 4
 BACKOFF_SECS: Final = (1.0, 30.0)
+_OK: Final = 200
 
 _log: Final = logging.getLogger(__name__)
 
@@ -54,52 +55,8 @@ class KeyState:
     last_error: str | None
 
 
-class KeySource(Protocol):
-    """Keys of one issuer."""
-
-    def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
-        """Keys that a bearer may have been signed with, to be tried in turn. When none is left it raises
-        ``RefusedToken`` if the bearer is certainly bad, else ``KeysUnavailable``.
-        """
-
-    def version(self) -> object | None:
-        """Another object whenever other keys count; ``None`` while nobody vouches for any."""
-
-    def start(self) -> None:
-        """Begin background work, in the process that will verify."""
-
-    def stop(self) -> None:
-        """End it."""
-
-    def state(self) -> KeyState:
-        """For readiness and operators."""
-
-
-def build(issuers: Iterable[IssuerConfig], clock: Clock) -> Mapping[str, KeySource]:
-    """A source for each issuer, by its name."""
-    return {issuer.name: _source(issuer, clock) for issuer in issuers}
-
-
-def _source(issuer: IssuerConfig, clock: Clock) -> KeySource:
-    if issuer.hs256_secrets:
-        return FixedKeys([VerificationKey(None, "HS256", secret.reveal().encode()) for secret in issuer.hs256_secrets])
-    if issuer.public_keys_pem:
-        return FixedKeys([_pem_key(pem, issuer.algorithms) for pem in issuer.public_keys_pem])
-    return FetchedKeys(issuer, clock)
-
-
-def _pem_key(pem: str, allowed: Sequence[str]) -> VerificationKey:
-    algorithm = next(name for name in allowed if name in algorithms_of(pem))
-    return VerificationKey(None, algorithm, load_pem_public_key(pem.encode()))
-
-
-def _selector(kid: str | None, algorithm: str) -> str:
-    """How a header names a key, or what a set publishes of one."""
-    return f"{algorithm} without kid" if kid is None else f"{algorithm} kid {shown(kid)}"
-
-
 class FixedKeys:
-    """One key, or two while one follows the other; ``kid`` selects nothing among them."""
+    """One key, or two while one follows the other; ``kid`` selects nothing among them. See ``FetchedKeys``."""
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
         self._keys = tuple(keys)
@@ -139,7 +96,7 @@ class FetchedKeys:
         self._clock = clock
         proxy = issuer.proxy.reveal() if issuer.proxy is not None else None
         self._transport = Transport(pool_size=1, ca_bundle=issuer.ca_bundle, proxy=proxy)
-        self._snapshot: _Snapshot | None = None
+        self._last_snapshot: _Snapshot | None = None
         self._last_error: str | None = None
         self._attempted = float("-inf")
         self._attempts = 0
@@ -147,14 +104,10 @@ class FetchedKeys:
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._stopped = False
-        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
-
-    def version(self) -> object | None:
-        snapshot = self._snapshot
-        return None if snapshot is None or self._too_old(snapshot) else snapshot.keys
+        self._waiting = threading.BoundedSemaphore(MAX_WAITING)
 
     def start(self) -> None:
-        """Fetch now and from then on, on a thread of its own."""
+        """Fetch now and from then on, on a thread of its own, in the process that will verify."""
         threading.Thread(target=self._run, name=f"keys-{self._issuer.name}", daemon=True).start()
 
     def stop(self) -> None:
@@ -162,12 +115,20 @@ class FetchedKeys:
         self._wake.set()
 
     def state(self) -> KeyState:
-        snapshot = self._snapshot
-        if snapshot is None or self._too_old(snapshot):
+        """For readiness and operators."""
+        if (snapshot := self._snapshot()) is None:
             return KeyState(loaded=False, fetched_at=None, keys=0, last_error=self._last_error)
         return KeyState(True, snapshot.fetched_at, len(snapshot.keys), self._last_error)
 
+    def version(self) -> object | None:
+        """Another object whenever other keys count; ``None`` while no key counts."""
+        snapshot = self._snapshot()
+        return None if snapshot is None else snapshot.keys
+
     def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
+        """Keys that a bearer may have been signed with, to be tried in turn. When none is left it raises
+        ``RefusedToken`` if the bearer is certainly bad, else ``KeysUnavailable``.
+        """
         arrived = self._clock.monotonic()
         known = self._known(kid, algorithm)
         yield from known
@@ -175,33 +136,25 @@ class FetchedKeys:
             raise RefusedToken(Reason.BAD_SIGNATURE, found=_selector(kid, algorithm))
         self._ask_for_fetch()
         yield from (key for key in self._known(kid, algorithm) if key not in known)
-        if self._is_newer_than(issued_at, arrived):
-            raise RefusedToken(Reason.UNKNOWN_KEY, expected=self._published(), found=_selector(kid, algorithm))
+        snapshot = self._snapshot()
+        # Issuers drop the fraction of ``iat``, so a bearer may be up to a second younger than it says.
+        if snapshot and (snapshot.fetched_monotonic > arrived or snapshot.fetched_at >= issued_at + 1.0):
+            published = shown([_selector(key.kid, key.algorithm) for key in snapshot.keys])
+            raise RefusedToken(Reason.UNKNOWN_KEY, expected=published, found=_selector(kid, algorithm))
         raise KeysUnavailable
 
-    def _published(self) -> str:
-        keys = self._snapshot.keys if self._snapshot is not None else ()
-        return shown([_selector(key.kid, key.algorithm) for key in keys])
-
-    def _is_newer_than(self, issued_at: float, arrived: float) -> bool:
-        """Whether a bearer's key would be in the set in hand if there were such a key."""
-        snapshot = self._snapshot
-        if snapshot is None or self._too_old(snapshot):
-            return False
-        # Issuers drop the fraction of ``iat``, so a bearer may be up to a second younger than it says.
-        return snapshot.fetched_monotonic > arrived or snapshot.fetched_at >= issued_at + 1.0
+    def _snapshot(self) -> _Snapshot | None:
+        """The last good set, unless it is too old."""
+        snapshot = self._last_snapshot
+        fresh = snapshot and self._clock.monotonic() - snapshot.fetched_monotonic <= STALE_SECS
+        return snapshot if fresh else None
 
     def _known(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey]:
-        snapshot = self._snapshot
-        if snapshot is None or self._too_old(snapshot):
-            return ()
-        fitting = [key for key in snapshot.keys if key.algorithm == algorithm]
+        snapshot = self._snapshot()
+        fitting = [key for key in snapshot.keys if key.algorithm == algorithm] if snapshot else []
         if kid is None:
             return fitting
         return [key for key in fitting if key.kid == kid] or [key for key in fitting if key.kid is None]
-
-    def _too_old(self, snapshot: _Snapshot) -> bool:
-        return self._clock.monotonic() - snapshot.fetched_monotonic > STALE_SECS
 
     def _ask_for_fetch(self) -> None:
         """Have the set fetched if it has not been tried lately, and wait a moment for a fetch under way."""
@@ -230,7 +183,7 @@ class FetchedKeys:
             self._wake.clear()
 
     def _pause(self, failures: int) -> float:
-        """Seconds until the next fetch that nobody asks for. Only who has no keys at all is in a hurry."""
+        """Seconds until the next regular fetch, which is soon only where there are no keys at all."""
         jitter = random.uniform(1.0, 1.1)
         if not failures:
             return REFETCH_SECS * jitter
@@ -247,7 +200,7 @@ class FetchedKeys:
             self._fetching = False
             self._attempts += 1
             self._last_error = error
-            self._snapshot = snapshot or self._snapshot
+            self._last_snapshot = snapshot or self._last_snapshot
             self._changed.notify_all()
         if error is not None:
             _log.warning("keys could not be fetched", extra={"issuer": self._issuer.name, "why": error})
@@ -256,9 +209,8 @@ class FetchedKeys:
     def _try_fetch(self) -> tuple[_Snapshot | None, str | None]:
         began, began_monotonic = self._clock.wall(), self._clock.monotonic()
         try:
-            document = fetch_json(self._jwks_url(), self._transport)
-            keys = read_set(document, self._issuer.algorithms)
-        except (FetchFailed, UnusableSet, IssuerFault) as why:
+            keys = read_set(fetch_json(self._jwks_url(), self._transport), self._issuer.algorithms)
+        except (FetchFailed, UnusableSet) as why:
             return None, str(why)
         except Exception as why:  # noqa: BLE001 - a thread that ends would leave this source as it is for good
             return None, type(why).__name__
@@ -271,4 +223,51 @@ class FetchedKeys:
         document = fetch_json(self._issuer.discovery_url or "", self._transport)
         if not isinstance(document, dict) or document.get("issuer") != self._issuer.issuer:
             raise FetchFailed("the OpenID configuration is of another issuer")
-        return check_url(str(document.get("jwks_uri", "")), "jwks_uri")
+        try:
+            return read_url(str(document.get("jwks_uri")))
+        except ValueError as why:
+            raise FetchFailed(str(why)) from None
+
+
+KeySource = FixedKeys | FetchedKeys
+
+
+def build(issuers: Iterable[IssuerConfig], clock: Clock) -> Mapping[str, KeySource]:
+    """A source for each issuer, by its name."""
+    return {issuer.name: _source(issuer, clock) for issuer in issuers}
+
+
+def _source(issuer: IssuerConfig, clock: Clock) -> KeySource:
+    if issuer.hs256_secrets:
+        return FixedKeys([VerificationKey(None, "HS256", secret.reveal().encode()) for secret in issuer.hs256_secrets])
+    if issuer.public_keys_pem:
+        return FixedKeys([_pem_key(pem, issuer.algorithms) for pem in issuer.public_keys_pem])
+    return FetchedKeys(issuer, clock)
+
+
+def _pem_key(pem: str, allowed: Sequence[str]) -> VerificationKey:
+    algorithm = next(name for name in allowed if name in algorithms_of(pem))
+    return VerificationKey(None, algorithm, load_pem_public_key(pem.encode()))
+
+
+def _selector(kid: str | None, algorithm: str) -> str:
+    """How a header names a key, or what a set publishes of one."""
+    return f"{algorithm} without kid" if kid is None else f"{algorithm} kid {shown(kid)}"
+
+
+class FetchFailed(Exception):
+    """Why there is no document, in words that may be logged."""
+
+
+def fetch_json(url: str, transport: Transport) -> Any:
+    """The document at ``url``, within 3 s and 256 KiB, redirects not followed. Raises ``FetchFailed``."""
+    try:
+        reply = transport.send("GET", url, headers={}, seconds=FETCH_SECS)
+    except TransportError as error:
+        raise FetchFailed(error.kind) from None
+    if reply.status != _OK:
+        raise FetchFailed(f"status {reply.status}")
+    try:
+        return json.loads(reply.body)
+    except (ValueError, RecursionError):
+        raise FetchFailed("not JSON") from None

@@ -1,14 +1,12 @@
 """Why a bearer or a logout token is refused: a closed set of reasons, which operators see and callers never do.
 
-Rules for editors (DESIGN 4):
+Rules for editors:
 * the value of a reason is a label of metrics and never changes;
 * ``expected`` and ``found`` show issuers, audiences, algorithms, types, key ids and distances in time; of any other
   claim they show the name and the JSON type, never the value;
 * anybody can write a token, so whatever comes from one goes through ``shown``;
 * no word follows "bearer" in what is logged: the guard of the log takes the two for a credential.
 """
-
-from __future__ import annotations
 
 from enum import StrEnum
 from typing import Final
@@ -62,11 +60,8 @@ class RefusedToken(InvalidToken):
 def shown(value: object) -> str:
     """What a token says, for a line of text: texts cut and escaped, lists of them, and the type of anything else."""
     if isinstance(value, list) and value:
-        more = ", ..." if len(value) > _MAX_LISTED else ""
-        return (
-            ", ".join(_text(item) if isinstance(item, str) else json_type(item) for item in value[:_MAX_LISTED]) + more
-        )
-    return _text(value) if isinstance(value, str) else json_type(value)
+        return ", ".join(map(_one, value[:_MAX_LISTED])) + (", ..." if len(value) > _MAX_LISTED else "")
+    return _one(value)
 
 
 def json_type(value: object) -> str:
@@ -81,6 +76,8 @@ def seconds(distance: float) -> str:
     return f"{min(distance, 1e12):.0f} s"
 
 
-def _text(text: str) -> str:
-    cut = text[:MAX_SHOWN] + "..." if len(text) > MAX_SHOWN else text
+def _one(value: object) -> str:
+    if not isinstance(value, str):
+        return json_type(value)
+    cut = value[:MAX_SHOWN] + "..." if len(value) > MAX_SHOWN else value
     return cut.encode("unicode_escape").decode() or "an empty text"

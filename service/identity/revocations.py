@@ -1,19 +1,17 @@
 """Sign-ins that are over: by an administrator's word, or by that of the identity provider (``backchannel_logout``)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Final
 
 from service.clock import Clock
 from service.errors import RecordUnreadable
 from service.identity.backchannel_logout import Logout
-from service.identity.issuers import MOST_LEEWAY_SECS, MOST_LIFETIME_SECS
+from service.identity.issuers import MAX_LEEWAY_SECS, MAX_LIFETIME_SECS
 from service.identity.verifier import Principal, check_revoked
 from service.storage.revocation_store import RevocationStore
 
 # A revocation is kept until no bearer is left that it voids.
-KEEP_SECS: Final = MOST_LIFETIME_SECS + MOST_LEEWAY_SECS
+KEEP_SECS: Final = MAX_LIFETIME_SECS + MAX_LEEWAY_SECS
 # Longer than the clocks of two replicas may differ.
 _SLACK_SECS: Final = 60
 

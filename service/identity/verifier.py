@@ -7,8 +7,6 @@ Verification has three outcomes: good, certainly bad (``RefusedToken``, 401), an
 Why a bearer is refused, or what its issuer is not trusted with, is one log line for operators and nothing to callers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -21,7 +19,17 @@ from jwt.algorithms import OKPAlgorithm
 
 from service.clock import Clock
 from service.errors import ServiceError, SessionRevoked
-from service.identity.claims import check_audience, check_begun, check_not_over, find, first_unmet, moment, text_claim
+from service.identity.claims import (
+    check_audience,
+    check_begun,
+    check_not_over,
+    check_type,
+    find,
+    first_unmet,
+    moment,
+    text_claim,
+    texts_of,
+)
 from service.identity.issuers import IssuerConfig
 from service.identity.jwk import VerificationKey
 from service.identity.jws import UnverifiedBearer, bearer_text, parse
@@ -30,11 +38,11 @@ from service.identity.refusal import Reason, RefusedToken, seconds, shown
 from service.storage.redis_keys import Owner
 from service.ttl_cache import Expiring
 
-LONGEST_ID: Final = 255
-LONGEST_NAME: Final = 200
+MAX_ID_BYTES: Final = 255
+MAX_NAME_LENGTH: Final = 200
 # Verified bearers that a process remembers; longer ones have claims that would fill its memory.
-MOST_REMEMBERED: Final = 20_000
-LONGEST_REMEMBERED: Final = 2048
+MAX_REMEMBERED: Final = 20_000
+MAX_REMEMBERED_LENGTH: Final = 2048
 UNKNOWN_ISSUER: Final = "unknown"
 
 # What becomes of a token: the issuer's name, ``good`` or the code of the refusal, and its reason if there is one.
@@ -82,7 +90,7 @@ def check_revoked(principal: Principal, revoked_before: float | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Good:
-    """A verified caller, between which moments (epoch seconds) and with which version of the keys that holds."""
+    """A verified caller, and between which moments (epoch seconds) and with which version of the keys that holds."""
 
     principal: Principal
     good_from: float
@@ -109,7 +117,7 @@ class Verifier:
         self._clock = clock
         self._admin_scope = admin_scope
         self._on_outcome = on_outcome
-        self._good: Expiring[bytes, _Good] = Expiring(clock, most=MOST_REMEMBERED)
+        self._good: Expiring[bytes, _Good] = Expiring(clock, most=MAX_REMEMBERED)
         self._jws = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
         # RFC 9864 gives EdDSA with Ed25519 a name of its own, which identity providers have begun to write.
         self._jws.register_algorithm("Ed25519", OKPAlgorithm())
@@ -146,7 +154,7 @@ class Verifier:
             return None
 
     def _known(self, text: str) -> Principal | None:
-        """ParticipantSelector this bearer was found to be of, if it would be found so again."""
+        """The caller whom this bearer was found to name, if it would be found so again."""
         found = self._good.value(_digest(text))
         if found is None or not found.good_from <= self._clock.wall() < found.good_until:
             return None
@@ -164,7 +172,11 @@ class Verifier:
     def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig) -> Principal:
         # Before the keys are used: a set that comes in between makes this one old.
         claims, keys, now = bearer.unverified_claims, self._keys[config.name].version(), self._clock.wall()
-        _check_purpose(bearer.unverified_header, claims, config)
+        # A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4); what tells
+        # of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
+        check_type(bearer.unverified_header, config.token_types)
+        if isinstance(claims.get("events"), dict):
+            raise RefusedToken(Reason.WRONG_TYPE, expected="a bearer", found="events, as in a logout token")
         issued_at = _check_times(claims, config, now)
         check_audience(claims.get(config.audience_claim), config.audiences)
         if (unmet := first_unmet(claims, config.required_claims)) is not None:
@@ -174,7 +186,7 @@ class Verifier:
         if missing := self.untrusted_requests(claims, config):
             fields = {"issuer": config.name, "user": principal.user, "asked": missing, "trust": sorted(config.trust)}
             _log.warning("issuer is not trusted with what its token asks for", extra=fields)
-        if keys is not None and len(bearer.text) <= LONGEST_REMEMBERED:
+        if keys is not None and len(bearer.text) <= MAX_REMEMBERED_LENGTH:
             good_from, good_until = _good_between(claims, config)
             self._good.put(_digest(bearer.text), _Good(principal, good_from, good_until, keys), good_until - now)
         return principal
@@ -182,7 +194,7 @@ class Verifier:
     def check_signature(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> None:
         """Raises ``RefusedToken`` unless a key of this issuer signed it, ``KeysUnavailable`` where nobody can tell."""
         header = bearer.unverified_header
-        algorithm = canonical(header["alg"])
+        algorithm = "EdDSA" if header["alg"] == "Ed25519" else header["alg"]  # one name for it, see ``__init__``
         if algorithm not in config.algorithms:
             expected = ", ".join(config.algorithms)
             raise RefusedToken(Reason.WRONG_ALGORITHM, expected=expected, found=shown(header["alg"]))
@@ -213,7 +225,7 @@ class Verifier:
             issuer=config.name,
             name=_name(find(claims, config.name_claim)),
             admin="admin" in trusted and self._asks_for_admin(claims, config),
-            groups=_strings(find(claims, config.groups_claim)) if "claims" in trusted else (),
+            groups=texts_of(find(claims, config.groups_claim)) if "claims" in trusted else (),
             claims=dict(claims) if "claims" in trusted else {},
             rooms=_rooms(claims.get("rooms")) if "rooms" in trusted else {},
             issued_at=issued_at,
@@ -222,7 +234,9 @@ class Verifier:
         )
 
     def _asks_for_admin(self, claims: Mapping[str, Any], config: IssuerConfig) -> bool:
-        return self._admin_scope in _scopes(find(claims, config.scope_claim))
+        # A text of names with spaces between (RFC 8693 section 4.2), or a list as some issuers write it.
+        scopes = find(claims, config.scope_claim)
+        return self._admin_scope in (scopes.split(" ") if isinstance(scopes, str) else texts_of(scopes))
 
     def untrusted_requests(self, claims: Mapping[str, Any], config: IssuerConfig) -> list[str]:
         """What these claims ask for although the issuer is not trusted with it: ``admin``, ``rooms``. The caller gets
@@ -234,10 +248,10 @@ class Verifier:
     def user_of(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
         """The id of the user whom these claims name, unique over all issuers; raises ``RefusedToken``."""
         subject = text_claim(claims, config.user_claim)
-        # As long as JSON writes it, because a context ticket has to hold it (DESIGN 4.4).
+        # As long as JSON writes it, because a context ticket has to hold it.
         written = json.dumps(subject, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass")
-        if not subject.isprintable() or not 1 <= len(written) <= LONGEST_ID:
-            expected = f"{config.user_claim}: 1 to {LONGEST_ID} bytes, printable"
+        if not subject.isprintable() or not 1 <= len(written) <= MAX_ID_BYTES:
+            expected = f"{config.user_claim}: 1 to {MAX_ID_BYTES} bytes, printable"
             raise RefusedToken(Reason.INVALID_USER_ID, expected=expected, found=f"{len(written)} bytes")
         verified = claims.get("email_verified")
         # Some providers write it as a text, as Apple does.
@@ -255,31 +269,9 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def canonical(algorithm: str) -> str:
-    """One name for each algorithm (RFC 9864 renames EdDSA over Ed25519)."""
-    return "EdDSA" if algorithm == "Ed25519" else algorithm
-
-
 def mint(config: IssuerConfig, claims: Mapping[str, Any]) -> str:
-    """A development bearer of a local issuer, signed with its shared secret. Raises ``ValueError`` for another kind."""
-    if not config.hs256_secrets:
-        raise ValueError("only an issuer with AUTH_HS256_SECRET can mint")
+    """A development bearer of a local issuer, which has a shared secret, signed with that."""
     return jwt.encode(dict(claims), config.hs256_secrets[0].reveal(), algorithm="HS256")
-
-
-def media_type(kind: str | None) -> str | None:
-    """A ``typ`` as it is compared (RFC 7515 section 4.1.9)."""
-    return None if kind is None else kind.lower().removeprefix("application/")
-
-
-def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any], config: IssuerConfig) -> None:
-    """A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4)."""
-    kind = media_type(header.get("typ"))
-    if kind is not None and kind not in config.types:
-        raise RefusedToken(Reason.WRONG_TYPE, expected=", ".join(config.types), found=shown(kind))
-    # What tells of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
-    if isinstance(claims.get("events"), dict):
-        raise RefusedToken(Reason.WRONG_TYPE, expected="a bearer", found="events, as in a logout token")
 
 
 def _good_between(claims: Mapping[str, Any], config: IssuerConfig) -> tuple[float, float]:
@@ -302,19 +294,8 @@ def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) ->
 
 
 def _name(value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
-    shown = "".join(character for character in value if character.isprintable())[:LONGEST_NAME].strip()
-    return shown or None
-
-
-def _scopes(value: object) -> frozenset[str]:
-    """A text of names with spaces between (RFC 8693 section 4.2), or a list as some issuers write it."""
-    return frozenset(value.split(" ") if isinstance(value, str) else _strings(value))
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    text = value if isinstance(value, str) else ""
+    return "".join(character for character in text if character.isprintable())[:MAX_NAME_LENGTH].strip() or None
 
 
 def _rooms(value: object) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Running meetings: who is in, who of them is proven, and what moderators do about it (DESIGN 4.2, 4.4, 4.6).
+"""Running meetings: who is in, who of them is proven, and what moderators do about it.
 
 Webhooks come in by ``webhook_receiver`` (``webhook_events``: signatures and what they say), and take effect by
 ``event_worker``, which lets ``reconciler`` do the next piece of work: apply events to the ``attendance`` (a pure

@@ -4,7 +4,7 @@ Rules for editors:
 * pure, and the order and number in which events arrive must not matter: for each participant of a session the latest
   event stands, and whoever joined before their session's end is out. That somebody left, or a session ended, is
   remembered for longer than an event can be late;
-* Telnyx's own list, asked from time to time, corrects what events that never came would have told (DESIGN 4.6).
+* Telnyx's own list, asked from time to time, corrects what events that never came would have told.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Running a meeting: who is in, removing, muting, ending, bans. Asked by moderators of the room (DESIGN 4.2).
+"""Running a meeting: who is in, removing, muting, ending, bans. Asked by moderators of the room.
 
 Rules for editors:
 * a removal is a ban first, then a call to Telnyx, then the tokens: whoever is removed gets no new token, so that the

@@ -1,4 +1,4 @@
-"""Who a participant is: the check of the ticket in its ``context`` (DESIGN 4.4).
+"""Who a participant is: the check of the ticket in its ``context``.
 
 Anything may stand in a ``context``, and everybody in the meeting can read everybody's. So a ticket is judged by the
 moment of joining, is good for one participant, and the first that shows it owns it. Who shows none, or one that is not

@@ -1,4 +1,4 @@
-"""What Telnyx tells of its rooms: signatures over raw bytes, envelopes, and the order of what happened (UPSTREAM 7).
+"""What Telnyx tells of its rooms: signatures over raw bytes, envelopes, the order of what happened (docs/telnyx.md 7).
 
 Rules for editors:
 * pure: bytes and a time come in, an event or an error goes out;
@@ -157,7 +157,7 @@ def _text(value: object) -> str:
 
 
 def _micros(text: str) -> int:
-    """Examples have a space where RFC 3339 has a ``T`` (UPSTREAM 3.3); a moment without a zone is UTC."""
+    """Examples have a space where RFC 3339 has a ``T`` (docs/telnyx.md 3.3); a moment without a zone is UTC."""
     moment = datetime.fromisoformat(text)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     since = moment - datetime.fromtimestamp(0, UTC)

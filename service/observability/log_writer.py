@@ -31,39 +31,42 @@ class LineWriter(logging.Handler):
         super().__init__()
         self._descriptor = descriptor
         self._process = 0
-        self._dropped = 0
-        self._lines: Any = None
-        self._writing = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Make the line and hand it over; without room for it, count it."""
         if self._process != os.getpid():
             self._begin()
         if self._lines.qsize() >= MAX_LINES:
-            self._dropped += 1
+            self._refused += 1
             return
         try:
-            self._lines.put(self._line(record))
+            line = self._line(record)
         except Exception:  # noqa: BLE001 - a line that cannot be made is lost, and no request with it
-            self._dropped += 1
+            self._refused += 1
+            return
+        self._accepted += 1
+        self._lines.put(line)
 
     def flush(self) -> None:
         """Give the lines handed over a second to get out."""
         end = time.monotonic() + _FLUSH_SECS
-        while self._process == os.getpid() and (self._lines.qsize() or self._writing) and time.monotonic() < end:
+        while self._process == os.getpid() and self._done < self._accepted and time.monotonic() < end:
             time.sleep(_GATHER_SECS / 10)
 
     def _begin(self) -> None:
         # Lines of the process that forked us are for that process to write.
-        self._process, self._dropped, self._writing = os.getpid(), 0, False
-        self._lines = monkey.get_original("queue", "SimpleQueue")()
+        self._process = os.getpid()
+        # Counted by those who log ...
+        self._accepted = self._refused = 0
+        # ... and by the thread: no number is changed by both.
+        self._done = self._failed = self._reported = 0
+        self._lines: Any = monkey.get_original("queue", "SimpleQueue")()
         monkey.get_original("_thread", "start_new_thread")(self._write_all, ())
 
     def _write_all(self) -> None:
         sleep = monkey.get_original("time", "sleep")
         while True:
             piece = [self._lines.get()]
-            self._writing = True
             # One waking for all lines of a moment: one for each takes the processor from a request each time.
             sleep(_GATHER_SECS)
             while self._lines.qsize():
@@ -74,21 +77,31 @@ class LineWriter(logging.Handler):
                     piece = []
                 piece.append(line)
             self._write(piece)
-            self._writing = False
+
+    def _write(self, lines: list[bytes]) -> None:
+        """Wait for a reader who is slow; count what does not get out, and say so when something does."""
+        dropped = self._refused + self._failed
+        if self._put_out(b"".join(lines)):
+            if dropped > self._reported and self._put_out(self._note(dropped - self._reported)):
+                self._reported = dropped
+        else:
+            self._failed += len(lines)
+        self._done += len(lines)
+
+    def _put_out(self, text: bytes) -> bool:
+        wait = monkey.get_original("select", "select")
+        while text:
+            try:
+                text = text[os.write(self._descriptor, text) :]
+            except BlockingIOError:
+                wait([], [self._descriptor], [])
+            except OSError:
+                return False
+        return True
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return self.format(record).encode("utf-8", "backslashreplace") + b"\n"
 
-    def _write(self, lines: list[bytes]) -> None:
-        """Waits for a reader who is slow; counts what does not get out."""
-        text, lost = b"".join(lines), self._dropped
-        try:
-            while text:
-                text = text[os.write(self._descriptor, text) :]
-        except OSError:
-            self._dropped += len(lines)
-            return
-        if lost:
-            self._dropped -= lost
-            what = {"name": __name__, "levelname": "WARNING", "msg": "log lines dropped", "lines": lost}
-            self._lines.put(self._line(logging.makeLogRecord(what)))
+    def _note(self, lines: int) -> bytes:
+        what = {"name": __name__, "levelname": "WARNING", "msg": "log lines dropped", "lines": lines}
+        return self._line(logging.makeLogRecord(what))

@@ -27,7 +27,7 @@ from service.observability import tracing
 from service.observability.log_writer import LineWriter
 from service.observability.server_log import WithoutCallersBytes
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "0.2.0"
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -38,7 +38,7 @@ _SECRET_NAMES: Final = re.compile(
 )
 _SECRET_SHAPES: Final = re.compile(
     r"eyJ[\w-]{6,}(?:\.[\w-]*)*"  # JSON Web Tokens and their pieces
-    r"|\bKEY[\w-]{8,}"  # Telnyx API keys (UPSTREAM 1)
+    r"|\bKEY[\w-]{8,}"  # Telnyx API keys (docs/telnyx.md 1)
     r"|(?i:\bbearer)\s+[^\s\"',]+"
     r"|(?<=://)[^/\s@]*:[^/\s@]*(?=@)"  # user and password of a URL
 )

@@ -1,4 +1,4 @@
-"""Which rooms there are, and who may be in them as what (DESIGN 6).
+"""Which rooms there are, and who may be in them as what.
 
 Read ``models`` first (rooms, members and bans as records), then ``access``, which is pure: who may enter what, as what,
 now. ``authorization`` applies it to raw records, and whoever needs to know asks that one function. ``directory`` lists

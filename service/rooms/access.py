@@ -2,8 +2,8 @@
 
 ``admit`` is pure and total: it looks at a room, a principal, at most one member entry, one ban and one invite, and the
 time.
-Every rule of a room is evaluated and the highest role whose own window is open wins (DESIGN 6). Refusals come in the
-order of DESIGN 4: without any role the room does not exist, banned or not; with one, a ban outweighs it.
+Every rule of a room is evaluated and the highest role whose own window is open wins. Refusals come in
+one order: without any role the room does not exist, banned or not; with one, a ban outweighs it.
 """
 
 from __future__ import annotations

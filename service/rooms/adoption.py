@@ -1,7 +1,7 @@
 """A room at Telnyx that stands in for the recorded one, which is gone there: remembered as cache, by its name.
 
 The directory changes by administrators only, so what ``renewal`` finds is not recorded: it is kept beside the record
-until the next search, or until an administrator puts the room again (DESIGN 6, 7).
+until the next search, or until an administrator puts the room again.
 """
 
 from __future__ import annotations

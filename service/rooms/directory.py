@@ -1,7 +1,7 @@
 """The directory: which rooms exist here, what they are called at Telnyx, and who is in them as what.
 
 Rules for editors:
-* the directory changes only by administrators, templates and ``apply``, never by an answer of Telnyx (DESIGN 6);
+* the directory changes only by administrators, templates and ``apply``, never by an answer of Telnyx;
 * upstream goes first, our record second: a call that fails half-way can be repeated as it is.
 """
 

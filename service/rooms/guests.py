@@ -3,7 +3,7 @@
 Rules for editors:
 * an invite authenticates nothing, and a guest's bearer is nothing without its invite: admission reads the invite again
   on every request, so that a revoked one is obeyed at once, by every replica;
-* the issuer of guests is trusted with no admin scope, no ``rooms`` claim and no claim rules (DESIGN 5);
+* the issuer of guests is trusted with no admin scope, no ``rooms`` claim and no claim rules;
 * of a code that is wrong, ended, revoked or used up there is one answer, and it leaves no trace in the store.
 """
 
@@ -39,7 +39,7 @@ def guest_issuer(public_keys_pem: Sequence[str]) -> IssuerConfig:
         audiences=(GUEST_AUDIENCE,),
         algorithms=("EdDSA",),
         public_keys_pem=tuple(public_keys_pem),
-        types=(GUEST_TYPE,),
+        token_types=(GUEST_TYPE,),
         max_lifetime_secs=LONGEST_STAY_SECS,
         trust=frozenset({"invite"}),
     )
@@ -110,7 +110,7 @@ class Guests:
             raise InviteNotFound
 
     def redeem(self, text: str, display_name: str | None) -> Guest:
-        """ParticipantSelector a code makes its bearer; counts as one use. Raises ``InviteNotFound``."""
+        """Whom a code makes its bearer; counts as one use. Raises ``InviteNotFound``."""
         code = read_code(text)
         record = self._store.record(code.alias, code.invite_id) if code is not None else None
         if code is None or record is None:

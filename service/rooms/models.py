@@ -22,7 +22,7 @@ ALIAS: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _UUID_SHAPED: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
 TEMPLATE_SUFFIX: Final = "-*"
 DEFAULT_MOST_ROOMS: Final = 100
-# Telnyx's own default and limits (UPSTREAM 3.1).
+# Telnyx's own default and limits (docs/telnyx.md 3.1).
 DEFAULT_PARTICIPANTS: Final = 10
 
 _T = TypeVar("_T")

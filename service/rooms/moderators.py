@@ -1,6 +1,6 @@
 """Who may run a room's meeting: its moderators, while their role is open, and administrators.
 
-Without Redis nobody may (DESIGN 8: administrators and moderators are closed then), so nothing here reads memory.
+Without Redis nobody may (administrators and moderators are refused then), so nothing here reads memory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rooms at Telnyx as the directory wants them: found, created, adopted or brought up to date by ``unique_name``.
 
-Creating is create-or-adopt, so that a repeat, or a second creator, ends in the same room (DESIGN 6). Raises the
+Creating is create-or-adopt, so that a repeat, or a second creator, ends in the same room. Raises the
 ``UpstreamError`` family and ``DeadlineExceeded``; knows nothing of what is stored here.
 """
 
@@ -33,7 +33,7 @@ class Provisioning:
         rooms = answer.body.get("data")
         if not isinstance(rooms, list):
             raise UpstreamInvalidResponse
-        # Whether the filter is exact is not documented (UPSTREAM 10, row 15).
+        # Whether the filter is exact is not documented (docs/telnyx.md 10, row 15).
         ids = [room.get("id") for room in rooms if isinstance(room, dict) and room.get("unique_name") == name]
         return _upstream_id(ids[0]) if ids else None
 
@@ -54,7 +54,7 @@ class Provisioning:
         try:
             return _upstream_id(self._telnyx.create_room(settings=settings, deadline=deadline).data.get("id"))
         except UpstreamRejected as refusal:
-            # The name is taken: by an earlier try, by another creator, or by hand (UPSTREAM 10, row 14).
+            # The name is taken: by an earlier try, by another creator, or by hand (docs/telnyx.md 10, row 14).
             known = self.find(room.alias, deadline) if refusal.upstream_status in _NAME_TAKEN else None
             if known is None:
                 raise

@@ -10,5 +10,5 @@ outage and ``removals`` that it obeys, ``directory_store``, ``invite_store``, ``
 Rules for editors: *cache* (tokens, leases, counters, cool-downs) may vanish and has a TTL; *state* (rooms, members,
 bans, revocations) must not and has none, and is written by ``run_replicated`` where it must outlive a server.
 Everything of one room shares one hash tag. Keys hold fixed prefixes and hex only. What is raised is
-``StoreUnavailable`` (DESIGN 8).
+``StoreUnavailable`` (docs/decisions/redis.md).
 """

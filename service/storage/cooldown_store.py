@@ -1,4 +1,4 @@
-"""What all replicas know of a 429: while a cool-down stands, nobody makes that kind of call (DESIGN 7)."""
+"""What all replicas know of a 429: while a cool-down stands, nobody makes that kind of call."""
 
 from __future__ import annotations
 

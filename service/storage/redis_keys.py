@@ -1,4 +1,4 @@
-"""Names of Redis keys, and nothing else. Every variable part is a SHA-256 in hex (DESIGN 8)."""
+"""Names of Redis keys, and nothing else. Every variable part is a SHA-256 in hex (docs/decisions/redis.md)."""
 
 from __future__ import annotations
 

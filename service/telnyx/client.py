@@ -1,6 +1,6 @@
 """Calls to Telnyx within one request's budget: at most two attempts of 3 s, never asleep for long, never a surprise.
 
-Rules for editors (DESIGN 9):
+Rules for editors:
 * a call that may have had an effect is not repeated, unless its repetition does no harm (``Operation.repeatable``);
 * a wait that upstream asks for is handed to the caller, never slept in a worker;
 * token calls and management calls have breakers, cool-downs and places of their own: neither starves the other;
@@ -122,7 +122,7 @@ class Telnyx:
         deadline: Deadline,
         before_attempt: Callable[[], object] | None = None,
     ) -> Answer:
-        """A client token and its refresh token (UPSTREAM 5.1). 403 and 404 are ``UpstreamRejected``."""
+        """A client token and its refresh token (docs/telnyx.md 5.1). 403 and 404 are ``UpstreamRejected``."""
         body = {"token_ttl_secs": token_ttl_secs, "refresh_token_ttl_secs": refresh_token_ttl_secs}
         return self.call("generate_join_client_token", room_id, body=body, deadline=deadline, before=before_attempt)
 
@@ -135,7 +135,7 @@ class Telnyx:
         deadline: Deadline,
         before_attempt: Callable[[], object] | None = None,
     ) -> Answer:
-        """A new client token. Needs no API key (UPSTREAM 5.3); any refusal is ``UpstreamRejected``."""
+        """A new client token. Needs no API key (docs/telnyx.md 5.3); any refusal is ``UpstreamRejected``."""
         body = {"refresh_token": refresh_token.reveal(), "token_ttl_secs": token_ttl_secs}
         return self.call("refresh_client_token", room_id, body=body, deadline=deadline, before=before_attempt)
 
@@ -152,7 +152,7 @@ class Telnyx:
         return self.call("retrieve_room", room_id, deadline=deadline)
 
     def update_room(self, room_id: UUID, *, changes: Mapping[str, Any], deadline: Deadline) -> Answer:
-        """Change the members named; the others stay (UPSTREAM 10, row 17)."""
+        """Change the members named; the others stay (docs/telnyx.md 10, row 17)."""
         return self.call("update_room", room_id, body=changes, deadline=deadline)
 
     def delete_room(self, room_id: UUID, *, deadline: Deadline) -> Answer:

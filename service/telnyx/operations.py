@@ -1,4 +1,4 @@
-"""The 25 documented operations as a table: how each is called and what its repetition would do (UPSTREAM 2, 3)."""
+"""The 25 documented operations as a table: how each is called, what its repetition would do (docs/telnyx.md 2, 3)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Operation:
 
     @property
     def max_bytes(self) -> int:
-        """The longest answer that is read: 256 KiB (DESIGN 9), but a list may hold 250 items of over 1 KiB."""
+        """The longest answer that is read: 256 KiB, but a list may hold 250 items of over 1 KiB."""
         return MAX_LIST_BYTES if self.name.startswith("list_") else MAX_BYTES
 
 

@@ -1,6 +1,6 @@
-"""Sorting of upstream's answers, once: what each means for the call, the breakers and the caller (DESIGN 4, 7, 9).
+"""Sorting of upstream's answers, once: what each means for the call, the breakers and the caller.
 
-Pure. Telnyx answers errors in four shapes (UPSTREAM 4), or none; only the status decides, the code is for logs.
+Pure. Telnyx answers errors in four shapes (docs/telnyx.md 4), or none; only the status decides, the code is for logs.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def items_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 def is_last_page(body: Mapping[str, Any], number: int, size: int) -> bool:
     """Whether nothing follows page ``number``; where ``meta`` does not say, a page shorter than ``size`` does.
 
-    A page may hold fewer than were asked for though more follow (UPSTREAM 10, row 19).
+    A page may hold fewer than were asked for though more follow (docs/telnyx.md 10, row 19).
     """
     meta = body.get("meta")
     total = meta.get("total_pages") if isinstance(meta, Mapping) else None
@@ -102,7 +102,7 @@ def is_last_page(body: Mapping[str, Any], number: int, size: int) -> bool:
 
 
 def nothing_to_end(reply: Reply) -> bool:
-    """Whether an action found nothing running: 404, or the live API's own 422 (UPSTREAM 6)."""
+    """Whether an action found nothing running: 404, or the live API's own 422 (docs/telnyx.md 6)."""
     if reply.status == HTTPStatus.NOT_FOUND:
         return True
     return reply.status == HTTPStatus.UNPROCESSABLE_ENTITY and _NOTHING_RUNS.encode() in reply.body
@@ -112,7 +112,7 @@ def cooldown_secs(headers: Mapping[str, str], now: float) -> float:
     """How long a 429 asks us to stay away: the longer of ``Retry-After`` and ``x-ratelimit-reset``, 1 to 60 s.
 
     ``Retry-After`` is seconds or an HTTP date (RFC 9110 section 10.2.3); ``x-ratelimit-reset`` is documented both as
-    seconds and as epoch seconds (UPSTREAM 4.4), told apart by size.
+    seconds and as epoch seconds (docs/telnyx.md 4.4), told apart by size.
     """
     waits = [_retry_after(headers.get("retry-after", ""), now), _reset(headers.get("x-ratelimit-reset", ""), now)]
     asked = max((wait for wait in waits if wait is not None), default=_DEFAULT_COOLDOWN_SECS)

@@ -1,4 +1,4 @@
-"""Client tokens: what the service exists for (DESIGN 7).
+"""Client tokens: what the service exists for.
 
 Read ``models`` first (what is asked for, what is answered) and ``policy``, the pure rules of a token's life; then
 ``broker``, from a request to a token, and ``renewal``, the one piece of work that calls Telnyx and stores what it gets.

@@ -1,4 +1,4 @@
-"""The text for the SDK's ``context``: what other participants see of a user, with a ticket that proves it (DESIGN 4.4).
+"""The text for the SDK's ``context``: what other participants see of a user, with a ticket that proves it.
 
 The first two members are what Telnyx's sample apps read. The whole stays under 1 KB: a display name gives way first,
 then the repeated user id; the ticket always names the user, and ids are limited so that it always has room.

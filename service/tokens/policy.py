@@ -1,7 +1,7 @@
 """The life of a client token as pure rules: what to do with the one in hand, what to ask for, what to believe.
 
 All lives are durations in seconds. L is the life *granted*: Telnyx's ``token_expires_at`` minus Telnyx's own ``Date``,
-never the TTL that was asked for (DESIGN 7). Nothing here does I/O or reads a clock.
+never the TTL that was asked for. Nothing here does I/O or reads a clock.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _expiry(value: object) -> float:
 
 
 def rooms_named_by(token: str) -> frozenset[str] | None:
-    """The room ids in a client token's grants (UPSTREAM 5.2), or ``None`` if it cannot be read.
+    """The room ids in a client token's grants (docs/telnyx.md 5.2), or ``None`` if it cannot be read.
 
     Tokens are documented as opaque: what cannot be read is believed, what can be read must be right.
     """

@@ -1,4 +1,4 @@
-"""Single flight inside one process: callers who want the same token wait for one piece of work (DESIGN 7).
+"""Single flight inside one process: callers who want the same token wait for one piece of work.
 
 The work runs on a greenlet of its own, so it goes on and is kept when a caller stops waiting. It logs and asks in the
 context of the request that began it: its id, its trace. How many pieces of work ask Telnyx at the same time is

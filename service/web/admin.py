@@ -1,4 +1,4 @@
-"""Administration: which rooms exist, who is in them, and who is out of everything (DESIGN 4.3). Gate: admin."""
+"""Administration: which rooms exist, who is in them, and who is out of everything. Gate: admin."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from flask import Response
 from service.errors import RouteNotFound
 from service.web.auth import Gate, GatedBlueprint
 from service.web.services import services
-from service.web.static_files import DownloadSlots, PageFiles
+from service.web.static_files import PageFiles
 
 _FOLDER: Final = Path(__file__).parents[1] / "console"
 _SERVED: Final = frozenset({".html", ".css", ".js", ".mjs", ".svg"})
@@ -29,7 +29,7 @@ _POLICY: Final = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
-# The vendor's web SDK, which the repository does not hold; it speaks to one host only (UPSTREAM 5.4).
+# The vendor's web SDK, which the repository does not hold; it speaks to one host only (docs/telnyx.md 5.4).
 _SDK: Final = "sdk.js"
 # Control of the sandbox is no more in the image for production than the sandbox is.
 _SANDBOX: Final = "sandbox.js"
@@ -37,17 +37,17 @@ _SIGNALLING: Final = "wss://video.telnyx.com"
 _FRESH: Final = "no-cache"
 
 
-def blueprint(slots: DownloadSlots) -> GatedBlueprint:
+def blueprint() -> GatedBlueprint:
     """The page and its files."""
     console = GatedBlueprint("console", Gate.OPEN)
     files = {file.name: file.read_bytes() for file in sorted(_FOLDER.rglob("*")) if file.suffix in _SERVED}
-    get_console, get_console_file = _views(files, slots)
+    get_console, get_console_file = _views(files)
     console.add_url_rule("/console/", view_func=get_console, methods=["GET"])
     console.add_url_rule("/console/<file>", view_func=get_console_file, methods=["GET"])
     return console
 
 
-def _views(files: dict[str, bytes], slots: DownloadSlots) -> tuple[Callable[[], Response], Callable[[str], Response]]:
+def _views(files: dict[str, bytes]) -> tuple[Callable[[], Response], Callable[[str], Response]]:
     def get_console() -> Response:
         """The page."""
         return get_console_file("index.html")
@@ -61,6 +61,6 @@ def _views(files: dict[str, bytes], slots: DownloadSlots) -> tuple[Callable[[], 
         sdk = sandbox is None and _SDK in files
         config = json.dumps({"sandbox": sandbox, "admin_scope": asked.admin_scope, "sdk": sdk}).encode()
         policy = _POLICY.format(besides=f" {_SIGNALLING}" if sdk else f" {sandbox}" if sandbox else "")
-        return PageFiles({**files, "config.json": config}, policy, _FRESH, slots).answer(file)
+        return PageFiles({**files, "config.json": config}, policy, _FRESH).answer(file)
 
     return get_console, get_console_file

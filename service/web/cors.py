@@ -13,7 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
 _MAX_AGE_SECS: Final = 7200
-# The official SDKs send what they are along with every call (DESIGN 4.5); pages that are traced say in which trace.
+# The official SDKs send what they are along with every call; pages that are traced say in which trace.
 _REQUEST_HEADERS: Final = (
     "Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Stainless-Arch, X-Stainless-Helper-Method, "
     "X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, X-Stainless-Retry-Count, X-Stainless-Runtime, "

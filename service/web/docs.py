@@ -1,4 +1,4 @@
-"""A page to read ``openapi.yaml`` with, and to try its calls on (DESIGN 4.6). Gate: open.
+"""A page to read ``openapi.yaml`` with, and to try its calls on. Gate: open.
 
 Swagger UI from the files of a package: nothing is loaded from elsewhere, and no script or style is in the page itself.
 """
@@ -12,7 +12,7 @@ import flask_swagger_ui
 from flask import Response
 
 from service.web.auth import Gate, GatedBlueprint
-from service.web.static_files import DownloadSlots, PageFiles
+from service.web.static_files import PageFiles
 
 _DIST: Final = Path(flask_swagger_ui.__file__).parent / "dist"
 _SERVED: Final = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
@@ -34,12 +34,12 @@ _SCRIPT: Final = """SwaggerUIBundle({
 """
 
 
-def blueprint(slots: DownloadSlots) -> GatedBlueprint:
+def blueprint() -> GatedBlueprint:
     """The page and its files."""
     docs = GatedBlueprint("docs", Gate.OPEN)
     packaged = {name: (_DIST / name).read_bytes() for name in _SERVED}
-    page = PageFiles({"index.html": _PAGE.encode()}, _POLICY, "no-cache", slots)
-    files = PageFiles({**packaged, "init.js": _SCRIPT.encode()}, _POLICY, "public, max-age=3600", slots)
+    page = PageFiles({"index.html": _PAGE.encode()}, _POLICY, "no-cache")
+    files = PageFiles({**packaged, "init.js": _SCRIPT.encode()}, _POLICY, "public, max-age=3600")
 
     def get_docs() -> Response:
         """A page to read the document with."""

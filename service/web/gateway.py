@@ -1,4 +1,4 @@
-"""Telnyx's own paths for our callers (DESIGN 4.5). Gate: user; who may do what: ``gateway.operations``.
+"""Telnyx's own paths for our callers. Gate: user; who may do what: ``gateway.operations``.
 
 One handler serves all operations. Errors here have Telnyx's own shape: ``problems`` sees to that by the path.
 """

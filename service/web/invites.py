@@ -1,4 +1,4 @@
-"""Invites: moderators make, list and revoke them; a guest redeems one (DESIGN 4.2). Gates: moderator, and open.
+"""Invites: moderators make, list and revoke them; a guest redeems one. Gates: moderator, and open.
 
 Redeeming needs no bearer, since getting one is what it is for; its body is validated all the same.
 """

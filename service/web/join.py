@@ -42,7 +42,7 @@ def forget_my_tokens(alias: str) -> Response:
 
 
 def _known_shape(alias: str) -> str:
-    """``alias`` if any room could bear it; else there is no such room (DESIGN 4), which costs no look-up."""
+    """``alias`` if any room could bear it; else there is no such room, which costs no look-up."""
     if not is_alias(alias):
         raise RoomNotFound
     return alias

@@ -1,4 +1,4 @@
-"""Running a meeting: who is in, removing, muting, ending, bans (DESIGN 4.2). Gate: moderator of the path's room."""
+"""Running a meeting: who is in, removing, muting, ending, bans. Gate: moderator of the path's room."""
 
 from __future__ import annotations
 

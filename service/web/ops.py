@@ -1,4 +1,4 @@
-"""For load balancers, operators and developers (DESIGN 4.6). Gate: open.
+"""For load balancers, operators and developers. Gate: open.
 
 Rules for editors:
 * ``/healthz`` touches nothing; ``/readyz`` reads what this process knows already and asks nobody;

@@ -1,5 +1,5 @@
 """The only place where an exception becomes an answer: ``application/problem+json`` (RFC 9457), and on Telnyx's own
-paths the shape that its client libraries read (UPSTREAM 4.1). Status and headers are the same in both.
+paths the shape that its client libraries read (docs/telnyx.md 4.1). Status and headers are the same in both.
 
 Rules for editors:
 * what a caller reads comes from ``service.errors`` and from nowhere else: no exception text, no upstream body;
@@ -51,13 +51,14 @@ _BY_STATUS: Final[dict[int, type[ServiceError]]] = {
     413: BodyTooLarge,
     415: UnsupportedMediaType,
 }
-# Telnyx's own words for a status (UPSTREAM 4.2); programs branch on the status, or on our code in ``meta``.
+# Telnyx's own words for a status (docs/telnyx.md 4.2); programs branch on the status, or on our code in ``meta``.
 _TELNYX_CODES: Final[dict[int, str]] = {
     400: "10023",
     401: "10009",
     403: "10010",
     404: "10005",
     405: "10030",
+    408: "10008",
     409: "10012",
     413: "10027",
     415: "10014",

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from flask import Flask, Response, g, request
 
 from service.clock import Deadline
+from service.errors import MalformedRequest
 from service.observability import telemetry, tracing
 from service.observability.telemetry import Metrics
 from service.web.services import services
@@ -23,6 +25,8 @@ from service.web.services import services
 REQUEST_SECONDS: Final = 8.0
 # In the environment of a request: its body has not been read to its end, so nothing can follow on its connection.
 UNREAD_BODY: Final = "service.unread_body"
+# Makes the answer of this request the last one of its connection. Set by the web server's configuration.
+end_connection: Final[ContextVar[Callable[[], object]]] = ContextVar("end_connection")
 
 _FIXED: Final = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
 _USUAL: Final = (
@@ -94,6 +98,18 @@ def begin(environ: dict[str, Any]) -> None:
     environ[UNREAD_BODY] = _announces_body(environ)
 
 
+def check_host(environ: Mapping[str, Any]) -> None:
+    """Raises ``MalformedRequest`` where a request of HTTP/1.1 does not say to whom it goes (RFC 9112 section 3.2)."""
+    if environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and "HTTP_HOST" not in environ:
+        raise MalformedRequest("The request has no Host header")
+
+
+def close_if_unread(environ: Mapping[str, Any]) -> None:
+    """Have the answer say that its connection ends, where the rest of a body is in the way of another request."""
+    if environ.get(UNREAD_BODY):
+        end_connection.get(_nothing)()
+
+
 def end() -> None:
     """What comes next on this connection is another request."""
     telemetry.request_id.set(None)
@@ -112,11 +128,16 @@ def _announces_body(environ: Mapping[str, Any]) -> bool:
     return environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
 
 
+def _nothing() -> None:
+    """Where no web server has said how to end a connection."""
+
+
 def _begin() -> None:
     begin(request.environ)
     clock = services().clock
     g.started = clock.monotonic()
     g.deadline = Deadline(clock, g.started + REQUEST_SECONDS)
+    check_host(request.environ)
 
 
 def _finish(response: Response) -> Response:
@@ -138,6 +159,7 @@ def _finish(response: Response) -> Response:
         g.get("problem_code"),
     )
     record(services().metrics, completed)
+    close_if_unread(request.environ)
     return response
 
 

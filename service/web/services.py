@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, cast
 
 from flask import current_app
@@ -43,7 +44,7 @@ class Console:
 @dataclass(frozen=True, slots=True)
 class Services:
     """The collaborators of the routes. ``drain_file`` exists while this replica is being taken out of service.
-    ``console`` is ``None`` where there is none.
+    ``console`` is ``None`` where there is none. ``large_bodies`` is held by the one that is being looked at.
     """
 
     clock: Clock
@@ -68,6 +69,7 @@ class Services:
     meeting: Meeting
     gateway: GatewayProxy
     inbox: WebhookReceiver
+    large_bodies: BoundedSemaphore = field(default_factory=BoundedSemaphore)
 
 
 def services() -> Services:

@@ -79,6 +79,7 @@ class TokenEndpoint:
             *headers,
             *cors.marks(environ.get("HTTP_ORIGIN"), self._services.allowed_origins),
         ]
+        request_lifecycle.close_if_unread(environ)
         request_lifecycle.end()
         start_response(f"{status} {HTTPStatus(status).phrase}", all_headers)
         return [body]
@@ -93,6 +94,7 @@ class TokenEndpoint:
         return HTTPStatus.OK, [("Content-Type", JSON), *headers], body
 
     def _issue(self, environ: WSGIEnvironment, call: _Call) -> IssuedToken:
+        request_lifecycle.check_host(environ)
         services = self._services
         authorization = environ.get("HTTP_AUTHORIZATION")
         call.principal = services.verifier.verify([] if authorization is None else [authorization])

@@ -1,4 +1,4 @@
-"""What Telnyx tells us (DESIGN 4.6). Gate: open; the signature over the raw body is the credential."""
+"""What Telnyx tells us. Gate: open; the signature over the raw body is the credential."""
 
 from __future__ import annotations
 

@@ -216,6 +216,7 @@ def rows(valkey: Valkey) -> Iterator[InviteStore]:
         yield InviteStore(client)
 
 
+@pytest.mark.cooperative
 def test_an_invite_to_a_room_just_deleted_is_not_kept(rows: InviteStore, valkey: Valkey) -> None:
     """It would be there for a room of the same name made later."""
     alias = fresh()
@@ -224,6 +225,7 @@ def test_an_invite_to_a_room_just_deleted_is_not_kept(rows: InviteStore, valkey:
     assert not valkey.client.exists(RoomKeys(alias).invites)
 
 
+@pytest.mark.cooperative
 def test_an_invite_revoked_while_it_is_redeemed_is_not_used(mia: Caller, alias: str, rows: InviteStore) -> None:
     """Read before the revocation, counted after it: there is no use to be had."""
     made = invite(mia, alias)

@@ -268,7 +268,7 @@ def test_above_the_rate_it_is_refused_until_the_window_ends(
     valkey: Valkey, sandbox: Sandbox, upstream_calls: list[int]
 ) -> None:
     """The 4th call of a minute gets 429 with the time to wait and the draft's fields; another user is not affected."""
-    few = ServiceProcess(environment(sandbox, valkey.url, TOKEN_CALLS_PER_MINUTE="3"))
+    few = ServiceProcess(environment(sandbox, valkey.url, TOKEN_RATE_LIMIT_PER_MINUTE="3"))
     for _ in running(few):
         alias = fresh()
         make_room(few.url, alias, "alice", "bob")

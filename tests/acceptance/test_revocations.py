@@ -66,6 +66,13 @@ class StandingClock(Clock):
         return NOW + KEEP_SECS
 
 
+def left(own: Valkey) -> list[str]:
+    """The keys that are there, but for probes and recent removals, which end by themselves."""
+    keys = [key.decode() for key in own.client.scan_iter("vts:*")]
+    return [key for key in keys if key != redis_keys.REMOVALS and not key.startswith("vts:{probe")]
+
+
+@pytest.mark.cooperative
 def test_what_voids_no_bearer_any_more_goes(store: RevocationStore, own: Valkey) -> None:
     """Of users and of sessions, and out of the index: nothing is left."""
     store.revoke("alice", None, NOW)
@@ -74,9 +81,10 @@ def test_what_voids_no_bearer_any_more_goes(store: RevocationStore, own: Valkey)
     store.end_session_of_anybody("default", "phone", NOW + 3)
     store.trim(NOW + 3 + KEEP_SECS)
 
-    assert list(own.client.scan_iter("vts:*")) == []
+    assert left(own) == []
 
 
+@pytest.mark.cooperative
 def test_what_may_void_a_bearer_stays(store: RevocationStore) -> None:
     """Until the longest life that any issuer may grant is over."""
     store.revoke("alice", None, NOW)
@@ -87,6 +95,7 @@ def test_what_may_void_a_bearer_stays(store: RevocationStore) -> None:
     assert store.moments("default", "bob", None) == [repr(NOW + 1).encode(), None]
 
 
+@pytest.mark.cooperative
 def test_what_is_voided_again_stays(store: RevocationStore, own: Valkey) -> None:
     """The later moment counts, for the index too."""
     store.revoke("alice", None, NOW)
@@ -95,9 +104,10 @@ def test_what_is_voided_again_stays(store: RevocationStore, own: Valkey) -> None
     assert store.moments("default", "alice", None)[0] == repr(NOW + 10).encode()
 
     store.trim(NOW + 10 + KEEP_SECS)
-    assert list(own.client.scan_iter("vts:*")) == []
+    assert left(own) == []
 
 
+@pytest.mark.cooperative
 def test_a_user_who_signs_out_daily_leaves_no_trail(store: RevocationStore, own: Valkey) -> None:
     """Each revocation drops those of the same user that nothing needs any more."""
     for day in range(100):
@@ -108,6 +118,7 @@ def test_a_user_who_signs_out_daily_leaves_no_trail(store: RevocationStore, own:
     assert own.client.zcard(redis_keys.REVOCATIONS) == 1
 
 
+@pytest.mark.cooperative
 def test_a_backlog_is_worked_off(store: RevocationStore, own: Valkey) -> None:
     """One turn takes a bounded number, the next goes on."""
     for number in range(700):
@@ -120,6 +131,7 @@ def test_a_backlog_is_worked_off(store: RevocationStore, own: Valkey) -> None:
     assert left == [200, 0]
 
 
+@pytest.mark.cooperative
 def test_housekeeping_takes_them_away(connection: RedisClient, own: Valkey, sandbox: Sandbox) -> None:
     """Nobody has to ask for it."""
     store, clock = RevocationStore(connection, KEEP_SECS), StandingClock()
@@ -134,6 +146,7 @@ def test_housekeeping_takes_them_away(connection: RedisClient, own: Valkey, sand
         keeper.stop()
 
 
+@pytest.mark.cooperative
 def test_a_moment_never_moves_back(store: RevocationStore) -> None:
     """Whatever a replica's clock says."""
     store.revoke("alice", None, NOW + 5)
@@ -142,6 +155,7 @@ def test_a_moment_never_moves_back(store: RevocationStore) -> None:
     assert store.moments("default", "alice", None)[0] == repr(NOW + 5).encode()
 
 
+@pytest.mark.cooperative
 def test_an_earlier_moment_hides_no_later_one_from_the_index(store: RevocationStore, own: Valkey) -> None:
     """What was voided by two clocks goes when the later moment is old enough."""
     store.revoke("alice", None, NOW + 5)
@@ -149,7 +163,7 @@ def test_an_earlier_moment_hides_no_later_one_from_the_index(store: RevocationSt
     store.trim(NOW + 2 + KEEP_SECS)
     store.trim(NOW + 5 + KEEP_SECS)
 
-    assert list(own.client.scan_iter("vts:*")) == []
+    assert left(own) == []
 
 
 def test_a_signed_out_administrator_administers_no_more(service: ServiceProcess) -> None:
@@ -163,19 +177,20 @@ def test_a_signed_out_administrator_administers_no_more(service: ServiceProcess)
 
 
 def test_a_hit_with_a_session_is_one_round_trip(service: ServiceProcess, valkey: Valkey) -> None:
-    """One script and two reads, sent and answered together."""
+    """One script and two reads, sent and answered together; the service's own look-ups are the slack."""
     alias = fresh()
     make_room(service.url, alias, "alice")
     alice = Caller(service.url, "alice", sid="phone")
     for _ in range(10):
         # The first calls of a worker also open its connection.
         alice.token(alias)
-    before = valkey.client.info("stats")["total_reads_processed"]
+    before, began = valkey.client.info("stats")["total_reads_processed"], time.monotonic()
     sources = {alice.token(alias).json()["source"] for _ in range(HITS)}
     reads = valkey.client.info("stats")["total_reads_processed"] - before
 
     assert sources == {"cache"}
-    assert HITS <= reads <= HITS + 5
+    # Each of two workers looks once a second whether there is something to attend to, and twice what was removed.
+    assert HITS <= reads <= HITS + min(5 + 8 * (time.monotonic() - began), HITS / 2)
 
 
 def test_a_logout_that_cannot_be_written_is_503_and_can_be_repeated(service: ServiceProcess, valkey: Valkey) -> None:

@@ -111,8 +111,8 @@ def left_reason(house: Hooked, participant: str) -> str | None:
 
 
 def test_impostors_are_put_out_where_that_is_asked_for() -> None:
-    """``IMPOSTORS=kick``: soon after the joining, while the proven stay."""
-    house = Hooked(IMPOSTORS="kick")
+    """``IMPOSTOR_POLICY=kick``: soon after the joining, while the proven stay."""
+    house = Hooked(IMPOSTOR_POLICY="kick")
     for _ in running(house):
         alias = house.room()
         anna = house.join(alias, "anna")
@@ -187,9 +187,10 @@ def test_a_room_is_compared_at_most_once_a_minute(hooked: Hooked, room: str) -> 
     """Whatever happens in it meanwhile."""
     hooked.join(room, "anna")
     compared(hooked, room)
-    for user in ("bert", "carl"):
+    for number, user in enumerate(("bert", "carl"), 2):
         hooked.leave(hooked.join(room, user))
-    until(lambda: len(hooked.known(room).entries) == 3, what="the events")
+        # The room is full until it is known that whoever left is out.
+        until(lambda: len(hooked.known(room).entries) == number and hooked.count(room) == 1, what="the leaving")  # noqa: B023
     moment = hooked.due_in(room)
 
     assert looks(hooked, room) == 1

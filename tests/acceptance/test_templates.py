@@ -126,6 +126,7 @@ def test_deleting_a_room_deletes_it_upstream(service: ServiceProcess, sandbox: S
     assert rooms_named(sandbox, f"vts-{alias}") == []
 
 
+@pytest.mark.cooperative
 def test_an_idle_room_is_swept(service: ServiceProcess, sandbox: Sandbox, valkey: Valkey) -> None:
     """Unused for longer than its template says it goes, here and upstream; a used one stays."""
     prefix = fresh("idle")
@@ -196,6 +197,7 @@ def test_a_service_error_names_itself() -> None:
     assert all(len(statuses) == 1 for code, statuses in codes.items() if code not in {"unavailable", "internal_error"})
 
 
+@pytest.mark.cooperative
 def test_a_room_of_a_template_keeps_its_idle_time_when_put_again(
     service: ServiceProcess, sandbox: Sandbox, valkey: Valkey
 ) -> None:

@@ -160,7 +160,7 @@ def _arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="length of a burst")
     parser.add_argument("--away-rounds", type=int, default=2, help="of Redis away and other numbers of connections")
-    parser.add_argument("--sampled-seconds", type=int, default=10, help="for the price of each part of an answer")
+    parser.add_argument("--sampled-seconds", type=int, default=8, help="for the price of each part of an answer")
     parser.add_argument("--workers", type=int, default=1, help="processes of each server, a core for each if there is")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--users", type=int, default=10_000)

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from tests.bench.load import TICKS, processor_seconds
 
 MOST_FOREIGN: Final = 0.05
-_LOOK_SECS: Final = 0.5
+_LOOK_SECS: Final = 0.3
 _STAT: Final = Path("/proc/stat")
 # user, nice, system, irq, softirq, steal
 _BUSY: Final = (1, 2, 3, 6, 7, 8)

@@ -21,6 +21,7 @@ from tests.bench.stage import Stage
 
 _SETTLE_SECS: Final = 0.3
 _LISTEN_SECS: Final = 2.0
+_MAX_SILENT_BURSTS: Final = 10
 
 K = TypeVar("K")
 
@@ -88,10 +89,15 @@ class Meter:
         self._idle_reads = (Counters.of(self._stage).reads - before) / _LISTEN_SECS
 
     def warm(self, contestant: Contestant, connections: int | None = None) -> None:
-        """Let it reach its pace, and give as many answers as it needs, in the order of its file."""
-        given, url = 0, contestant.server.url
+        """Let it reach its pace, and give as many answers as it needs, in the order of its file. Raises
+        ``BrokenPromise`` where it gives none.
+        """
+        given, silent, url = 0, 0, contestant.server.url
         while given <= contestant.warm_up:
-            given += self._burst(url, contestant.ask(), 1, connections or self._connections, skip=given).requests
+            seen = self._burst(url, contestant.ask(), 1, connections or self._connections, skip=given)
+            given, silent = given + seen.requests, 0 if seen.requests else silent + 1
+            if silent == _MAX_SILENT_BURSTS:
+                raise BrokenPromise(f"{contestant.name} does not answer")
 
     def sample(self, contestant: Contestant, seconds: int, connections: int | None = None) -> Sample:
         """One burst; raises ``BrokenPromise``."""

@@ -1,7 +1,7 @@
 """The Android library, the example of its README and the tests' own programs, compiled for a plain JVM.
 
-The Kotlin compiler comes from the npm registry. What the library needs of Android, and the example of the SDK, is played
-by the classes in ``android/stubs``.
+The Kotlin compiler comes from the npm registry. The classes in ``android/stubs`` play what the library needs of
+Android, and what the example needs of the SDK.
 """
 
 from __future__ import annotations
@@ -33,5 +33,5 @@ def compiled() -> str:
             (BUILD / "Meeting.kt").write_text(example, "utf-8")
             compiler = ["java", "-Xmx512m", "-cp", str(libraries / "kotlin-compiler.jar"), _COMPILER]
             options = ["-no-reflect", "-no-stdlib", "-Werror", "-jvm-target", "11", "-cp", path, "-d", str(made)]
-            run([*compiler, *options, str(BUILD / "Meeting.kt"), *map(str, sources)], seconds=300)
+            run([*compiler, *options, str(BUILD / "Meeting.kt"), *map(str, sources)], seconds=600)
     return f"{path}:{made}"

@@ -39,7 +39,7 @@ def installed(folder: Path = HERE) -> Path:
         if needed:
             options = ("--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", "--fetch-timeout=20000")
             done = subprocess.run(
-                [npm, "ci", *options], cwd=folder, capture_output=True, text=True, timeout=180, check=False
+                [npm, "ci", *options], cwd=folder, capture_output=True, text=True, timeout=300, check=False
             )
             if done.returncode != 0:
                 raise NotHere(f"the packages cannot be had here: {done.stderr[-300:]}")
@@ -91,7 +91,7 @@ def program(name: str) -> str:
     return str(MODULES / ".bin" / name)
 
 
-def run(command: Sequence[str], *, cwd: Path = HERE, given: str | None = None, seconds: float = 120) -> str:
+def run(command: Sequence[str], *, cwd: Path = HERE, given: str | None = None, seconds: float = 300) -> str:
     """What a command prints; fails if it does."""
     env = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ}
     done = subprocess.run(

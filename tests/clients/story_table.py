@@ -1,189 +1,13 @@
-"""Stories of a token keeper, for all platforms: what the service answers, what else happens, what the app is told.
-
-A story runs in a time of its own: the keeper's clocks jump from timer to timer while no request is under way, and the
-random part of each pause is 0.5. So each moment can be told exactly. The service and the sockets are real. Times are
-seconds since the beginning, sleep included; actions come at seconds of being awake. The rules are in
-clients/BEHAVIOUR.md.
-"""
+"""The table of stories that the packages of all platforms tell alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
+from tests.clients.answer_stories import codes, no_tokens, statuses, terse
 from tests.clients.scripted import Answer, bare, page, problem, token
-
-Told = Mapping[str, Any]
-FIRST, NEXT, LATER = token("first"), token("next"), token("later")
-HOUR = 3600.0
-# What a status means when nothing of the service's is in the answer.
-RETRYABLE = frozenset({408, 425, 429, *range(500, 600)})
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """``bearers``: what the app's callback returns, one after the other, the last again and again; ``None`` throws,
-    ``...`` never returns. ``actions``: (awake seconds, what, seconds). ``told``: all that the app is told up to
-    ``until``. ``options`` as the wire calls them. ``platforms``: where it is told, if not everywhere.
-    """
-
-    name: str
-    answers: Sequence[Answer]
-    told: Sequence[Told]
-    until: float = 599.0
-    actions: Sequence[tuple[float, str, float]] = ()
-    bearers: Sequence[Any] = ("bearer",)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    room: str = "standup"
-    platforms: frozenset[str] = frozenset({"web", "android"})
-
-
-def got(at: float | tuple[float, float], name: str, source: str = "refreshed") -> Told:
-    """A token; between two moments, where platforms differ in how often they look at their clocks."""
-    return {"at": at, "what": "token", "token": name, "source": source}
-
-
-def trouble(at: float, code: str, reaction: str = "retry", *, failures: int = 1, left: float = 0, retry: float) -> Told:
-    """An attempt failed; ``left`` of the token's life, ``retry`` until the next try."""
-    told = {"code": code, "reaction": reaction, "failures": failures, "left": left, "retry": retry}
-    return {"at": at, "what": "trouble", **told}
-
-
-def ended(at: float, reason: str, code: str, reaction: str = "retry") -> Told:
-    return {"at": at, "what": "ended", "reason": reason, "code": code, "reaction": reaction}
-
-
-def forced(at: float) -> Told:
-    """The app was asked for another bearer."""
-    return {"at": at, "what": "forced"}
-
-
-# Without 407 and 421: fetch() deals with them itself, by standard.
-STATUSES = (
-    201, 202, 203, 204, 206, 300, 301, 302, 303, 304, 307, 308, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411,
-    412, 413, 414, 415, 416, 417, 418, 422, 423, 424, 425, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505,
-    506, 507, 508, 510, 511, 520, 522, 530, 599,
-)  # fmt: skip
-
-
-def what_a_status_means(status: int) -> tuple[str, str]:
-    """Code and reaction for a status without a problem document."""
-    if status < 300:
-        return "invalid_answer", "retry"
-    if status < 400:
-        return "redirected", "report"
-    if status == 401:
-        return "http_401", "sign_in"
-    return f"http_{status}", "retry" if status in RETRYABLE else "report"
-
-
-def answers_of(status: int) -> Iterator[tuple[str, Answer, str, str]]:
-    """Name, answer, code and reaction: without a body, with a proxy's page, with problem documents."""
-    code, reaction = what_a_status_means(status)
-    moved = {"Location": "http://127.0.0.1:9/"} if 300 <= status < 400 else {}
-    yield f"{status}-bare", bare(status, **moved), code, reaction
-    if status in {204, 304}:
-        return
-    yield f"{status}-page", page(status, **moved), code, reaction
-    for retryable in (True, False):
-        meaning = "sign_in" if status == 401 else "retry" if retryable else "report"
-        name = f"{status}-problem-{'retryable' if retryable else 'not-retryable'}"
-        yield name, problem(status, "brand_new", retryable=retryable), "brand_new", meaning
-
-
-def statuses() -> Iterator[Story]:
-    """Each status, with and without a body, at a renewal and at the first call."""
-    for status in STATUSES:
-        # Where the bearer was refused it is renewed once, so that one attempt is two requests.
-        times = 2 if status == 401 else 1
-        for name, answer, code, reaction in answers_of(status):
-            yield Story(
-                f"renewal-{name}",
-                [FIRST, *[answer] * times, NEXT],
-                [
-                    got(0, "first"),
-                    *[forced(300)] * (times - 1),
-                    trouble(300, code, reaction, left=300, retry=0.75),
-                    got(300.75, "next"),
-                ],
-            )
-            over = ended(0, "refused", code, reaction)
-            again = [trouble(0, code, retry=0.75), got(0.75, "next")]
-            yield Story(
-                f"join-{name}",
-                [*[answer] * times, NEXT],
-                [*[forced(0)] * (times - 1), *(again if reaction == "retry" else [over])],
-                until=299,
-            )
-
-
-# Code, status, reaction, and whether it ends a call whose token lives.
-CODES = (
-    ("session_revoked", 401, "sign_in", True),
-    ("not_open_yet", 403, "lobby", True),
-    ("banned", 403, "leave", True),
-    ("closed", 403, "leave", True),
-    ("insufficient_role", 403, "leave", True),
-    ("room_not_found", 404, "leave", True),
-    ("internal_error", 500, "report", False),
-    ("upstream_rejected", 502, "report", False),
-    ("invalid_request", 422, "report", False),
-    ("method_not_allowed", 405, "report", False),
-)
-
-
-def codes() -> Iterator[Story]:
-    """What the service decides about a user ends a call at once, its trouble does not."""
-    for code, status, reaction, final in CODES:
-        answer = problem(status, code, retryable=False)
-        goes_on = [trouble(300, code, reaction, left=300, retry=0.75), got(300.75, "next")]
-        over = [ended(300, "refused", code, reaction)]
-        yield Story(f"renewal-{code}", [FIRST, answer, NEXT], [got(0, "first"), *(over if final else goes_on)])
-        yield Story(f"join-{code}", [answer, NEXT], [ended(0, "refused", code, reaction)])
-        # The same word from somebody else means nothing.
-        other = Answer(403, answer.body, {"Content-Type": "application/json"})
-        yield Story(
-            f"renewal-{code}-of-a-proxy",
-            [FIRST, other, NEXT],
-            [got(0, "first"), trouble(300, "http_403", "report", left=300, retry=0.75), got(300.75, "next")],
-        )
-
-
-def no_tokens() -> Iterator[Story]:
-    """Status 200, and still no token; and answers that never arrive."""
-    bodies = {
-        "nothing": b"",
-        "a-page": b"<html>Sign in to the hotel's network</html>",
-        "null": b"null",
-        "a-list": b"[]",
-        "a-text": b'"token"',
-        "half": token("next").body[:-20],
-        "no-utf-8": b"\xff\xfe{}",
-        "no-token": token("next", token=None).body,
-        "empty-token": token("next", token="").body,
-        "no-life": token("next", expires_in=0).body,
-        "life-as-text": token("next", expires_in="600").body,
-        "no-return": token("next", refresh_after=None).body,
-        "no-room": token("next", room=None).body,
-        "no-room-id": token("next", room={}).body,
-        "no-context": token("next", context=None).body,
-    }
-    again = [trouble(300, "invalid_answer", left=300, retry=0.75), got(300.75, "next")]
-    for name, body in bodies.items():
-        answer = Answer(200, body, {"Content-Type": "application/json"})
-        yield Story(f"200-with-{name}", [FIRST, answer, NEXT], [got(0, "first"), *again])
-    again = [trouble(300, "network_error", left=300, retry=0.75), got(300.75, "next")]
-    yield Story("dropped", [FIRST, Answer(manner="dropped"), NEXT], [got(0, "first"), *again])
-    truncated = Answer(200, b'{"token":', manner="truncated")
-    yield Story("truncated", [FIRST, truncated, NEXT], [got(0, "first"), *again])
-    again = [trouble(310, "network_error", left=290, retry=0.75), got(310.75, "next")]
-    yield Story("silent", [FIRST, Answer(manner="silent"), NEXT], [got(0, "first"), *again])
-    dripping = Answer(200, b'{"token":', manner="dripping")
-    yield Story("dripping", [FIRST, dripping, NEXT], [got(0, "first"), *again])
-
-
-BUSY = problem(503, "upstream_unavailable", retryable=True, retry_after=5)
+from tests.clients.story import BUSY, FIRST, LATER, NEXT, Story, ended, forced, got, trouble
+from tests.clients.time_stories import clocks, sleep, waking, waking_in_trouble
 
 
 def persistence() -> Iterator[Story]:
@@ -355,11 +179,29 @@ def bearers() -> Iterator[Story]:
         ],
         bearers=("old", "old", "new", "new", "old", "of another sign-in"),
     )
+
+
+def bearers_later() -> Iterator[Story]:
+    """What was refused once is no longer held against a bearer; and there may be none."""
     yield Story(
         "a-bearer-that-worked-is-renewed-when-it-expires",
         [REFUSED, FIRST, REFUSED, NEXT],
         [forced(0), got(0, "first"), forced(300), got(300, "next")],
         bearers=("old", "new", "new", "newer"),
+    )
+    yield Story(
+        "bearers-that-were-refused-are-forgotten-with-the-next-token",
+        [FIRST, REFUSED, REFUSED, NEXT, REFUSED, LATER],
+        [
+            got(0, "first"),
+            forced(300),
+            trouble(300, "invalid_token", "sign_in", left=300, retry=0.75),
+            got(300.75, "next"),
+            forced(600.75),
+            got(600.75, "later"),
+        ],
+        until=900,
+        bearers=("old", "old", "new", "new", "new", "newer"),
     )
     yield Story(
         "join-no-bearer-at-first",
@@ -385,163 +227,6 @@ def bearers() -> Iterator[Story]:
         [FIRST, REFUSED, NEXT],
         [got(0, "first"), forced(300), trouble(300, "bearer_unavailable", left=300, retry=0.75), got(300.75, "next")],
         bearers=("bearer", "bearer", None, "bearer"),
-    )
-
-
-def sleep() -> Iterator[Story]:
-    """A clock that goes on in sleep says when to ask, and one that does not says when to give up."""
-    yield Story(
-        "an-hour-of-sleep",
-        [FIRST, NEXT],
-        [got(0, "first"), got(100 + HOUR, "next")],
-        until=100 + HOUR + 200,
-        actions=[(100, "sleep", HOUR), (100, "wake", 0)],
-    )
-    yield Story(
-        "an-hour-of-sleep-without-a-signal",
-        [FIRST, NEXT],
-        [got(0, "first"), got((100 + HOUR, 110 + HOUR), "next")],
-        until=100 + HOUR + 200,
-        actions=[(100, "sleep", HOUR)],
-    )
-    yield Story(
-        "a-nap-over-the-renewal",
-        [FIRST, NEXT],
-        [got(0, "first"), got(350, "next")],
-        until=600,
-        actions=[(250, "sleep", 100), (250, "wake", 0)],
-    )
-    yield Story(
-        "an-hour-of-sleep-and-no-network-at-first",
-        [FIRST, NEXT],
-        [
-            got(0, "first"),
-            trouble(100 + HOUR, "network_error", left=0, retry=0.75),
-            trouble(100.75 + HOUR, "network_error", failures=2, left=0, retry=1.5),
-            got(102 + HOUR, "next"),
-        ],
-        until=100 + HOUR + 200,
-        actions=[(100, "offline", 0), (100, "sleep", HOUR), (100, "wake", 0), (102, "online", 0), (102, "wake", 0)],
-    )
-    yield Story(
-        "sleep-while-an-answer-is-waited-for",
-        [FIRST, Answer(manner="silent"), NEXT],
-        [got(0, "first"), trouble(302 + HOUR, "network_error", left=0, retry=0.75), got(302.75 + HOUR, "next")],
-        until=302 + HOUR + 200,
-        actions=[(302, "sleep", HOUR), (302, "wake", 0)],
-    )
-
-
-def clocks() -> Iterator[Story]:
-    """The clock of day decides nothing."""
-    for name, by in (("an-hour", -HOUR), ("a-day", -24 * HOUR)):
-        yield Story(
-            f"clock-set-back-by-{name}",
-            [FIRST, NEXT],
-            [got(0, "first"), got(300, "next")],
-            actions=[(100, "set clock", by)],
-        )
-    yield Story(
-        "clock-set-back-before-an-hour-of-sleep",
-        [FIRST, NEXT],
-        [got(0, "first"), got(120 + HOUR, "next")],
-        until=100 + HOUR + 200,
-        actions=[(100, "set clock", -2 * HOUR), (120, "sleep", HOUR), (120, "wake", 0)],
-    )
-    yield Story(
-        "clock-set-back-during-trouble",
-        [FIRST, BUSY, NEXT],
-        [got(0, "first"), trouble(300, "upstream_unavailable", left=300, retry=5.75), got(305.75, "next")],
-        actions=[(302, "set clock", -HOUR)],
-    )
-    yield Story(
-        "clock-set-forward",
-        [FIRST, NEXT],
-        [got(0, "first"), got(110, "next")],
-        until=400,
-        actions=[(105, "set clock", HOUR)],
-        platforms=frozenset({"web"}),
-    )
-    # With the same trouble, a keeper that believed the clock would end here.
-    yield Story(
-        "clock-set-forward-and-trouble",
-        [FIRST, BUSY, NEXT],
-        [got(0, "first"), trouble(110, "upstream_unavailable", left=0, retry=5.75), got(115.75, "next")],
-        until=400,
-        actions=[(105, "set clock", HOUR)],
-        platforms=frozenset({"web"}),
-    )
-
-
-def waking() -> Iterator[Story]:
-    """Signals make it look at the clock, and cut a pause, but not what the service asked for."""
-    yield Story(
-        "woken-while-nothing-is-due",
-        [FIRST, NEXT],
-        [got(0, "first"), got(300, "next")],
-        actions=[(at, "wake", 0) for at in (0.5, 10, 100, 299)],
-    )
-    troubles = [
-        trouble(300, "network_error", left=300, retry=0.75),
-        trouble(300.75, "network_error", failures=2, left=299.25, retry=1.5),
-        trouble(302.25, "network_error", failures=3, left=297.75, retry=3),
-        trouble(305.25, "network_error", failures=4, left=294.75, retry=6),
-        trouble(311.25, "network_error", failures=5, left=288.75, retry=11.25),
-    ]
-    yield Story(
-        "online-again",
-        [FIRST, NEXT],
-        [got(0, "first"), *troubles, got(314, "next")],
-        actions=[(290, "offline", 0), (314, "online", 0), (314, "wake", 0)],
-    )
-    yield Story(
-        "online-again-without-a-signal",
-        [FIRST, NEXT],
-        [got(0, "first"), *troubles, got(322.5, "next")],
-        actions=[(290, "offline", 0), (314, "online", 0)],
-    )
-    yield Story(
-        "offline-until-the-token-is-over",
-        [token("first", expires_in=20, refresh_after=10), NEXT],
-        [
-            got(0, "first"),
-            trouble(10, "network_error", left=10, retry=0.75),
-            trouble(10.75, "network_error", failures=2, left=9.25, retry=1.5),
-            trouble(12.25, "network_error", failures=3, left=7.75, retry=3),
-            trouble(15.25, "network_error", failures=4, left=4.75, retry=6),
-            ended(20, "expired", "network_error"),
-        ],
-        actions=[(5, "offline", 0)],
-    )
-    yield Story(
-        "woken-before-the-service-wants-to-be-asked",
-        [FIRST, BUSY, NEXT],
-        [got(0, "first"), trouble(300, "upstream_unavailable", left=300, retry=5.75), got(305, "next")],
-        actions=[(301, "wake", 0), (303, "wake", 0)],
-    )
-    yield Story(
-        "woken-again-and-again",
-        [FIRST, bare(500), bare(500), bare(500), NEXT],
-        [
-            got(0, "first"),
-            trouble(300, "http_500", left=300, retry=0.75),
-            trouble(300.75, "http_500", failures=2, left=299.25, retry=1.5),
-            trouble(301.75, "http_500", failures=3, left=298.25, retry=3),
-            got(302.75, "next"),
-        ],
-        actions=[(300 + step / 10, "wake", 0) for step in range(1, 100)],
-    )
-    yield Story(
-        "woken-while-an-answer-is-waited-for",
-        [FIRST, bare(500), bare(500), Answer(manner="silent"), NEXT],
-        [
-            got(0, "first"),
-            trouble(300, "http_500", left=300, retry=0.75),
-            trouble(300.75, "http_500", failures=2, left=299.25, retry=1.5),
-            trouble(312.25, "network_error", failures=3, left=287.75, retry=3),
-            got(313.25, "next"),
-        ],
-        actions=[(305, "wake", 0)],
     )
 
 
@@ -577,7 +262,8 @@ def requests() -> Iterator[Story]:
 STORIES = tuple(
     story
     for chapter in (
-        statuses, codes, no_tokens, persistence, waits, patience, bearers, sleep, clocks, waking, stopping, requests,
+        statuses, codes, terse, no_tokens, persistence, waits, patience, bearers, bearers_later, sleep, clocks,
+        waking, waking_in_trouble, stopping, requests,
     )
     for story in chapter()
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The sample app in a real browser, as its README starts it: a token, another one, and with the SDK a camera's picture."""
+"""The sample app in a real browser, started as its README says: two tokens, and with the SDK the camera's picture."""
 
 from __future__ import annotations
 

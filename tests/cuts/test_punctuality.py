@@ -16,9 +16,11 @@ from pathlib import Path
 import gevent
 import pytest
 
-from service.clock import time_limit
+from service.clock import Clock
 from service.http_client import CONNECT_SECS, Transport, TransportError
 from service.storage import redis_url
+from service.storage.round_trip import TimeLimits, ask, connection
+from service.storage.scripts import command
 from service.storage.servers import servers_of
 from tests.cuts.names import name_server
 from tests.processes import Valkey
@@ -113,18 +115,18 @@ def peer_that_never_accepts() -> Iterator[Call]:
 
 @contextlib.contextmanager
 def stopped_redis() -> Iterator[Call]:
-    server = Valkey()
-    client = servers_of(redis_url.parse(server.url)).client()
-    client.ping()
-    server.freeze()
+    valkey = Valkey()
+    server = servers_of(redis_url.parse(valkey.url), TimeLimits(), Clock(), 4).server_of("anything")
 
     def call(seconds: float) -> object:
-        with time_limit(seconds):
-            return client.get("anything")
+        with connection(server.pool, TimeLimits(call=seconds)) as wire:
+            return ask(wire, [command("GET", "anything")])
 
+    call(5.0)
+    valkey.freeze()
     yield call
-    client.close()
-    server.stop()
+    server.disconnect_idle()
+    valkey.stop()
 
 
 SITUATIONS = (
@@ -182,15 +184,11 @@ def lateness(call: Call) -> float:
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
 def test_a_call_ends_with_its_time_and_others_go_on(
-    situation: Callable[[], contextlib.AbstractContextManager[Call]],
-    others: Others,
-    record_property: Callable[[str, object], None],
+    situation: Callable[[], contextlib.AbstractContextManager[Call]], others: Others
 ) -> None:
     """Within 50 ms of its time; meanwhile other greenlets run and other calls are answered."""
     with situation() as call:
         found = [lateness(call) for _ in range(ROUNDS)]
-    record_property("lateness", found)
-    record_property("others waited", others.longest)
 
     assert -0.005 <= min(found) < LATE_SECS
     assert max(found) < VERY_LATE_SECS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 import redis
 
-from service.clock import time_limit
-from service.storage import redis_url
-from service.storage.servers import servers_of
-from tests.cuts.storm import CALLERS, CUTS, Ask, storm
+from service.clock import Clock, time_limit
+from service.storage import redis_url, round_trip
+from service.storage.round_trip import NotConnected, TimeLimits
+from service.storage.scripts import ForeignReply, command
+from service.storage.servers import Servers, servers_of
+from tests.cuts.storm import CALLERS, CUTS, PATIENCE_SECS, Ask, storm, usual_secs
 from tests.faults.proxy import Proxy
 from tests.processes import Valkey
 from tests.topologies.servers import ClusterTopology, SentinelTopology
@@ -21,17 +24,21 @@ from tests.topologies.servers import ClusterTopology, SentinelTopology
 pytestmark = [pytest.mark.cooperative, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 CONNECTIONS = CALLERS // 2
+STORM = CUTS // 3
 KEYS = 50
-# Long enough that it does not arrive in one piece.
-REPEATED = 4000
+PARTS = 4
+# So long that a reply does not arrive in one piece.
+LONG = 4000
+# To be cut off in its midst.
+LONG_ENOUGH_SECS = 0.03
 
 
 @pytest.fixture
 def drip(valkey: Valkey) -> Iterator[Proxy]:
     """A way to the server on which replies come late and in pieces."""
     made = Proxy(redis_url.parse(valkey.url).path or valkey.client.connection_pool.connection_kwargs["port"])
-    made.add("latency", latency=0.5, jitter=0.5)
-    made.add("slicer", average_size=12, size_variation=10, delay=0.3)
+    made.add("latency", latency=15, jitter=10)
+    made.add("slicer", average_size=20, size_variation=15, delay=2)
     yield made
     made.stop()
 
@@ -73,26 +80,15 @@ def single(client: Any) -> Ask:
 
 
 def pipelines(client: Any) -> Ask:
-    """Four commands sent together, now and then as a transaction."""
+    """Some commands sent together, now and then as a transaction."""
 
     def ask(nonce: str, seconds: float) -> str:
         with time_limit(seconds):
             pipeline = client.pipeline(transaction=random.random() < 0.5)
-            for part in range(4):
+            for part in range(PARTS):
                 pipeline.echo(f"{nonce}-{part}")
             replies = [reply.decode() for reply in pipeline.execute()]
-        return nonce if replies == [f"{nonce}-{part}" for part in range(4)] else repr(replies)
-
-    return ask
-
-
-def scripts(client: Any) -> Ask:
-    """One long reply of a script, from whichever server has the key."""
-
-    def ask(nonce: str, seconds: float) -> str:
-        with time_limit(seconds):
-            reply = client.eval(f"return string.rep(ARGV[1], {REPEATED})", 1, f"cuts:{nonce}", nonce).decode()
-        return nonce if reply == nonce * REPEATED else reply[: len(nonce)]
+        return nonce if replies == [f"{nonce}-{part}" for part in range(PARTS)] else repr(replies)
 
     return ask
 
@@ -101,24 +97,13 @@ def scripts(client: Any) -> Ask:
 def test_no_rest_of_a_reply_is_taken_for_a_reply(asking: Any, drip: Proxy) -> None:
     """Every reply is its caller's own, whatever was cut off before; and no place in the pool is lost."""
     client = few_connections(drip.port)
-    tally = storm(asking(client), CUTS // 2)
+    tally = storm(asking(client), STORM)
     client.close()
 
     assert tally.wrong == 0
     # Connections were used again, and each cut in the middle of a reply cost one.
     assert tally.answered > tally.cut / 10
     assert drip.accepted < tally.answered + tally.cut
-
-
-@pytest.mark.parametrize("asking", [single, pipelines])
-def test_no_rest_of_a_reply_is_taken_for_a_reply_by_the_service_s_client(asking: Any, drip: Proxy) -> None:
-    """The same with the options and the pool that the service gives the library."""
-    client = servers_of(redis_url.parse(f"redis://127.0.0.1:{drip.port}")).client()
-    tally = storm(asking(client), CUTS // 2)
-    client.close()
-
-    assert tally.wrong == 0
-    assert tally.answered > tally.cut / 10
 
 
 class Careless(redis.Connection):
@@ -141,6 +126,53 @@ def test_a_client_that_keeps_what_was_cut_is_found_out(drip: Proxy) -> None:
         redis.Connection.disconnect(connection)
 
 
+def opened(url: str) -> Servers:
+    """The servers of a URL as the service knows them."""
+    servers = servers_of(redis_url.parse(url), TimeLimits(), Clock(), CONNECTIONS)
+    servers.refresh()
+    return servers
+
+
+def through(servers: Servers, *, messages: int, length: int) -> Ask:
+    """As the service asks: messages of some calls each, on keys of one slot, for values that name their key."""
+    keys = {number: [f"cuts:{{{number}}}:{part}" for part in range(PARTS)] for number in range(KEYS)}
+    patient = TimeLimits(PATIENCE_SECS, PATIENCE_SECS)
+    for key in (key for parts in keys.values() for key in parts):
+        servers.server_of(key).client.set(key, key * length)
+
+    def replies_of(parts: list[str]) -> list[bytes]:
+        server = servers.server_of(parts[0])
+        with server.places, round_trip.connection(server.pool, patient) as wire:
+            return round_trip.ask(wire, [command("GET", key) for key in parts])
+
+    def ask(nonce: str, seconds: float) -> str:
+        with time_limit(seconds):
+            try:
+                for _ in range(messages):
+                    parts = keys[random.randrange(KEYS)]
+                    if replies_of(parts) != [(key * length).encode() for key in parts]:
+                        return "the value of another key"
+            except ForeignReply:
+                return "the reply of another call"
+            except NotConnected as error:
+                raise error.__cause__ or error from None
+        return nonce
+
+    return ask
+
+
+def test_no_rest_of_a_reply_is_taken_for_a_reply_by_the_service(drip: Proxy) -> None:
+    """The same by the service's own way to a server."""
+    servers = opened(f"redis://127.0.0.1:{drip.port}")
+    tally = storm(through(servers, messages=1, length=1), STORM)
+    for server in servers.each():
+        server.disconnect_idle()
+
+    assert tally.wrong == 0
+    assert tally.answered > tally.cut / 10
+    assert drip.accepted < tally.answered + tally.cut
+
+
 @pytest.fixture(scope="module")
 def sentinels() -> Iterator[SentinelTopology]:
     made = SentinelTopology()
@@ -157,12 +189,12 @@ def cluster() -> Iterator[ClusterTopology]:
 
 @pytest.mark.parametrize("topology", ["sentinels", "cluster"])
 def test_no_rest_of_a_reply_is_taken_for_a_reply_of_a_topology(topology: str, request: pytest.FixtureRequest) -> None:
-    """Nor by the clients that the service opens behind Sentinels and to a Cluster."""
-    servers = servers_of(redis_url.parse(request.getfixturevalue(topology).url))
-    servers.refresh()
-    client = servers.client()
-    tally = storm(scripts(client), CUTS // 2)
-    client.close()
+    """Nor from the master that Sentinels name, or from the members of a Cluster."""
+    servers = opened(request.getfixturevalue(topology).url)
+    one = usual_secs(through(servers, messages=1, length=LONG))
+    tally = storm(through(servers, messages=math.ceil(LONG_ENOUGH_SECS / one), length=LONG), STORM)
+    for server in servers.each():
+        server.disconnect_idle()
 
     assert tally.wrong == 0
     assert tally.answered > tally.cut / 10

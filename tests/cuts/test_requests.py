@@ -44,8 +44,8 @@ def make_drip() -> Iterator[Callable[..., Proxy]]:
 
     def make(port: int, average_size: int) -> Proxy:
         made.append(Proxy(port))
-        made[-1].add("latency", latency=1, jitter=1)
-        made[-1].add("slicer", average_size=average_size, size_variation=average_size // 2, delay=0.5)
+        made[-1].add("latency", latency=10, jitter=8)
+        made[-1].add("slicer", average_size=average_size, size_variation=average_size // 2, delay=2)
         return made[-1]
 
     yield make

@@ -22,7 +22,7 @@ from typing import Self
 import requests
 
 from service.cli import children
-from tests.processes import ROOT, free_port, mint, until
+from tests.processes import ROOT, free_port, mint, until, workers
 
 CHECK_SECS = 0.1
 
@@ -58,17 +58,12 @@ class Replica:
         return code
 
     def workers(self) -> list[int]:
-        """The processes that answer requests: children of the web server that the supervisor runs."""
-        return [worker for server in _children(self.process.pid) for worker in _children(server)]
+        """The processes that answer requests."""
+        return workers(self.process.pid)
 
     def stop(self) -> None:
         children.stop(self.process)
         self.log.unlink(missing_ok=True)
-
-
-def _children(pid: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
 
 
 class Haproxy:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from service.cli import children
-from service.config.settings import FIELDS, Settings
+from service.config.settings import Settings, variables
 from tests.processes import ROOT
 
 OBJECTS: dict[str, dict[str, Any]] = {
@@ -26,7 +26,7 @@ MIB = {"Mi": 1, "Gi": 1024, "M": 1, "m": 1}
 
 def default(variable: str) -> str | None:
     """What a setting is where nothing is said."""
-    (field,) = [field for field in FIELDS if field.variable == variable]
+    (field,) = [field for field in variables() if field.variable == variable]
     return field.default
 
 
@@ -66,7 +66,7 @@ def test_settings_that_both_deployments_give_are_given_the_same_way() -> None:
 
 def test_no_secret_is_in_an_environment() -> None:
     """Whatever is secret comes from a file of a mounted Secret that no other user may read."""
-    secret = {field.variable for field in FIELDS if field.secret}
+    secret = {field.variable for field in variables() if field.secret}
     assert not secret & set(OBJECTS["ConfigMap"]["data"])
     assert "env" not in CONTAINER
     (volume,) = [volume["secret"] for volume in POD["volumes"] if "secret" in volume]

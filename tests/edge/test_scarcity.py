@@ -21,7 +21,19 @@ from service.cli import children
 from service.observability.log_writer import MAX_LINES, LineWriter
 from tests.edge.balancing import Replica
 from tests.edge.wire import Crowd, request
-from tests.processes import ROOT, Caller, Sandbox, Valkey, environment, free_port, fresh, make_room, mint, until
+from tests.processes import (
+    ROOT,
+    Caller,
+    Sandbox,
+    Valkey,
+    environment,
+    free_port,
+    fresh,
+    make_room,
+    memory_kib,
+    mint,
+    until,
+)
 
 FULL = os.environ.get("FAULTS") == "full"
 STRANGERS = 100_000 if FULL else 6_000
@@ -56,12 +68,6 @@ def knock(port: int, many: int) -> None:
         assert said.count(b"HTTP/1.1 401 ") == BATCH
 
 
-def resident_kib(pid: int) -> int:
-    """Memory of a process."""
-    told = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return int(told.stdout)
-
-
 @pytest.fixture
 def replica(valkey: Valkey, sandbox: Sandbox) -> Iterator[Replica]:
     """A service of its own."""
@@ -81,12 +87,12 @@ def keys_of(valkey: Valkey) -> set[bytes]:
 def test_strangers_leave_nothing_behind(replica: Replica, valkey: Valkey) -> None:
     """A flood of random bearers, each for another room, adds no key to Redis and next to no memory to a worker."""
     knock(replica.port, STRANGERS // 3)
-    keys, before = keys_of(valkey), {pid: resident_kib(pid) for pid in replica.workers()}
+    keys, before = keys_of(valkey), {pid: memory_kib(pid) for pid in replica.workers()}
 
     knock(replica.port, STRANGERS)
 
     assert keys_of(valkey) - keys == set()
-    grown = {pid: resident_kib(pid) - kib for pid, kib in before.items()}
+    grown = {pid: memory_kib(pid) - kib for pid, kib in before.items()}
     assert [kib for kib in grown.values() if kib > MOST_GROWTH_KIB] == []
 
 
@@ -246,9 +252,9 @@ def test_a_line_that_cannot_be_made_is_no_fault(pipe: tuple[int, int]) -> None:
 def test_a_forked_process_writes_for_itself() -> None:
     """After a fork both processes write their own lines, once each."""
     code = (
-        "import logging, os; from service.observability.log_writer import LineWriter; w = LineWriter(); l = logging.getLogger();"
-        "l.addHandler(w); l.warning('before'); w.flush(); child = os.fork(); l.warning('after'); w.flush();"
-        "os._exit(0) if child == 0 else os.waitpid(child, 0)"
+        "import logging, os; from service.observability.log_writer import LineWriter;"
+        "w = LineWriter(); l = logging.getLogger(); l.addHandler(w); l.warning('before'); w.flush();"
+        "child = os.fork(); l.warning('after'); w.flush(); os._exit(0) if child == 0 else os.waitpid(child, 0)"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import sys
 from collections.abc import Sequence
 
 
@@ -56,3 +57,8 @@ class Crowd:
     def __exit__(self, *_: object) -> None:
         for connection in self.connections:
             connection.close()
+
+
+def figure(text: str) -> None:
+    """What was measured, for whoever runs with ``-s``; no test rests on it."""
+    sys.stdout.write(f"\n{text}\n")

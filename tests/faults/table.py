@@ -1,4 +1,4 @@
-"""The faults of token calls at Telnyx (F20 to F34 of the fault model), and what each must come to (DESIGN 7, 9).
+"""The faults of token calls at Telnyx (F20 to F34 of the fault model), and what each must come to.
 
 A row says what the caller without a token is told, and what upstream is asked when a new pair or a refresh is wanted;
 the rest follows from the rules: a useful token is served without a call, one above the never-line whatever happens.
@@ -78,7 +78,7 @@ def passing(name: str, fault: str, *, attempts: int = 2, **more: Any) -> Row:
 
 def refresh_refused(name: str, status: int) -> Row:
     """Only the refresh is refused: the one generate that follows answers."""
-    # After a 401 the refresh is tried once more without our key (UPSTREAM 5.3).
+    # After a 401 the refresh is tried once more without our key (docs/telnyx.md 5.3).
     after = {"refresh": 2 if status == 401 else 1, "generate": 1}
     params = {"status": status}
     return Row(name, "status", ISSUED, {"generate": 1}, ISSUED, after, operation=REFRESH, params=params)

@@ -185,10 +185,16 @@ class Told:
 
 
 @dataclass
-class Dependencies:
-    """The state that readiness shows."""
+class Store:
+    """Redis, as readiness shows it."""
 
-    up: bool = True
+    state: str = "up"
+
+
+@dataclass
+class Dependencies:
+    """Telnyx and keys, as readiness shows them."""
+
     loaded: bool = True
 
     def breaker_states(self) -> dict[str, str]:
@@ -203,6 +209,7 @@ class Face:
     """An application and the doubles behind it."""
 
     told: Told
+    store: Store
     dependencies: Dependencies
     registry: CollectorRegistry
     drain_file: Path
@@ -223,7 +230,7 @@ def contract() -> OpenApiValidator:
 
 def make_face(drain_file: Path) -> Face:
     """The HTTP face of the service with nothing behind it."""
-    told, dependencies, registry = Told(), Dependencies(), CollectorRegistry()
+    told, store, dependencies, registry = Told(), Store(), Dependencies(), CollectorRegistry()
     app = face(
         Services(
             clock=StandingClock(),
@@ -239,7 +246,7 @@ def make_face(drain_file: Path) -> Face:
             verifier=cast("Verifier", Doorman()),
             logouts=cast("LogoutVerifier", told),
             revocations=cast("Revocations", told),
-            store=cast("RedisClient", dependencies),
+            store=cast("RedisClient", store),
             telnyx=cast("Telnyx", dependencies),
             directory=cast("Directory", told),
             broker=cast("Broker", told),
@@ -250,7 +257,7 @@ def make_face(drain_file: Path) -> Face:
             inbox=cast("WebhookReceiver", told),
         )
     )
-    return Face(told, dependencies, registry, drain_file, app)
+    return Face(told, store, dependencies, registry, drain_file, app)
 
 
 def wired() -> Flask:

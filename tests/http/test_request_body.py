@@ -76,7 +76,11 @@ UNFIT: list[tuple[str, Any, str]] = [
     (ROOM_PATH, {"access": {"members": True}}, "/access"),
     (ROOM_PATH, {"access": [{"members": False}]}, "/access/0/members"),
     (ROOM_PATH, {"access": [{"members": True}, {"claim": "a", "role": "moderator"}]}, "/access/1/equals"),
-    (ROOM_PATH, {"access": [{"claim": "a", "equals": "b", "contains": "c", "role": "moderator"}]}, "/access/0/contains"),
+    (
+        ROOM_PATH,
+        {"access": [{"claim": "a", "equals": "b", "contains": "c", "role": "moderator"}]},
+        "/access/0/contains",
+    ),
     (ROOM_PATH, {"access": [{"authenticated": True, "role": "owner"}]}, "/access/0/role"),
     (ROOM_PATH, {"opens_at": "2026-11-22T15:00:00"}, "/opens_at"),
     (ROOM_PATH, {"opens_at": "2026-11-22"}, "/opens_at"),

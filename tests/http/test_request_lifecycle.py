@@ -155,13 +155,14 @@ def test_a_preflight_for_nowhere_is_404(client: FlaskClient) -> None:
     assert answer.status_code == 404
 
 
-def test_readiness_ignores_dependencies(face: Face, client: FlaskClient) -> None:
-    """Redis down is shown and decides nothing."""
-    face.dependencies.up = False
+@pytest.mark.parametrize("state", ["up", "read_only", "down"])
+def test_readiness_ignores_dependencies(face: Face, client: FlaskClient, state: str) -> None:
+    """What Redis is like is shown and decides nothing."""
+    face.store.state = state
 
     answer = client.get("/readyz")
 
-    assert (answer.status_code, answer.get_json()["redis"]) == (200, "down")
+    assert (answer.status_code, answer.get_json()["redis"]) == (200, state)
 
 
 def test_readiness_needs_a_verification_key(face: Face, client: FlaskClient) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.identity import jwks_fetch, key_sources
+from service.identity import key_sources
 from tests.identity.idp import IdentityProvider, Trust, provider
 
 
@@ -37,7 +37,7 @@ def trusting(idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fetch may take 0.3 s instead of 3 s, and the next one follows at once after a failure."""
-    monkeypatch.setattr(jwks_fetch, "TOTAL_SECS", 0.3)
+    monkeypatch.setattr(key_sources, "FETCH_SECS", 0.3)
     monkeypatch.setattr(key_sources, "BACKOFF_SECS", (0.02, 0.05))
 
 

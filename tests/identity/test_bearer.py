@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidToken, MalformedRequest, MissingCredentials
-from service.identity.jws import MOST_BYTES, bearer_text, parse
+from service.identity.jws import MAX_BYTES, bearer_text, parse
 from tests.identity.forge import UNHURRIED, b64, claims, token
 
 GOOD = token()
@@ -205,8 +205,8 @@ def test_some_nesting_is_fine() -> None:
 
 def test_seven_kibibytes_are_the_most() -> None:
     """A token of exactly 7 KiB is read, one character more is not."""
-    longest = of_length(MOST_BYTES)
-    assert len(longest) == MOST_BYTES
+    longest = of_length(MAX_BYTES)
+    assert len(longest) == MAX_BYTES
     assert parse(longest).text == longest
 
     with pytest.raises(InvalidToken):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidToken
-from service.identity.claims import find, first_unmet, read_required
-from service.identity.issuers import IssuerFaults
+from service.identity.claims import find, first_unmet
+from service.identity.issuers import IssuerFaults, read_required_claims
 from tests.identity.forge import UNHURRIED, ask, claims, issuer, token, verifier
 
 NESTED = {
@@ -54,7 +54,7 @@ def test_any_claims_can_be_searched(payload: dict[str, Any], where: str) -> None
     """Whatever an issuer writes is found or not, and required values are there or not."""
     find(payload, where)
     required = f"{where or 'a'}=x"
-    assert first_unmet(payload, read_required([required])) in {None, required}
+    assert first_unmet(payload, read_required_claims([required])) in {None, required}
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_each_issuer_of_a_file_has_its_own(
     """One straight ahead, one through the proxy; users of both are in."""
     near = row("near", inside.url + KEYS, ca_bundle=bundle)
     far = row("far", f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=with_user(proxy))
-    env = settings_with(sandbox, valkey, near, far, WEB_CONCURRENCY="1", WEB_THREADS="4")
+    env = settings_with(sandbox, valkey, near, far, WEB_CONCURRENCY="1")
     with contextlib.contextmanager(running)(ServiceProcess(env)) as service:
         for iss in (NEAR, FAR):
             until(lambda iss=iss: _enter(service.url, iss) == 200, what=f"the keys of {iss}")

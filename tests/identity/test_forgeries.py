@@ -32,7 +32,7 @@ def strict(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
     with provider() as idp:
         published = {"name": "set", "issuer": SET, "audience": AUDIENCE, "jwks_url": idp.url + KEYS}
         table = (*issuers(), published, *trusted())
-        yield from running(ServiceProcess(settings_with(sandbox, valkey, *table, WEB_CONCURRENCY="1", WEB_THREADS="4")))
+        yield from running(ServiceProcess(settings_with(sandbox, valkey, *table, WEB_CONCURRENCY="1")))
 
 
 @pytest.fixture(scope="module")

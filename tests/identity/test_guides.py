@@ -121,9 +121,7 @@ def deployed(valkey: Valkey, sandbox: Sandbox, configs: dict[str, dict[str, Any]
     services: dict[str, ServiceProcess] = {}
     with contextlib.ExitStack() as stack:
         for table in tables():
-            env = settings_with(
-                sandbox, valkey, *(configs[variant.name] for variant in table), WEB_CONCURRENCY="1", WEB_THREADS="4"
-            )
+            env = settings_with(sandbox, valkey, *(configs[variant.name] for variant in table), WEB_CONCURRENCY="1")
             one = stack.enter_context(contextlib.contextmanager(running)(ServiceProcess(env)))
             services |= {variant.name: one for variant in table}
             until(lambda url=one.url: _keys_loaded(url), what="the keys of every issuer")

@@ -19,7 +19,7 @@ def row(name: str, /, **members: str) -> str:
 def table_faults(text: str) -> list[tuple[str, str]]:
     with pytest.raises(IssuerFaults) as caught:
         read_table(text)
-    return [(fault.member, str(fault)) for fault in caught.value.faults]
+    return [(fault.variable, fault.message) for fault in caught.value.faults]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def wrong(**members: Any) -> dict[str, str]:
     """The faults of an issuer, by member; fails if there is none."""
     with pytest.raises(IssuerFaults) as caught:
         one(**members)
-    return {fault.member: str(fault) for fault in caught.value.faults}
+    return {fault.variable: fault.message for fault in caught.value.faults}
 
 
 def public_pem(key: Any) -> str:
@@ -56,7 +56,7 @@ GOOD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a configuration elsewhere": ({"discovery_url": URL}, {"discovery_url": URL}),
     "several audiences": ({"audience": "a, b"}, {"audiences": ("a", "b")}),
     "a list of audiences": ({"audience": ["a", "b"]}, {"audiences": ("a", "b")}),
-    "types": ({"types": "application/AT+JWT"}, {"types": ("at+jwt",)}),
+    "token_types": ({"token_types": "application/AT+JWT"}, {"token_types": ("at+jwt",)}),
     "no leeway": ({"leeway_secs": "0"}, {"leeway_secs": 0}),
     "a lifetime": ({"max_lifetime_secs": 60}, {"max_lifetime_secs": 60}),
     "claims": (
@@ -95,7 +95,7 @@ BAD: list[tuple[str, Any]] = [
     ("audience", ","),
     ("audience", [1]),
     ("audience", {"a": 1}),
-    ("types", 5),
+    ("token_types", 5),
     ("leeway_secs", "301"),
     ("leeway_secs", "-1"),
     ("leeway_secs", "1.5"),
@@ -255,12 +255,12 @@ def test_algorithms_fit_every_key(keys: list[str], algorithms: str) -> None:
 def test_all_faults_of_an_issuer_come_at_once() -> None:
     """Nobody should have to start as often as there are faults."""
     found = wrong(
-        name="Bad", issuer=None, audience=None, hs256_secret="short", algorithms="none", types=1, trust="x",
+        name="Bad", issuer=None, audience=None, hs256_secret="short", algorithms="none", token_types=1, trust="x",
         leeway_secs="x", max_lifetime_secs=0, user_claim=5, default="yes", jwks_uri="x", ttl=1,
     )  # fmt: skip
 
     assert set(found) == {
-        *("name", "issuer", "audience", "hs256_secret", "algorithms", "types", "trust", "leeway_secs"),
+        *("name", "issuer", "audience", "hs256_secret", "algorithms", "token_types", "trust", "leeway_secs"),
         *("max_lifetime_secs", "user_claim", "default", "jwks_uri", "ttl"),
     }
 
@@ -273,7 +273,7 @@ _members = st.sampled_from(
         "issuer",
         "audience",
         "algorithms",
-        "types",
+        "token_types",
         "leeway_secs",
         "trust",
         "hs256_secret",

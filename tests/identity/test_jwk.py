@@ -18,7 +18,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from service.identity.fixed_keys import UnfitKey
 from service.identity.issuers import ASYMMETRIC
-from service.identity.jwk import MOST_KEYS, UnusableSet, read_key, read_set
+from service.identity.jwk import MAX_KEYS, UnusableSet, read_key, read_set
 from tests.identity.forge import UNHURRIED, b64, jwk, private_key
 from tests.identity.weak_keys import WEAK
 
@@ -213,9 +213,9 @@ def test_a_key_without_alg_is_for_no_algorithm_of_another_kind() -> None:
 
 def test_a_hundred_keys_are_the_most() -> None:
     """A set of more is none."""
-    entries = [jwk("EdDSA", kid=str(number)) for number in range(MOST_KEYS + 1)]
+    entries = [jwk("EdDSA", kid=str(number)) for number in range(MAX_KEYS + 1)]
 
-    assert len(read_set({"keys": entries[:-1]}, ASYMMETRIC)) == MOST_KEYS
+    assert len(read_set({"keys": entries[:-1]}, ASYMMETRIC)) == MAX_KEYS
     with pytest.raises(UnusableSet):
         read_set({"keys": entries}, ASYMMETRIC)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from service.errors import KeysUnavailable
-from service.identity import jwks_fetch, key_sources
+from service.identity import key_sources
 from tests.identity.forge import NOW, jwk
 from tests.identity.idp import (
     Answer,
@@ -190,7 +190,7 @@ def test_a_dripping_provider_is_cut_in_the_end(
     idp: IdentityProvider, trusting: Callable[..., Trust], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time of a fetch is one total, not one between bytes: a byte each 20 ms would go on for half an hour."""
-    monkeypatch.setattr(jwks_fetch, "TOTAL_SECS", 0.3)
+    monkeypatch.setattr(key_sources, "FETCH_SECS", 0.3)
     idp.answer(drip)
     trust = trusting().start()
 

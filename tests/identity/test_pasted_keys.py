@@ -29,8 +29,8 @@ def fault(**members: Any) -> str:
     """What is wrong with the one member; fails if nothing is, or something else too."""
     with pytest.raises(IssuerFaults) as caught:
         issuer(**members)
-    assert [found.member for found in caught.value.faults] == list(members)
-    return str(caught.value.faults[0])
+    assert [found.variable for found in caught.value.faults] == list(members)
+    return caught.value.faults[0].message
 
 
 @pytest.mark.parametrize("signed_by", [BOTH, NEW, OLD], ids=["one secret with a comma", "the new one", "the old one"])
@@ -209,7 +209,7 @@ def pasted(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
     table = [
         {"name": name, "issuer": f"https://{name}.test", "audience": AUDIENCE, **row} for name, row in rows.items()
     ]
-    yield from running(ServiceProcess(settings_with(sandbox, valkey, *table, WEB_CONCURRENCY="1", WEB_THREADS="4")))
+    yield from running(ServiceProcess(settings_with(sandbox, valkey, *table, WEB_CONCURRENCY="1")))
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def environment(valkey: Valkey, sandbox: Sandbox) -> Iterator[dict[str, str]]:
             {"name": "set", "issuer": SET, "jwks_url": idp.url + KEYS},
         )
         rows = [{"audience": AUDIENCE, **row} for row in table]
-        yield settings_with(sandbox, valkey, *rows, WEB_CONCURRENCY="1", WEB_THREADS="4")
+        yield settings_with(sandbox, valkey, *rows, WEB_CONCURRENCY="1")
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ def test_keys_that_nobody_vouches_for_any_more_vouch_for_nobody(
 def test_a_bearer_of_much_text_is_verified_each_time() -> None:
     """What it claims would fill the memory."""
     gate, source = counted()
-    bearer = token(claims(note="n" * identity.LONGEST_REMEMBERED))
+    bearer = token(claims(note="n" * identity.MAX_REMEMBERED_LENGTH))
     for _ in range(2):
         ask(gate, bearer)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.config.settings import FIELDS, Settings, SettingsError
+from service.config.settings import Settings, SettingsError, variables
 from service.secret import Secret, SecretBytes
 from tests.identity.forge import SECRET, UNHURRIED
 
@@ -49,7 +49,7 @@ def test_the_least_is_enough() -> None:
     """Everything else has a default, and the defaults are the documented ones."""
     settings = read()
 
-    documented = {field.variable: field.default for field in FIELDS if field.default is not None}
+    documented = {field.variable: field.default for field in variables() if field.default is not None}
     assert str(settings.port) == documented["PORT"]
     assert str(settings.token_ttl_secs) == documented["TOKEN_TTL_SECS"]
     assert settings.telnyx_api_url == documented["TELNYX_API_URL"]
@@ -83,12 +83,13 @@ GOOD: dict[str, tuple[dict[str, str | None], str, Any]] = {
     "a prefix": ({"ROOM_NAME_PREFIX": "staging "}, "room_name_prefix", "staging "),
     "the shortest token life": ({"TOKEN_TTL_SECS": "10"}, "token_ttl_secs", 10),
     "the longest token life": ({"TOKEN_TTL_SECS": "3600"}, "token_ttl_secs", 3600),
-    "calls": ({"TOKEN_CALLS_PER_MINUTE": "1000000"}, "token_calls_per_minute", 1_000_000),
+    "calls": ({"TOKEN_RATE_LIMIT_PER_MINUTE": "1000000"}, "token_rate_limit_per_minute", 1_000_000),
     "a host": ({"HOST": "::"}, "host", "::"),
     "any free port": ({"PORT": "0"}, "port", 0),
     "a port for metrics": ({"METRICS_PORT": "65535"}, "metrics_port", 65535),
     "workers": ({"WEB_CONCURRENCY": "64"}, "web_concurrency", 64),
-    "threads": ({"WEB_THREADS": "4"}, "web_threads", 4),
+    "one call at a time": ({"UPSTREAM_CONCURRENCY": "1"}, "upstream_concurrency", 1),
+    "a patient load balancer": ({"KEEPALIVE_SECONDS": "3600"}, "keepalive_seconds", 3600),
     "no draining": ({"DRAIN_SECONDS": "0"}, "drain_seconds", 0),
     "a log level": ({"LOG_LEVEL": "WARNING"}, "log_level", "warning"),
     "an empty value is none": ({"PORT": "", "ADMIN_SCOPE": ""}, "port", 8080),
@@ -145,8 +146,8 @@ BAD: list[tuple[str, str]] = [
     ("TOKEN_TTL_SECS", "3601"),
     ("TOKEN_TTL_SECS", "600.0"),
     ("TOKEN_TTL_SECS", "10m"),
-    ("TOKEN_CALLS_PER_MINUTE", "0"),
-    ("TOKEN_CALLS_PER_MINUTE", "-1"),
+    ("TOKEN_RATE_LIMIT_PER_MINUTE", "0"),
+    ("TOKEN_RATE_LIMIT_PER_MINUTE", "-1"),
     ("PORT", "65536"),
     ("PORT", "http"),
     ("PORT", "0x50"),
@@ -154,8 +155,10 @@ BAD: list[tuple[str, str]] = [
     ("METRICS_PORT", "1e3"),
     ("WEB_CONCURRENCY", "0"),
     ("WEB_CONCURRENCY", "65"),
-    ("WEB_THREADS", "3"),
-    ("WEB_THREADS", "9" * 5000),
+    ("UPSTREAM_CONCURRENCY", "0"),
+    ("UPSTREAM_CONCURRENCY", "1001"),
+    ("KEEPALIVE_SECONDS", "0"),
+    ("KEEPALIVE_SECONDS", "9" * 5000),
     ("DRAIN_SECONDS", "301"),
     ("LOG_LEVEL", "verbose"),
 ]
@@ -290,7 +293,7 @@ def test_other_variables_are_nobodys_business(name: str) -> None:
     assert read(**{name: "x"}) == read()
 
 
-SECRETS = [field.variable for field in FIELDS if field.secret]
+SECRETS = [field.variable for field in variables() if field.secret]
 
 
 @pytest.mark.parametrize("variable", SECRETS)
@@ -314,7 +317,7 @@ def test_good_secrets_are_hidden_in_the_settings() -> None:
     assert KEY not in repr(settings)
 
 
-_variables = st.sampled_from([field.variable + suffix for field in FIELDS for suffix in ("", "_FILE")])
+_variables = st.sampled_from([field.variable + suffix for field in variables() for suffix in ("", "_FILE")])
 _values = st.text(st.characters(exclude_characters="\0"), max_size=40) | st.sampled_from(
     ["true", "1", ",", "[[issuer]]"]
 )

@@ -168,7 +168,7 @@ def test_other_types_are_refused(kind: str) -> None:
 @pytest.mark.parametrize("types", ["application/at+jwt", ["AT+JWT"], "jwt, at+jwt"])
 def test_configured_types_are_compared_as_media_types(types: str | list[str]) -> None:
     """However the operator has written them."""
-    assert ask(verifier(issuer(types=types)), token(typ="at+jwt")).user == "alice"
+    assert ask(verifier(issuer(token_types=types)), token(typ="at+jwt")).user == "alice"
 
 
 def test_a_ticket_is_no_bearer() -> None:

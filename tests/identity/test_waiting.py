@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.errors import KeysUnavailable
-from service.identity import jwks_fetch, key_sources
+from service.identity import key_sources
 from tests.identity.forge import ask
 from tests.identity.idp import IdentityProvider, Trust, hang
 from tests.processes import until
@@ -20,7 +20,7 @@ CALLERS = 16
 @pytest.fixture
 def trust(idp: IdentityProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trust]:
     """An issuer whose provider hangs after the first fetch, for longer than the tests take."""
-    monkeypatch.setattr(jwks_fetch, "TOTAL_SECS", 50.0)
+    monkeypatch.setattr(key_sources, "FETCH_SECS", 50.0)
     made = Trust(idp).loaded()
     idp.answer(hang)
     made.pass_time(31)

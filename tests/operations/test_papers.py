@@ -41,7 +41,7 @@ def test_files_of_others_are_noted_and_keep_their_licence() -> None:
 
     assert files
     for file in set(files) - licences:
-        assert str(file.relative_to(ROOT)) in text("NOTICE")
+        assert str(file.relative_to(ROOT)) in text("docs/NOTICE.md")
         assert any(licence.parent == file.parent for licence in licences)
 
 
@@ -62,7 +62,7 @@ def test_the_changelog_has_the_form_that_it_names() -> None:
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-@pytest.mark.parametrize("name", ["SECURITY.md", "CHANGELOG.md", "NOTICE", "docs/runbook.md"])
+@pytest.mark.parametrize("name", ["docs/SECURITY.md", "CHANGELOG.md", "docs/NOTICE.md", "docs/runbook.md"])
 def test_what_a_paper_points_to_is_there(name: str) -> None:
     """Paths of this repository, and links to its files."""
     paths = re.findall(r"\b(?:service|tests|deploy|docs)/[\w/.-]*\w", text(name))
@@ -74,7 +74,7 @@ def test_what_a_paper_points_to_is_there(name: str) -> None:
 
 def test_promises_of_security_point_to_tests() -> None:
     """Each row of the table names at least one file or folder of tests, and each of them is there."""
-    table = text("SECURITY.md").partition("## What is promised")[2].partition("\n## ")[0]
+    table = text("docs/SECURITY.md").partition("## What is promised")[2].partition("\n## ")[0]
     rows = [row.split("|")[2] for row in table.splitlines() if row.startswith("| ")][1:]
     held = [re.findall(r"`([^`]+)`", row) for row in rows]
 
@@ -87,7 +87,7 @@ def test_promises_of_security_point_to_tests() -> None:
 
 def test_settings_that_papers_name_are_settings() -> None:
     """Nobody is told to set what is not there."""
-    named = set(re.findall(r"`([A-Z][A-Z_]{5,})(?:=[^`]*)?`", text("SECURITY.md") + text("docs/runbook.md")))
+    named = set(re.findall(r"`([A-Z][A-Z_]{5,})(?:=[^`]*)?`", text("docs/SECURITY.md") + text("docs/runbook.md")))
     known = set(re.findall(r"(?m)^\| `([A-Z_]+)`", text("README.md"))) | {"NAME_FILE", "AUTH_", "NOREPLICAS"}
 
     assert named - known == set()

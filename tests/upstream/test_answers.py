@@ -159,7 +159,7 @@ def test_what_is_gone_already_is_success(name: str, rig: MakeRig) -> None:
 
 @pytest.mark.parametrize("name", OVER)
 def test_what_runs_nowhere_is_over(name: str, rig: MakeRig) -> None:
-    """The live API's own 422 to acting on a session that has ended (UPSTREAM 6)."""
+    """The live API's own 422 to acting on a session that has ended (docs/telnyx.md 6)."""
     with peer(answers(422, {"errors": [{"detail": "No private_ip for room"}]})) as upstream:
         assert rig(upstream.url).call(name).already_over
 

@@ -86,7 +86,7 @@ def test_the_sandbox_s_errors_of_any_shape_are_sorted_alike(
 
 @pytest.mark.parametrize("shape", ["array", "bare", "map", "success", "text"])
 def test_a_refused_name_is_a_refusal_in_any_shape(shape: str, sandbox: Sandbox, upstream: Rig) -> None:
-    """The second room of a name: 422, however worded (UPSTREAM 10, row 14)."""
+    """The second room of a name: 422, however worded (docs/telnyx.md 10, row 14)."""
     sandbox.control("PUT", "switches", error_shape=shape)
     settings = {"unique_name": "twice"}
     upstream.telnyx.create_room(settings=settings, deadline=upstream.deadline())

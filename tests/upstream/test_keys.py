@@ -189,7 +189,7 @@ def test_a_refused_refresh_is_a_refusal(status: int, rig: MakeRig) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 422])
 def test_a_sandbox_that_refuses_the_refresh_token_is_a_refusal(status: int, sandbox: Sandbox, upstream: Rig) -> None:
-    """Whatever the real API answers to a bad refresh token (UPSTREAM 10, row 3), it is sorted alike."""
+    """Whatever the real API answers to a bad refresh token (docs/telnyx.md 10, row 3), it is sorted alike."""
     sandbox.control("PUT", "switches", refresh_refused=status)
     room_id = UUID(upstream.telnyx.create_room(settings={}, deadline=upstream.deadline()).data["id"])
 
@@ -209,7 +209,7 @@ def test_a_refused_generation_is_a_refusal(status: int, rig: MakeRig) -> None:
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_generating_for_a_room_that_is_gone_is_a_refusal(status: int, sandbox: Sandbox, upstream: Rig) -> None:
-    """Either status of UPSTREAM 10, row 2."""
+    """Either status of docs/telnyx.md 10, row 2."""
     sandbox.control("PUT", "switches", generate_unknown_room=status)
 
     with pytest.raises(UpstreamRejected) as caught:

@@ -66,7 +66,7 @@ def test_what_may_not_happen_twice_is_never_repeatable() -> None:
 
 
 def test_only_a_refresh_works_without_a_key() -> None:
-    """The document says so of the session actions too, which nobody believes (UPSTREAM 1)."""
+    """The document says so of the session actions too, which nobody believes (docs/telnyx.md 1)."""
     assert [name for name, operation in OPERATIONS.items() if operation.keyless] == ["refresh_client_token"]
 
 

@@ -32,7 +32,9 @@
  * @returns {Promise<R>}
  */
 export async function joinRoom(initialize, keeper, config) {
-  const { room, token, context } = await keeper.start();
+  const first = await keeper.start();
+  // A keeper that has been running for a while has a later one.
+  const { room, token, context } = keeper.current ?? first;
   try {
     const joined = await initialize({ .../** @type {C} */ (config), roomId: room.id, clientToken: token, context });
     const disconnected = new Promise((_, reject) => {

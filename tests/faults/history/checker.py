@@ -67,7 +67,7 @@ class _Index:
 
     def may_not_have_heard(self, answer: Answer, denial: Write) -> bool:
         """Whether the replica decided by what it remembered, and was cut off when the denial was confirmed: of what was
-        confirmed before, it heard (DESIGN 8).
+        confirmed before, it heard (docs/decisions/redis.md).
         """
         heard = Span(denial.began, denial.ended + HEARD_SECS)
         cut_off = (fault for fault in self._frozen if fault.strikes(answer.replica))

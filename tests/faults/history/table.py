@@ -24,8 +24,8 @@ REJECTED = (502, "upstream_rejected")
 class Excuse:
     """Outcomes that a fault explains, up to ``after`` seconds past its end.
 
-    ``store``: the replica may decide by what it remembers (DESIGN 8). ``dropped``: connections dialled before it ended
-    are gone. ``costs``: it may cost further calls upstream.
+    ``store``: the replica may decide by what it remembers (docs/decisions/redis.md). ``dropped``: connections dialled
+    before it ended are gone. ``costs``: it may cost further calls upstream.
     """
 
     told: frozenset[tuple[int, str]] = frozenset()

@@ -125,7 +125,7 @@ def test_a_ban_that_was_not_confirmed_binds_nobody() -> None:
 
 
 def test_a_replica_cut_off_from_the_store_may_not_know_of_a_ban() -> None:
-    """It decides by what it read at most 300 s ago (DESIGN 8); the others may not."""
+    """It decides by what it read at most 300 s ago (docs/decisions/redis.md); the others may not."""
     facts: dict[str, Any] = {"writes": [write(9.5, "ban")], "faults": [Fault(9.0, 11.0, "redis timeout", 0)]}
     assert letters(answer(), **facts) == ""
     assert letters(answer(replica=1), **facts) == "b"
