@@ -55,6 +55,18 @@ def valkey() -> Iterator[Guarded]:
     yield from running(Guarded())
 
 
+def test_every_command_is_checked_for() -> None:
+    """What scripts of ours call, or are given to call, is on the list of `check` and in the guide."""
+    scripts = "".join(path.read_text() for path in (ROOT / "service" / "storage" / "lua").glob("*.lua"))
+    modules = "".join(path.read_text() for path in (ROOT / "service" / "storage").glob("*.py"))
+    called = set(re.findall(r"(?:call|lenient)\('([A-Z]+)'", scripts))
+    called |= set(re.findall(r'command\(\s*"([A-Z]+)"', modules))
+    checked = set(re.findall(r"'([A-Z]{3,})'", (ROOT / "service/storage/lua/check_rights.lua").read_text()))
+
+    assert called - checked == set()
+    assert {f"+{name.lower()}" for name in called | checked} - {"+streams"} <= set(rights())
+
+
 def test_nothing_was_refused(valkey: Guarded) -> None:
     """In all the tests before this one."""
     assert valkey.refused() == []
