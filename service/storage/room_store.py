@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -99,7 +100,12 @@ class RoomStore:
             reply, *revoked = self._redis.run_all([self._store_call(alias, owner, new), *revocations])
         except StoreUnavailable:
             reply, revoked = b"unavailable", []
-        if reply == b"changed" or (revoked and tuple(revocation_store.moments(revoked)) != new.records.revoked):
+        if reply == b"changed":
+            return False
+        if revoked and tuple(revocation_store.moments(revoked)) != new.records.revoked:
+            # Stored in the same trip; if it stays, whoever is asked for it reads the revocation again and refuses.
+            with suppress(StoreUnavailable):
+                self.forget_tokens(alias, owner.user)
             return False
         late = self._clock.monotonic() - began
         refresh = new.refresh.after(late) if new.refresh is not None else None
