@@ -1,9 +1,9 @@
 """The command line: ``serve`` for production, ``dev`` for a laptop, and what operators need around them.
 
-``serve`` supervises gunicorn, which ``gunicorn.conf.py`` configures, and drains before it stops (``stop_signals``);
-``silent_connections`` ends callers who do not. ``dev`` (``make run``)
-starts everything on this machine, with the server of ``valkey``; ``children`` sees to it that processes end with us.
-``check`` says whether an environment would work, ``mint`` makes development bearers, ``backup`` is ``apply`` and
+``serve`` supervises gunicorn, which ``gunicorn.conf.py`` configures, and drains before it stops: ``stop_signals`` tell
+it to, ``listener`` turns newcomers away then. ``silent_connections`` ends callers who say nothing. ``dev`` (``make
+run``) starts everything on this machine, with the server of ``valkey``; ``children`` sees to it that processes end with
+us. ``check`` says whether an environment would work, ``mint`` makes development bearers, ``backup`` is ``apply`` and
 ``export``.
 
 Commands that talk to servers run under gevent, as the workers do (``service.__main__``).
