@@ -5,9 +5,9 @@ While Redis is out, ``fallback.LocalFallback`` answers from what this process sa
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -103,15 +103,19 @@ class RoomStore:
         if reply == b"changed":
             return False
         if revoked and tuple(revocation_store.moments(revoked)) != new.records.revoked:
-            # Stored in the same trip; if it stays, whoever is asked for it reads the revocation again and refuses.
-            with suppress(StoreUnavailable):
-                self.forget_tokens(alias, owner.user)
+            self._take_back(alias, owner)
             return False
         late = self._clock.monotonic() - began
         refresh = new.refresh.after(late) if new.refresh is not None else None
         stored = reply not in {b"late", b"unavailable"}
         self._fallback.stored(alias, owner, new.token.after(late), refresh, began, in_redis=stored)
         return True
+
+    def _take_back(self, alias: str, owner: Owner) -> None:
+        """Drop a token that was stored while its user was signed out."""
+        keys = RoomKeys(alias)
+        with contextlib.suppress(StoreUnavailable):
+            self._redis.run(command("DEL", keys.token(owner.entry), more_keys=(keys.refresh(owner.entry),)))
 
     def _store_call(self, alias: str, owner: Owner, new: TokenWrite) -> Call:
         keys, entry = RoomKeys(alias), owner.entry
