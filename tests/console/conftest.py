@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.console import browser
 from tests.console.stage import Stage, Visitor
 from tests.processes import Valkey, fresh, running
 
 Visiting = Callable[..., Visitor]
+# Where something does not come, it never does; where it does, a busy machine may take its time.
+expect.set_options(timeout=30_000)
 
 
 # Its driver keeps an event loop in this thread, which other packages' tests have loops of their own in.
