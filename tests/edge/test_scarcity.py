@@ -222,9 +222,9 @@ def test_lines_come_out_in_order_and_whole(pipe: tuple[int, int]) -> None:
 
 
 def test_dropped_lines_are_counted_and_told(pipe: tuple[int, int]) -> None:
-    """When lines are taken again, the log says how many are missing; the earliest are kept."""
+    """When lines are taken again, the log says how many are missing, exactly; the earliest are kept."""
     writer = LineWriter(pipe[1])
-    writer.setFormatter(logging.Formatter("%(message)s"))
+    writer.setFormatter(logging.Formatter("%(message)s %(lines)d", defaults={"lines": 0}))
     many = 2 * MAX_LINES
     for number in range(many):
         _logger(writer).warning("%09d", number)
@@ -233,10 +233,11 @@ def test_dropped_lines_are_counted_and_told(pipe: tuple[int, int]) -> None:
     writer.flush()
     seen += _lines(pipe[0])
 
-    assert seen[0] == "0" * 9
-    assert "log lines dropped" in seen
-    assert "again" in seen
-    assert len(seen) < many
+    assert seen[0] == "000000000 0"
+    assert "again 0" in seen
+    missing = [int(line.split()[-1]) for line in seen if line.startswith("log lines dropped")]
+    assert missing
+    assert len(seen) - len(missing) + sum(missing) == many + 1
 
 
 def test_a_line_that_cannot_be_made_is_no_fault(pipe: tuple[int, int]) -> None:
