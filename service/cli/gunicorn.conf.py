@@ -35,7 +35,7 @@ _MAX_OPEN_FILES = 65_536
 _OWN_FILES = 384
 
 _settings = Settings.from_env(os.environ)
-_drain_file = Path(os.environ.get("DRAIN_FILE", os.devnull))
+_drain_file = Path(os.environ["DRAIN_FILE"]) if "DRAIN_FILE" in os.environ else None
 
 # Imported here, once: the workers begin sooner, and share what they never change.
 wsgi_app = f"{service.app.__name__}:create_from_env()"
@@ -106,7 +106,7 @@ def pre_request(_worker: object, request: Any) -> None:
     unread = BrokenPipeError(errno.EPIPE, "the caller does not read the answer")
     _request_limit.set(gevent.Timeout.start_new(REQUEST_SECONDS + _SEND_SECS, unread))
     end_connection.set(request.force_close)
-    if _drain_file.exists():
+    if _drain_file is not None and _drain_file.exists():
         request.force_close()
 
 
