@@ -1,9 +1,14 @@
-"""Many callers at once: as few calls upstream as there are tokens to be had, and nobody left without one."""
+"""Many callers at once: as few calls upstream as there are tokens to be had, and nobody left without one.
+
+A thousand callers need the machine for themselves, or a lease of 4 s may be outlived: ``make faults`` has them
+(``FAULTS=full``). In the short form they are two hundred, beside other tests.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +18,7 @@ import pytest
 
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, mint, running
 
+CALLERS = 1000 if os.environ.get("FAULTS") == "full" else 200
 LATENCY_SECS = 0.3
 CALL_SECS = 60.0
 
@@ -61,7 +67,7 @@ def at_once(fleet: Fleet, alias: str, bearers: Sequence[str]) -> list[tuple[int,
     return asyncio.run(everybody())
 
 
-@pytest.mark.parametrize(("users", "calls"), [(1, 1000), (1000, 1), (100, 10)])
+@pytest.mark.parametrize(("users", "calls"), [(1, CALLERS), (CALLERS, 1), (CALLERS // 10, 10)])
 def test_a_herd_costs_one_call_for_each_token(fleet: Fleet, users: int, calls: int) -> None:
     """Cold, all get a token, callers with the same name the same one, and upstream is asked once for each."""
     alias = fresh("herd")
@@ -70,7 +76,7 @@ def test_a_herd_costs_one_call_for_each_token(fleet: Fleet, users: int, calls: i
 
     answers = at_once(fleet, alias, bearers)
 
-    assert Counter(status for status, _ in answers) == {200: 1000}
+    assert Counter(status for status, _ in answers) == {200: CALLERS}
     tokens = {(body["participant"]["user_id"], body["token"]) for _, body in answers}
     assert len(tokens) == len({token for _, token in tokens}) == users
     assert fleet.sandbox.calls("generate_join_client_token", room_id) == users
