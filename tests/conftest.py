@@ -20,7 +20,7 @@ __all__ = ["pytest_terminal_summary"]
 
 # What needs a machine for itself: several replicas, Clusters, floods. ``make faults`` (FAULTS=full) runs it.
 LONG: Final = (
-    "tests/acceptance/test_herds.py::test_a_herd_costs_one_call_for_each_token[three replicas",
+    "tests/acceptance/test_herds.py",
     "tests/acceptance/test_webhook_crashes.py",
     "tests/agreement/test_sdk_tests.py",
     "tests/console/test_joining.py::test_a_join_waits",
@@ -33,6 +33,7 @@ LONG: Final = (
     "tests/clients/test_sample.py",
     "tests/clients/test_sdk_calls.py",
     "tests/edge/test_draining.py",
+    "tests/edge/test_framing.py::test_a_long_target_is_refused[100000",
     "tests/edge/test_scarcity.py",
     "tests/edge/test_slow.py",
     "tests/edge/test_turns.py",
@@ -40,6 +41,7 @@ LONG: Final = (
     "tests/faults/test_cooldowns.py",
     "tests/faults/test_figures.py",
     "tests/faults/test_keys.py",
+    "tests/faults/test_redis.py::test_a_token_made_during_an_outage",
     "tests/faults/test_redis_values.py",
     "tests/faults/test_telnyx_silence.py",
     "tests/faults/test_writes.py",
