@@ -58,7 +58,7 @@ class RoomSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ClockPair:
-    """One moment by the server's clock, epoch milliseconds, and by our monotonic one: not before the server's."""
+    """A moment by the server's clock, epoch milliseconds, and by our monotonic one when we heard of it."""
 
     server_ms: int
     here: float

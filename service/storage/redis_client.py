@@ -104,6 +104,11 @@ class RedisClient:
         return not self.availability.reason
 
     @property
+    def patience(self) -> float:
+        """The seconds that a caller waits for a reply at most."""
+        return self._usual.seconds
+
+    @property
     def state(self) -> str:
         """``up``, ``read_only`` or ``down``: as the worst of the servers is."""
         if not self.up:
@@ -136,7 +141,7 @@ class RedisClient:
         """
         for removal in removals:
             self.removals.note(removal)
-        self.run(announcement(removals))
+        self._reader.skip(self.run(announcement(removals)))
 
     def read_much(self, calls: Sequence[Call]) -> list[Reply]:
         """As ``run_all``, for reads that are long or many: what they take is never taken for an outage."""

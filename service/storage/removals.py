@@ -117,6 +117,10 @@ class RemovalReader:
         if self._task is not None:
             self._task.kill()
 
+    def skip(self, entries: Sequence[bytes]) -> None:
+        """This process put these on the list: what it has learned since counts, however late it reads them there."""
+        self._noted.update(entries)
+
     def _keep_reading(self) -> None:
         while True:
             try:

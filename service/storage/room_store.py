@@ -33,8 +33,6 @@ from service.storage.scripts import Call, command, script
 
 LEASE_SECS: Final = 4
 MAX_DEVICES_PER_USER: Final = 5
-# More than a caller waits for Redis.
-_LATE_MS: Final = 300
 
 
 class RoomStore:
@@ -86,7 +84,7 @@ class RoomStore:
         waited = self._clock.monotonic() - asked
         found = (read_sealed(token, left, waited), read_sealed(refresh, refresh_left, waited))
         tokens = self._fallback.saw_tokens(alias, owner, *found, asked)
-        return LeaseResult(*tokens, acquired=acquired == 1, at=ClockPair(server_ms, asked))
+        return LeaseResult(*tokens, acquired=acquired == 1, at=ClockPair(server_ms, asked + waited))
 
     def store_token(self, alias: str, owner: Owner, new: TokenWrite) -> bool:
         """Store a token and release the lease; ``False`` if the records that it was issued on have changed.
@@ -128,7 +126,7 @@ class RoomStore:
         args = (
             *(owner.user_field, new.records.fingerprint, new.token.value, _ms(new.token.left)),
             *(refresh.value, _ms(refresh.left), unreadable, new.lease, int(self._clock.wall()), entry),
-            *(MAX_DEVICES_PER_USER, keys.base, owner.invite, *self._latest(new.lease_acquired)),
+            *(MAX_DEVICES_PER_USER, keys.base, owner.invite, *self._moment(new.lease_acquired)),
         )
         return script("store_token").on(names, args)
 
@@ -141,11 +139,14 @@ class RoomStore:
         if token is not None:
             self.store_token(alias, owner, TokenWrite(records, session, token, refresh, lease, None, found.at))
 
-    def _latest(self, acquired: ClockPair | None) -> tuple[int | str, int]:
-        """The server's time of the lease, and how many ms after it a command of ours may reach the server."""
+    def _moment(self, acquired: ClockPair | None) -> tuple[int | str, int]:
+        """Now by the server's clock, and for how many ms a caller waits. The command may reach the server later: after
+        a queue for a connection, or after a time in which the server stood still.
+        """
         if acquired is None:
             return "", 0
-        return acquired.server_ms, _ms(self._clock.monotonic() - acquired.here) + _LATE_MS
+        since = int((self._clock.monotonic() - acquired.here) * 1000)
+        return acquired.server_ms + since, _ms(self._redis.patience)
 
     def release_lease(self, alias: str, owner: Owner, lease: str) -> None:
         """Release the lease after a failure."""

@@ -14,6 +14,7 @@ from service.storage.records import SealedToken, TokenWrite
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys
 from service.storage.redis_url import parse
+from service.storage.removals import Removal, announcement
 from service.storage.room_store import RoomStore
 from tests.processes import Valkey, fresh, running, until
 from tests.topologies.test_connection import Counted
@@ -60,6 +61,27 @@ def left_after(valkey: Valkey, client: RedisClient, frozen_secs: float) -> float
 def test_a_token_that_reaches_redis_too_late_is_not_stored(valkey: Valkey, client: RedisClient) -> None:
     """It would live there for as long as it could when it was sent, and be handed out after its end."""
     assert left_after(valkey, client, 2.5) < 0
+
+
+def test_a_token_whose_caller_still_waits_is_stored_for_what_is_left_of_its_life(
+    valkey: Valkey, client: RedisClient
+) -> None:
+    """A herd that queues for Redis must not lose its token, or another process asks Telnyx once more."""
+    assert LIFE_SECS - 5 < left_after(valkey, client, 1.0) <= LIFE_SECS - 0.9
+
+
+def test_a_removal_of_its_own_that_is_read_late_voids_nothing_new(client: RedisClient) -> None:
+    """What a process was told after it removed something counts, however late it finds that on the list."""
+    clock, alias = Clock(), fresh()
+    memory = LocalFallback(clock, client.removals)
+    client.announce(Removal(room=alias))
+    memory.stored(alias, OWNER, SealedToken(b"token", LIFE_SECS), None, clock.monotonic(), in_redis=False)
+    client.follow_removals()
+    other = Removal(room=fresh())
+    client.run(announcement([other]))
+    until(lambda: client.removals.last(other.room, OWNER) > 0, 5, "the reader to come to the end of the list")
+
+    assert memory.token(alias, OWNER) is not None
 
 
 def test_a_token_that_reaches_redis_at_once_is_stored(valkey: Valkey, client: RedisClient) -> None:

@@ -2,26 +2,28 @@
 -- KEYS: record, members, bans, token, refresh, lease, devices, used, invites
 -- ARGV: user field, fingerprint of (record, member, ban, invite), token, its ms, refresh token or '', its ms,
 --       SHA-1 of an unreadable token seen or '', lease owner, now, entry, most devices, base of the room's keys,
---       a guest's invite or '', this server's time when the lease was claimed, ms, or '', and the ms since then at most
+--       a guest's invite or '', this server's time when the command was made, ms, or '', and the ms that its caller waits
 local function seen(value) return value and redis.sha1hex(value) or '-' end
 if redis.pcall('GET', KEYS[6]) == ARGV[8] then redis.call('DEL', KEYS[6]) end
 local now_seen = seen(redis.call('GET', KEYS[1])) .. seen(redis.call('HGET', KEYS[2], ARGV[1]))
   .. seen(redis.call('HGET', KEYS[3], ARGV[1]))
   .. seen(ARGV[13] ~= '' and redis.call('HGET', KEYS[9], ARGV[13]))
 if now_seen ~= ARGV[2] then return 'changed' end
--- A server that stood still finds the commands of callers who have long given up, with lives that are shorter by now.
-local now = redis.call('TIME')
-if ARGV[14] ~= '' and now[1] * 1000 + now[2] / 1000 - ARGV[14] > tonumber(ARGV[15]) then return 'late' end
+-- A server that stood still finds the commands of callers who have given up. All lives are shorter by now.
+local late, now = 0, redis.call('TIME')
+if ARGV[14] ~= '' then late = math.max(0, math.ceil(now[1] * 1000 + now[2] / 1000 - ARGV[14])) end
+local left, refresh_left = ARGV[4] - late, ARGV[6] - late
+if late > tonumber(ARGV[15]) or left <= 0 then return 'late' end
 local current = redis.pcall('GET', KEYS[4])
 local unreadable = type(current) == 'table' or (current and redis.sha1hex(current) == ARGV[7])
-if current and not unreadable and redis.call('PTTL', KEYS[4]) >= tonumber(ARGV[4]) then return 'older' end
-redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4])
-if ARGV[5] ~= '' then redis.call('SET', KEYS[5], ARGV[5], 'PX', ARGV[6]) end
+if current and not unreadable and redis.call('PTTL', KEYS[4]) >= left then return 'older' end
+redis.call('SET', KEYS[4], ARGV[3], 'PX', left)
+if ARGV[5] ~= '' and refresh_left > 0 then redis.call('SET', KEYS[5], ARGV[5], 'PX', refresh_left) end
 redis.call('SET', KEYS[8], ARGV[9])
 local devices = KEYS[7]
 if redis.call('TYPE', devices)['ok'] ~= 'zset' then redis.call('DEL', devices) end
 redis.call('ZADD', devices, ARGV[9], ARGV[10])
-local life = math.max(tonumber(ARGV[4]), tonumber(ARGV[6]))
+local life = math.max(left, refresh_left)
 if redis.call('PTTL', devices) < life then redis.call('PEXPIRE', devices, life) end
 local surplus = redis.call('ZCARD', devices) - tonumber(ARGV[11])
 if surplus > 0 then
