@@ -11,7 +11,9 @@ from service.secret import Secret, SecretBytes
 from service.storage import redis_url
 
 _SECRET_BYTES: Final = 32
-_ORIGIN: Final = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
+# As browsers send it: in lower case, and without the port that its scheme has anyway.
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
+_USUAL_PORT: Final = re.compile(r"(http:.+):80$|(https:.+):443$")
 LOCAL_ORIGIN: Final = Matching(
     r"http://(127\.0\.0\.1|localhost):\d{1,5}", "must be an origin of this machine, like http://127.0.0.1:8081"
 )
@@ -60,8 +62,11 @@ def url(text: str) -> str:
 def origins(text: str) -> tuple[str, ...]:
     origins = _parts(text)
     if not all(_ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("must be exact origins like https://app.example.com, without path, slash or *")
-    return origins
+        raise ValueError(
+            "must be exact origins like https://app.example.com or capacitor://localhost, in lower case and without "
+            "path, slash or *"
+        )
+    return tuple(_USUAL_PORT.sub(r"\1\2", origin) for origin in origins)
 
 
 def networks(text: str) -> tuple[str, ...]:

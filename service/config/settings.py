@@ -54,7 +54,7 @@ class Settings:
         "The issuer table as TOML, for more than one issuer (mostly as AUTH_ISSUERS_FILE).", "auth_issuers")] = ()
     admin_scope: Annotated[str, Setting(str, "The scope that makes an administrator.")] = "rooms:admin"
     allowed_origins: Annotated[tuple[str, ...], Setting(parsers.origins,
-        "Web origins that may read answers (CORS), with commas; none by default.")] = ()
+        "Origins of web pages and app shells that may read answers (CORS), with commas; none by default.")] = ()
     console: Annotated[str, Setting(parsers.one_of("on", "off"),
         "Whether there is a console at `/console/`: `on` or `off`.")] = "off"
     console_sandbox: Annotated[str | None, Setting(parsers.LOCAL_ORIGIN,

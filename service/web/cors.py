@@ -6,6 +6,7 @@ leaves out ``Vary`` (measured); what is needed is this page.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import Final
 
@@ -13,31 +14,29 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
 _MAX_AGE_SECS: Final = 7200
-# The official SDKs send what they are along with every call; pages that are traced say in which trace.
-_REQUEST_HEADERS: Final = (
-    "Authorization, Content-Type, Idempotency-Key, X-Request-Id, X-Stainless-Arch, X-Stainless-Helper-Method, "
-    "X-Stainless-Lang, X-Stainless-OS, X-Stainless-Package-Version, X-Stainless-Retry-Count, X-Stainless-Runtime, "
-    "X-Stainless-Runtime-Version, X-Stainless-Timeout, traceparent, tracestate"
-)
+_MAX_LOGGED_CHARS: Final = 200
 _EXPOSED: Final = "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, WWW-Authenticate, Location"
+_log: Final = logging.getLogger(__name__)
 
 
 def install(app: Flask, allowed_origins: Collection[str]) -> None:
     """Answer preflights of ``allowed_origins`` before any gate, and mark all answers to them as readable."""
 
-    def allowed_origin() -> str | None:
-        origin = request.headers.get("Origin")
-        return origin if origin in allowed_origins else None
-
     def preflight() -> Response | None:
-        methods = _methods_here()
-        if request.method != "OPTIONS" or allowed_origin() is None or not methods:
+        origin, methods = request.headers.get("Origin"), _methods_here()
+        if request.method != "OPTIONS" or origin is None or "Access-Control-Request-Method" not in request.headers:
             return None
-        if "Access-Control-Request-Method" not in request.headers:
+        if origin not in allowed_origins:
+            reason = "the origin is not in ALLOWED_ORIGINS"
+            _log.info("preflight refused", extra={"origin": origin[:_MAX_LOGGED_CHARS], "reason": reason})
+            return None
+        if not methods:
             return None
         response = Response(status=204)
         response.headers["Access-Control-Allow-Methods"] = ", ".join(methods)
-        response.headers["Access-Control-Allow-Headers"] = _REQUEST_HEADERS
+        # Whichever they are: of an allowed page no header is dangerous, and tracers and SDKs add theirs (not `*`, which
+        # leaves out Authorization).
+        response.headers["Access-Control-Allow-Headers"] = request.headers.get("Access-Control-Request-Headers", "")
         response.headers["Access-Control-Max-Age"] = str(_MAX_AGE_SECS)
         return response
 

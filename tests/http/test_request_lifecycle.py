@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -129,20 +130,38 @@ def test_a_page_of_another_origin_may_not(client: FlaskClient, alice: dict[str, 
     assert preflight.status_code == 405
 
 
+def test_a_refused_preflight_is_logged_with_the_setting_to_change(
+    client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line has the origin, shortened, and the variable; a request that is no preflight has no such line."""
+    caplog.set_level(logging.INFO, "service.web.cors")
+    asked = {"Access-Control-Request-Method": "POST"}
+    client.options("/v1/rooms/standup/token", headers={"Origin": "app://" + "x" * 500, **asked})
+    client.options("/v1/rooms/standup/token", headers={"Origin": ORIGIN, **asked})
+    client.post("/v1/rooms/standup/token", headers={"Origin": "app://x"})
+    (line,) = [vars(record) for record in caplog.records if record.name == "service.web.cors"]
+
+    assert line["message"] == "preflight refused"
+    assert line["origin"].startswith("app://xxx")
+    assert len(line["origin"]) == 200
+    assert "ALLOWED_ORIGINS" in line["reason"]
+
+
 def test_a_preflight_is_answered_without_a_credential_and_without_effect(face: Face, client: FlaskClient) -> None:
-    """Browsers send preflights without the Authorization header."""
+    """Browsers send preflights without the Authorization header; an allowed page may send any header."""
     answer = client.options(
         "/v1/rooms/standup/token",
         headers={
             "Origin": ORIGIN,
             "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "authorization,content-type",
+            "Access-Control-Request-Headers": "authorization,baggage,sentry-trace,traceparent,x-datadog-trace-id",
         },
     )
 
     assert (answer.status_code, answer.data) == (204, b"")
     assert answer.headers["Access-Control-Allow-Methods"] == "DELETE, POST"
-    assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+    allowed = answer.headers["Access-Control-Allow-Headers"]
+    assert allowed == "authorization,baggage,sentry-trace,traceparent,x-datadog-trace-id"
     assert answer.headers["Access-Control-Max-Age"] == "7200"
     assert "Origin" in answer.headers["Vary"]
     assert face.told.asked == []

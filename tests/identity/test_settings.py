@@ -77,7 +77,12 @@ GOOD: dict[str, tuple[dict[str, str | None], str, Any]] = {
     "origins": (
         {"ALLOWED_ORIGINS": "https://a.example.com, http://localhost:3000,http://[::1]:80"},
         "allowed_origins",
-        ("https://a.example.com", "http://localhost:3000", "http://[::1]:80"),
+        ("https://a.example.com", "http://localhost:3000", "http://[::1]"),
+    ),
+    "origins of app shells": (
+        {"ALLOWED_ORIGINS": "capacitor://localhost,ionic://localhost,app://-,tauri://t,https://b.test:443"},
+        "allowed_origins",
+        ("capacitor://localhost", "ionic://localhost", "app://-", "tauri://t", "https://b.test"),
     ),
     "a public URL": ({"PUBLIC_URL": "https://tokens.example.com/"}, "public_url", "https://tokens.example.com"),
     "a prefix": ({"ROOM_NAME_PREFIX": "staging "}, "room_name_prefix", "staging "),
@@ -136,6 +141,8 @@ BAD: list[tuple[str, str]] = [
     ("ALLOWED_ORIGINS", "https://a.example.com/path"),
     ("ALLOWED_ORIGINS", "https://*.example.com"),
     ("ALLOWED_ORIGINS", "a.example.com"),
+    ("ALLOWED_ORIGINS", "https://A.example.com"),
+    ("ALLOWED_ORIGINS", "capacitor://"),
     ("ALLOWED_ORIGINS", "https://a.example.com https://b.example.com"),
     ("PUBLIC_URL", "http://tokens.example.com"),
     ("PUBLIC_URL", "tokens.example.com"),
