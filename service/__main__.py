@@ -1,7 +1,5 @@
 """The command line: ``python -m service COMMAND``. Each command's ``--help`` says what it does."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

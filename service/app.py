@@ -6,8 +6,6 @@ Rules for editors:
 * background work starts here and nowhere else, in the process that will serve (after gunicorn has forked).
 """
 
-from __future__ import annotations
-
 import os
 import random
 from collections.abc import Callable, Mapping

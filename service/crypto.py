@@ -6,8 +6,6 @@ Rules for editors:
 * the first secret seals and signs, all of them open and verify; nothing durable is keyed by a secret.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

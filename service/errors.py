@@ -23,8 +23,6 @@ Rules for editors: a code is part of the contract and never changes; ``detail`` 
 no exception text and no upstream body; 401 means that the caller's own credential is certainly bad.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 

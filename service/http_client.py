@@ -10,8 +10,6 @@ environment and redirects, and to look ahead it reads the whole body of a redire
 The only module that imports ``requests``, for ``telnyx`` and ``identity``.
 """
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

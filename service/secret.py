@@ -1,7 +1,5 @@
 """Texts and bytes that do not show themselves: in a log, an error or a ``repr`` they are three asterisks."""
 
-from __future__ import annotations
-
 import hmac
 
 

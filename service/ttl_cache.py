@@ -1,7 +1,5 @@
 """A bounded map in this process whose values end by themselves. For any number of threads or greenlets."""
 
-from __future__ import annotations
-
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable

@@ -4,8 +4,6 @@ The file that ``export`` writes is byte-stable: the same directory gives the sam
 ``apply`` made from it. ``apply`` creates and replaces what the file names and leaves everything else alone.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import os

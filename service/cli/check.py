@@ -4,8 +4,6 @@ Asks every dependency once, with calls that only read, and shows each answer as 
 change and what to do; secrets stay masked. Of one bearer it tells what the service would find, and why it is refused.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import random

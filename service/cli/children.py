@@ -1,7 +1,5 @@
 """Processes that end with us: on Linux the kernel sees to it, elsewhere our own care does."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import signal

@@ -5,8 +5,6 @@ of them when told to, or when one of them ends. Listens on 127.0.0.1 only. With 
 ``TELNYX_API_KEY`` is used instead of the sandbox, nothing is seeded and there is no demo issuer.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 import os

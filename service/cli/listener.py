@@ -5,8 +5,6 @@ balancer may not repeat (measured: behind nginx, which asks no ``/readyz``, 2 to
 newcomers are turned away first: their first packet is dropped, they send another after a second, and are refused.
 """
 
-from __future__ import annotations
-
 import ctypes
 import socket
 import struct

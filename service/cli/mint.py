@@ -1,7 +1,5 @@
 """``mint``: a development user token, signed with the shared secret of a local issuer."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -5,8 +5,6 @@ into the void (measured: every client lost one). Here SIGTERM first turns ``/rea
 served on for ``DRAIN_SECONDS``, then newcomers are turned away, and only then gunicorn is told.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

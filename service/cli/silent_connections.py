@@ -10,8 +10,6 @@ Rules for editors:
 * nothing here needs a descriptor: there may be none left.
 """
 
-from __future__ import annotations
-
 import os
 import resource
 import socket

@@ -5,8 +5,6 @@ takes a lock, as ``threading.Event.set`` does, can find it held by the code that
 (seen with two signals 75 us apart).
 """
 
-from __future__ import annotations
-
 import os
 import select
 import signal

@@ -4,8 +4,6 @@ The binary is spawned directly: the package's own starter registers an exit hook
 deletes the data folder when one of them ends (measured). Never used by ``serve``.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import importlib.util

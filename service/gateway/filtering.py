@@ -3,8 +3,6 @@
 Pure. Telnyx's filters are not relied on: every item is held against what was authorised.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The operations as a table: who may call each, how its room is found, and what a good answer is (docs/telnyx.md 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal

@@ -1,7 +1,5 @@
 """The one way through: who asks is judged, the request goes on, the answer is held against what was asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus

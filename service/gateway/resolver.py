@@ -7,8 +7,6 @@ Rules for editors:
 * what is remembered spares calls and decides nothing: permission is asked for every time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus

@@ -3,8 +3,6 @@
 A room's ``unique_name`` is our alias, with the configured prefix or without it; at Telnyx it always bears the prefix.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final

@@ -4,8 +4,6 @@ The ``refresh_token`` of an answer is not Telnyx's. It is a handle of our own: s
 one room and one device, and of no use to anybody without that user's bearer, which comes with every call.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Mapping

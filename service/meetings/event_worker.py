@@ -4,8 +4,6 @@ a lease.
 It works at once when this process took an event in, soon while there is work, and once a second while there is none.
 """
 
-from __future__ import annotations
-
 import logging
 import secrets
 import threading

@@ -5,8 +5,6 @@ moment of joining, is good for one participant, and the first that shows it owns
 theirs, is an impostor, except where a room lets in phone legs, which cannot show any.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Nothing else happens while Telnyx waits: what an event does is done from the record, by ``reconciler``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -9,8 +9,6 @@ Rules for editors:
 * what nobody takes is dropped and counted, and the count is written when lines are taken again.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import select

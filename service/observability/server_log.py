@@ -6,8 +6,6 @@ Rule for editors: what a worker says while it handles an exception of a connecti
 so that a line which a later release adds is not let through.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from pathlib import PurePath

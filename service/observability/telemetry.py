@@ -9,8 +9,6 @@ Rules for editors:
 * nothing is registered at import time: several applications may live in one process.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import re

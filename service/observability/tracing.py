@@ -8,8 +8,6 @@ Rules for editors:
   another house. It gets two ids, so that both sides can name a call to each other, and nothing else.
 """
 
-from __future__ import annotations
-
 import re
 import secrets
 from contextvars import ContextVar

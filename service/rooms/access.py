@@ -6,8 +6,6 @@ Every rule of a room is evaluated and the highest role whose own window is open 
 one order: without any role the room does not exist, banned or not; with one, a ban outweighs it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

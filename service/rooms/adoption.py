@@ -4,8 +4,6 @@ The directory changes by administrators only, so what ``renewal`` finds is not r
 until the next search, or until an administrator puts the room again.
 """
 
-from __future__ import annotations
-
 from uuid import UUID
 
 

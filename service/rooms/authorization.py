@@ -4,8 +4,6 @@ The token, the lobby, moderation, administration and the gateway all ask it, so 
 than the others. Pure: nothing here reads a clock or a store.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from uuid import UUID
 

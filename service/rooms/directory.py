@@ -5,8 +5,6 @@ Rules for editors:
 * upstream goes first, our record second: a call that fails half-way can be repeated as it is.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Mapping

@@ -7,8 +7,6 @@ Rules for editors:
 * of a code that is wrong, ended, revoked or used up there is one answer, and it leaves no trace in the store.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ and revocations when there is no bearer left for them.
 One task in each process, one process at a time: a lease in Redis says whose turn it is, and ends by itself.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 import secrets

@@ -3,8 +3,6 @@
 Without Redis nobody may (administrators and moderators are refused then), so nothing here reads memory.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from service.errors import InsufficientRole, RoomNotFound

@@ -4,8 +4,6 @@ Creating is create-or-adopt, so that a repeat, or a second creator, ends in the 
 ``UpstreamError`` family and ``DeadlineExceeded``; knows nothing of what is stored here.
 """
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID

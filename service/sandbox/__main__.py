@@ -1,7 +1,5 @@
 """``python -m service.sandbox``: run the stand-in until SIGINT or SIGTERM."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

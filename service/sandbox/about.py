@@ -1,7 +1,5 @@
 """What the sandbox does and does not do: the answer of ``GET /sandbox``."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Callable, Mapping

@@ -3,8 +3,6 @@
 Code that reads or writes more than one value holds ``lock``.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

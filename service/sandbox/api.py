@@ -1,7 +1,5 @@
 """The Flask application: ``/v2`` as the published document has it, and ``/sandbox`` to control it."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from flask import Flask, Response, request

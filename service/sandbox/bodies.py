@@ -1,7 +1,5 @@
 """Bodies as JSON: those of requests, which must be objects, and those that may be anything."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The rules of client tokens: generate, refresh, and what a token is good for when somebody joins with it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """The sandbox's own time: the machine's, plus what a test has moved it by; and times as the API writes them."""
 
-from __future__ import annotations
-
 import time
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """The rules of compositions: what can be composed, and the way from enqueued to completed (docs/telnyx.md 3.3)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final

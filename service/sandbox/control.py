@@ -3,8 +3,6 @@
 The docstring of a view is its description in ``GET /sandbox``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

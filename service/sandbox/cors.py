@@ -1,7 +1,5 @@
 """The web pages that may use the control calls: the console of ``make run``. Never ``/v2``, as at Telnyx."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from flask import Flask, Response, request

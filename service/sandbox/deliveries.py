@@ -1,7 +1,5 @@
 """One delivery of one event: its URLs, its attempts, its bytes and its signature (docs/telnyx.md 7.2, 7.3)."""
 
-from __future__ import annotations
-
 import base64
 import ipaddress
 import json

@@ -1,7 +1,5 @@
 """Download URLs of recordings and compositions: signed, and valid for an hour as the real ones (docs/telnyx.md 6)."""
 
-from __future__ import annotations
-
 import secrets
 
 from itsdangerous import Signer

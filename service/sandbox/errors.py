@@ -3,8 +3,6 @@
 Each detail is a sentence for the person who made the request. It contains no values of this program.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any, Final

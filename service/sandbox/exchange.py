@@ -4,8 +4,6 @@ A request is recorded first, so that tests see it whatever becomes of it. Faults
 before the key. What a fault does on the socket comes last of all.
 """
 
-from __future__ import annotations
-
 import time
 import uuid
 from email.utils import formatdate

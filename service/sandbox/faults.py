@@ -6,8 +6,6 @@
 ``operation`` (a glob), ``fault``, ``times``, ``probability`` and the fault's own parameters.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import itertools
 import random

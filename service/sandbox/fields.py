@@ -3,8 +3,6 @@
 A reader takes a value and the member's name, returns the value as the sandbox keeps it, and raises ``ApiError``.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final

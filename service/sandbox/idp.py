@@ -1,7 +1,5 @@
 """A demo identity provider: an issuer with published keys that signs a token for whoever asks. For laptops only."""
 
-from __future__ import annotations
-
 import json
 import secrets
 import threading

@@ -1,7 +1,5 @@
 """Filters, order and pages of lists, by the names that the document gives them (docs/telnyx.md 2)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

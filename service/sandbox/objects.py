@@ -3,8 +3,6 @@
 From then on a placed object obeys the rules: time counts from the moment of placing, whatever its times say.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 

@@ -4,8 +4,6 @@ No figure for rooms is published, so there is no limit until a test sets one. A 
 follows the sandbox's clock.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import math
 import threading

@@ -1,7 +1,5 @@
 """The requests that the sandbox has received, for tests to assert on. Secrets are kept as short hashes only."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import threading

@@ -1,7 +1,5 @@
 """The rules of recordings: two for each participant of a room that records, audio and video (docs/telnyx.md 6)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 

@@ -3,8 +3,6 @@
 The tables of an account keep all members, ``None`` where nothing is set. ``shown`` decides which of them an answer has.
 """
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The rules of rooms: create, change, delete; and the file that keeps them over restarts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

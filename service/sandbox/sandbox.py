@@ -1,7 +1,5 @@
 """All parts of one sandbox process, put together."""
 
-from __future__ import annotations
-
 import uuid
 from pathlib import Path
 

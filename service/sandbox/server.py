@@ -4,8 +4,6 @@ Werkzeug's threaded server is used because it hands over the raw socket, which d
 holds as many slow requests as there are threads. It is a development server, which is what this is.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from typing import Any, Final

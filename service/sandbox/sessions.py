@@ -1,7 +1,5 @@
 """The rules of sessions and participants: joining with a client token, leaving, and what moderators do to them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final
 

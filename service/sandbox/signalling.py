@@ -8,8 +8,6 @@ One thread with an event loop serves all connections. Two threads that read and 
 time lose data now and then: seen with this library's threaded half under load.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import contextlib

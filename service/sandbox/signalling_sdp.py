@@ -4,8 +4,6 @@ The official web SDK is connected when the answer announces sound in the audio s
 packet of media. So the sandbox has no media and no engine for it.
 """
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Sequence
 from typing import Final

@@ -5,8 +5,6 @@ answered by an event. Telnyx adds a ``client_token`` to each, which is checked e
 a participant. Not simulated: media, text rooms, subscriptions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 

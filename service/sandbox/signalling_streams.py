@@ -4,8 +4,6 @@ The account knows who is in, however they joined: over signalling or by a contro
 streams that were published over signalling, and the numbers by which the Janus plugins know participants.
 """
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

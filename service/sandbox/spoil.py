@@ -1,7 +1,5 @@
 """What a fault makes of an answer: another status, garbage, another room's token, an odd life, a skewed date."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import uuid

@@ -3,8 +3,6 @@
 Where the sandbox refuses something that the published document allows, a switch here allows it too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final

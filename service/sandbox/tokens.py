@@ -1,7 +1,5 @@
 """Client tokens of the real shape (docs/telnyx.md 5.2): Ed25519-signed JWTs with their claims in alphabetical order."""
 
-from __future__ import annotations
-
 import json
 import uuid
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The name of a view is the name of its operation in the record, in faults and in 
 matches no path, and so names nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID

@@ -6,8 +6,6 @@ test has moved the sandbox's clock: receivers compare it with their own. Nothing
 and private networks: a real URL in a room of the sandbox is somebody's production.
 """
 
-from __future__ import annotations
-
 import base64
 import itertools
 import random

@@ -4,8 +4,6 @@
 as ``Dropped``, which the server takes for a client that has gone.
 """
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import struct

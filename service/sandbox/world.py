@@ -3,8 +3,6 @@
 Rules take the account's lock, read its clock, and raise ``ApiError`` where the API would answer with an error.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from service.sandbox.account import Account

@@ -12,8 +12,6 @@ Rules for editors:
 * each change (out, back, another server, writes off and on) is one log line.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 import socket

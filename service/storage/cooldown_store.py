@@ -1,7 +1,5 @@
 """What all replicas know of a 429: while a cool-down stands, nobody makes that kind of call."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from service.clock import Clock

@@ -1,7 +1,5 @@
 """The list of rooms, the templates, the members: state, written by administrators and read by everybody."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final, Literal, cast
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Events of webhooks between their arrival and their effect (state), and whose turn it is to see to that."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final

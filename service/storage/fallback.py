@@ -4,8 +4,6 @@ Tokens are remembered sealed, as Redis holds them. Records older than 300 s vouc
 asked for before the last removal that concerns it (``removals``). All of it is bounded.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Final
 

@@ -4,8 +4,6 @@ A record never changes once it is written; how often it was used is counted besi
 not unsettle what was decided for another.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal, cast
 

@@ -1,7 +1,5 @@
 """What a running meeting adds to a room: bans (state) and whose ticket is whose (cache)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 

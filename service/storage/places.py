@@ -4,8 +4,6 @@ A semaphore of gevent's lets newcomers pass those who wait. Nothing between two 
 nothing here needs a lock.
 """
 
-from __future__ import annotations
-
 from collections import deque
 
 from gevent.event import Event

@@ -12,8 +12,6 @@ Rules for editors:
 * what may have been run is sent again only if the call says that this does no harm.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

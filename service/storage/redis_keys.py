@@ -1,7 +1,5 @@
 """Names of Redis keys, and nothing else. Every variable part is a SHA-256 in hex (docs/decisions/redis.md)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256

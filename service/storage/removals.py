@@ -11,8 +11,6 @@ Rules for editors:
 * more is forgotten than need be rather than less.
 """
 
-from __future__ import annotations
-
 import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence

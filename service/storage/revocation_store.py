@@ -6,8 +6,6 @@ Rules for editors:
 * what a hit must know of all this comes with the hit's own round trip (``calls``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, Final
 

@@ -3,8 +3,6 @@
 While Redis is out, ``fallback.LocalFallback`` answers from what this process saw; callers need not know.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import secrets

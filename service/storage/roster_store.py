@@ -1,7 +1,5 @@
 """Who is in a room, as far as is known, and the count that refusals go by (cache: Telnyx can be asked again)."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Final, cast
 

@@ -10,8 +10,6 @@ Rules for editors:
   round trips, and neither starts anew with each byte.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ Rules for editors:
 * asking takes time: only a background task of ``availability`` does it, never a caller's request.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

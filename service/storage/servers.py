@@ -8,8 +8,6 @@ Rules for editors:
 * ``refresh`` talks to servers and takes time: only a background task of ``availability`` calls it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 

@@ -4,8 +4,6 @@ Written here because the libraries at hand either hold a lock during the call, w
 for each other, or let several callers through as probes at once (both measured). No lock is held while a call runs.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable

@@ -7,8 +7,6 @@ Rules for editors:
 * no body and no token reaches a log.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import random as random_module

@@ -1,7 +1,5 @@
 """The 25 documented operations as a table: how each is called, what its repetition would do (docs/telnyx.md 2, 3)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal

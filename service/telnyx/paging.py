@@ -1,7 +1,5 @@
 """Lists to their end, page by page."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from uuid import UUID

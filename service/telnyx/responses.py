@@ -3,8 +3,6 @@
 Pure. Telnyx answers errors in four shapes (docs/telnyx.md 4), or none; only the status decides, the code is for logs.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The first two members are what Telnyx's sample apps read. The whole stays under 
 then the repeated user id; the ticket always names the user, and ids are limited so that it always has room.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Final
 

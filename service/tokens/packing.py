@@ -3,8 +3,6 @@
 Whatever goes in comes out again, byte for byte.
 """
 
-from __future__ import annotations
-
 import base64
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Tokens as they lie in Redis: sealed, and bound to what they are, whose they are and which upstream room they open."""
 
-from __future__ import annotations
-
 from typing import Final
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """Administration: which rooms exist, who is in them, and who is out of everything. Gate: admin."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 from urllib.parse import quote
 

@@ -5,8 +5,6 @@ Rules for editors:
 * ``Principal`` comes from the verifier and from nowhere else; token in the header only, never in a query or cookie.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import cast
 

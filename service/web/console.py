@@ -7,8 +7,6 @@ vendor's SDK as ``sdk.js`` among the files, it really joins; with neither, it ha
     npx esbuild ./node_modules/@telnyx/video --bundle --format=esm --outfile=service/console/sdk.js
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -4,8 +4,6 @@ Ours, because the library at hand matches origins without regard to case, answer
 leaves out ``Vary`` (measured); what is needed is this page.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection
 from typing import Final

@@ -3,8 +3,6 @@
 Swagger UI from the files of a package: nothing is loaded from elsewhere, and no script or style is in the page itself.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Final
 

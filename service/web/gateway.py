@@ -3,8 +3,6 @@
 One handler serves all operations. Errors here have Telnyx's own shape: ``problems`` sees to that by the path.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Mapping

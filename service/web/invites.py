@@ -3,8 +3,6 @@
 Redeeming needs no bearer, since getting one is what it is for; its body is validated all the same.
 """
 
-from __future__ import annotations
-
 import logging
 from typing import Any, Final
 

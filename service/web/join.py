@@ -1,7 +1,5 @@
 """Joining: which rooms may I enter, may I enter this one, forget my tokens. Gate: user."""
 
-from __future__ import annotations
-
 from flask import Response, jsonify
 
 from service.errors import RoomNotFound

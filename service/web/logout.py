@@ -3,8 +3,6 @@
 Rule for editors: whatever is wrong with the token is one and the same 400 (OpenID Connect Back-Channel Logout 2.8).
 """
 
-from __future__ import annotations
-
 import logging
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Running a meeting: who is in, removing, muting, ending, bans. Gate: moderator of the path's room."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from typing import Any

@@ -6,8 +6,6 @@ Rules for editors:
   alike, and failing readiness would turn a degradation into a black-out.
 """
 
-from __future__ import annotations
-
 from flask import Response, jsonify
 
 from service.observability.telemetry import VERSION

@@ -1,7 +1,5 @@
 """Lists in pages. A cursor, opaque to callers, is the last name of a page in base64url: where to go on, no more."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Mapping

@@ -7,8 +7,6 @@ Rules for editors:
 * what is not a ``ServiceError`` and not the framework's own refusal is a bug: 500, logged by class and frames.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import random

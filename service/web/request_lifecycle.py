@@ -4,8 +4,6 @@ one measurement.
 Rule for editors: nothing here looks at who is asking or at what is asked; it must hold for a 404 and for a bug too.
 """
 
-from __future__ import annotations
-
 import logging
 import random
 import re

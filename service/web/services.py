@@ -1,7 +1,5 @@
 """What routes may ask, put together by ``service.app`` and reached by one typed getter."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -5,8 +5,6 @@ Rules for editors:
 * every file comes with its page's Content-Security-Policy: a worker or a picture of vectors has a policy of its own.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass

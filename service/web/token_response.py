@@ -1,7 +1,5 @@
 """What goes with every token that leaves the house: its answer, a measurement, one audit line, the share of calls."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """User ids as the last part of a path. Those of identity providers may hold anything that can be printed."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from flask import Flask

@@ -1,7 +1,5 @@
 """What Telnyx tells us. Gate: open; the signature over the raw body is the credential."""
 
-from __future__ import annotations
-
 from flask import Response, jsonify, request
 
 from service.web.auth import Gate, GatedBlueprint
