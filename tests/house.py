@@ -279,11 +279,11 @@ def contract_gaps(routes: set[tuple[str, str, str]], document: Mapping[str, Any]
     return missing + [f"not in the application: {' '.join(route)}" for route in sorted(written - routes)]
 
 
-def stale_settings(readme: str, table: str) -> list[str]:
-    """Rows of the settings table that the README lacks, and rows that it has and the settings do not."""
-    written = [line for line in readme.splitlines() if line.startswith("| `")]
+def stale_settings(page: str, table: str) -> list[str]:
+    """Rows of the settings table that a page lacks, and rows that it has and the settings do not."""
+    written = [line for line in page.splitlines() if line.startswith("| `")]
     wanted = [line for line in table.splitlines() if line.startswith("| `")]
-    missing = [f"not in the README: {row}" for row in wanted if row not in written]
+    missing = [f"not on the page: {row}" for row in wanted if row not in written]
     known = {row.split("`")[1] for row in wanted}
     changed = [row for row in written if row.split("`")[1] in known and row not in wanted]
     gone = [row for row in written if row.split("`")[1].isupper() and row.split("`")[1] not in known]

@@ -301,9 +301,9 @@ def test_a_view_without_a_gate_is_refused(tmp_path: Path) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (500, "internal_error")
 
 
-def test_the_readme_lists_the_settings() -> None:
+def test_the_reference_lists_the_settings() -> None:
     """The table of variables is the one that the settings print."""
-    assert house.stale_settings((ROOT / "README.md").read_text("utf-8"), settings.table()) == []
+    assert house.stale_settings((ROOT / "docs/reference/settings.md").read_text("utf-8"), settings.table()) == []
 
 
 @pytest.mark.parametrize(

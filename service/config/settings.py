@@ -2,7 +2,7 @@
 
 Rules for editors:
 * an attribute of ``Settings`` is a variable in lower case: its annotation says how it is read, and what the help and
-  the README's table say of it;
+  docs/reference/settings.md say of it;
 * a fault names the variable and what to do, and never shows a secret's value;
 * every variable may come from a file instead: ``NAME_FILE`` holds its path (for mounted secrets); an empty value is no
   value, and nothing insecure is entered by the absence of one.
@@ -181,7 +181,7 @@ def _issuer_variables() -> list[Setting]:
 
 
 def variables() -> tuple[Setting, ...]:
-    """All settings that an environment may hold, in the order of the README."""
+    """All settings that an environment may hold, in the order of docs/reference/settings.md."""
     more = {
         "TELNYX_API_KEYS": [_ONE_API_KEY],
         "AUTH_ISSUERS": _issuer_variables(),
@@ -192,7 +192,7 @@ def variables() -> tuple[Setting, ...]:
 
 
 def table() -> str:
-    """All variables as the Markdown table of the README."""
+    """All variables as the Markdown table of docs/reference/settings.md."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for setting in variables():
         default = "required" if setting.required else f"`{setting.default}`" if setting.default else ""

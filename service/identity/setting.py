@@ -1,8 +1,8 @@
 """What a setting is, and how values are read that the settings of the service and of its issuers share.
 
-A table of settings is a frozen dataclass: the annotation of each attribute holds its ``Setting``, from which the
-README's row is made too. Functions that read a value take a text, or what TOML holds, and raise ``ValueError`` with
-advice that repeats nothing of a secret.
+A table of settings is a frozen dataclass: the annotation of each attribute holds its ``Setting``, from which its
+row in docs/reference/settings.md is made too. Functions that read a value take a text, or what TOML holds, and raise
+``ValueError`` with advice that repeats nothing of a secret.
 """
 
 import re

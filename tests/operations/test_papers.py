@@ -62,14 +62,45 @@ def test_the_changelog_has_the_form_that_it_names() -> None:
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
-@pytest.mark.parametrize("name", ["docs/SECURITY.md", "CHANGELOG.md", "docs/NOTICE.md", "docs/runbook.md"])
-def test_what_a_paper_points_to_is_there(name: str) -> None:
-    """Paths of this repository, and links to its files."""
-    paths = re.findall(r"\b(?:service|tests|deploy|docs)/[\w/.-]*\w", text(name))
-    links = [link for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text(name)) if link]
+PAPERS: Final = ["README.md", "CHANGELOG.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 
-    assert {path for path in paths if not (ROOT / path).exists()} == set()
-    assert {link for link in links if not ((ROOT / name).parent / link).exists()} == set()
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of the page may end with."""
+    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text("utf-8"))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_what_a_paper_points_to_is_there(name: str) -> None:
+    """Paths of this repository, and links to its files and to their headings."""
+    here = (ROOT / name).parent
+    # The page on Telnyx names paths of other repositories.
+    paths = [] if name == "docs/telnyx.md" else re.findall(r"\b(?:service|tests|deploy|docs)/[\w/.-]*\w", text(name))
+    links = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text(name))
+
+    assert {path for path in paths if not any((folder / path).exists() for folder in (ROOT, here))} == set()
+    assert {link for link, _ in links if not (here / link).exists()} == set()
+    headed = [(here / link if link else ROOT / name, heading) for link, heading in links if heading]
+    assert {str(page) for page, heading in headed if page.suffix == ".md" and heading not in anchors(page)} == set()
+
+
+def test_the_index_leads_to_every_page() -> None:
+    """Itself, or by a page that it names for the purpose."""
+    indexes = ["README.md", "decisions/README.md", "identity-providers/README.md"]
+    folder = ROOT / "docs"
+    linked = {
+        (folder / index).parent.joinpath(link).resolve()
+        for index in indexes
+        for link in re.findall(r"\]\(([^)#:]+\.md)", (folder / index).read_text("utf-8"))
+    }
+
+    assert {str(page) for page in folder.rglob("*.md") if page.resolve() not in linked} <= {str(folder / "README.md")}
+
+
+def test_the_readme_is_short() -> None:
+    """What is not needed on the first day is a page of its own."""
+    assert len(text("README.md").splitlines()) <= 150
 
 
 def test_promises_of_security_point_to_tests() -> None:
@@ -88,6 +119,10 @@ def test_promises_of_security_point_to_tests() -> None:
 def test_settings_that_papers_name_are_settings() -> None:
     """Nobody is told to set what is not there."""
     named = set(re.findall(r"`([A-Z][A-Z_]{5,})(?:=[^`]*)?`", text("docs/SECURITY.md") + text("docs/runbook.md")))
-    known = set(re.findall(r"(?m)^\| `([A-Z_]+)`", text("README.md"))) | {"NAME_FILE", "AUTH_", "NOREPLICAS"}
+    known = set(re.findall(r"(?m)^\| `([A-Z_]+)`", text("docs/reference/settings.md"))) | {
+        "NAME_FILE",
+        "AUTH_",
+        "NOREPLICAS",
+    }
 
     assert named - known == set()

@@ -1,14 +1,15 @@
-"""The calls of the README, asked of what ``make run`` starts, in the README's order: each answer is as printed there,
-times, ids and secrets aside.
+"""What the documents show, done beside ``make run`` in the order of each page: calls, and commands in a shell. Each
+answer is as printed there, times, ids and secrets aside.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ import requests
 from tests.commands.test_dev import Dev
 from tests.processes import ROOT
 
-README = (ROOT / "README.md").read_text("utf-8")
+# Pages whose blocks are run, in this order, on one ``make run``.
+PAGES = ("README.md", "docs/reference/calls.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r"(GET|POST|PUT|DELETE) +(/\S+)(.*)", re.DOTALL)
 # What is another one each time, and must be of the same kind: moments, ids, and secrets that are cut short.
@@ -28,16 +30,16 @@ LIVES = {"expires_in", "refresh_after"}
 DAY_OPENS, DAY_CLOSES = "2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z"
 
 
-def part(begin: str, end: str) -> list[tuple[str, str]]:
-    """The blocks between two headings, each with its language."""
-    _, _, rest = README.partition(f"\n## {begin}\n")
-    return BLOCK.findall(rest.partition(f"\n## {end}\n")[0])
+def blocks(page: str) -> list[tuple[str, str]]:
+    """The blocks of a page, each with its language."""
+    return BLOCK.findall((ROOT / page).read_text("utf-8"))
 
 
-class House:
-    """``make run``, and a reader who pastes: what was printed stands for what came instead."""
+class Reader:
+    """Somebody who pastes what a page shows: what was printed stands for what came instead."""
 
     def __init__(self, dev: Dev) -> None:
+        self.dev = dev
         self.url = f"http://127.0.0.1:{dev.ports['PORT']}"
         self.sandbox = f"http://127.0.0.1:{dev.ports['SANDBOX_PORT']}/sandbox"
         tomorrow = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -47,6 +49,25 @@ class House:
     def bearer(self, user: str) -> str:
         asked = {"headers": {"Accept": "text/plain"}, "data": json.dumps({"user": user}), "timeout": 10}
         return requests.post(f"{self.sandbox}/idp/token", **asked).text
+
+    def do(self, language: str, text: str) -> tuple[bool, str] | None:
+        """What a block says: whether it went well, and what came of it. ``None`` where there is nothing to do."""
+        if language == "sh" or text.startswith("curl "):
+            return self.paste(text)
+        calls = [call for call in re.split(r"\n\n(?=[A-Z]+ /)", text) if language == "" and CALL.match(call)]
+        for call in calls:
+            if "/actions/kick" in call:
+                self.join("bob")
+            answer = self.ask(call, None if "redeem" in call else "ada" if "/admin/" in call else "alice")
+        return (answer.ok, answer.text) if calls else None
+
+    def paste(self, text: str) -> tuple[bool, str]:
+        """Into a shell in the folder in which ``make run`` was begun."""
+        for usual, variable in (("8080", "PORT"), ("8081", "SANDBOX_PORT")):
+            text = text.replace(f"http://127.0.0.1:{usual}", f"http://127.0.0.1:{self.dev.ports[variable]}")
+        shell = ["bash", "-euc", text]
+        done = subprocess.run(shell, cwd=self.dev.log.parent, capture_output=True, text=True, timeout=30, check=False)
+        return done.returncode == 0, done.stdout + done.stderr
 
     def ask(self, call: str, user: str | None) -> requests.Response:
         """What a block says, by a user."""
@@ -86,78 +107,49 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
     made = Dev(tmp_path_factory.mktemp("dev")).started()
-    yield House(made)
+    yield made
     made.process.terminate()
     made.process.wait(30)
 
 
-def test_the_calls(house: House) -> None:
-    """A token, a room that is not open yet, a kick, a guest."""
-    blocks = part("The calls", "Telnyx's own API, per user")
-    shown = [(text, language) for language, text in blocks if language in {"", "json"}]
-    asked = 0
-    for number, (text, language) in enumerate(shown):
-        if language == "json":
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_is_what_happens(page: str, dev: Dev) -> None:
+    """From its first block to its last. What is not answered by the next block goes well."""
+    reader, asked = Reader(dev), 0
+    for (language, text), (next_language, answer) in itertools.pairwise([*blocks(page), ("", "")]):
+        done = reader.do(language, text)
+        if done is None:
             continue
-        for call in re.split(r"\n\n(?=[A-Z]+ /)", text):
-            if CALL.match(call) is None:
-                continue
-            user = None if "redeem" in call else "ada" if "/admin/" in call else "alice"
-            answer = house.ask(call, user)
-            assert answer.ok, f"{call}{answer.text}"
-            asked += 1
-        if CALL.match(text) and number + 1 < len(shown) and shown[number + 1][1] == "json":
-            house.compare(json.loads(shown[number + 1][0]), answer.json(), call)
-
-    assert asked == 5
-    (refusal,) = [json.loads(text) for text, _ in shown if '"not_open_yet"' in text]
-    answer = house.ask("POST /v1/rooms/review/token", "alice")
-    house.compare(refusal, answer.json())
-    assert answer.json()["opens_at"] == house.instead[DAY_OPENS]
+        asked += 1
+        if next_language == "json":
+            reader.compare(json.loads(answer), json.loads(done[1]), text)
+        else:
+            assert done[0], f"{text}{done[1]}"
+    assert asked > 0
 
 
-def test_the_kick(house: House) -> None:
-    """Who was in is put out and banned."""
-    (kicked,) = [
-        json.loads(text)
-        for _, text in part("Run the meeting", "Telnyx's own API, per user")
-        if '"removal_deadline"' in text
-    ]
-    bob = house.join("bob")
-    answer = house.ask('POST /v1/rooms/standup/actions/kick {"users": ["bob"]}', "alice")
-
-    assert answer.status_code == 200
-    house.compare(kicked, answer.json())
-    assert answer.json()["participants"] == [bob]
-    house.ask("DELETE /v1/rooms/standup/bans/bob", "alice").raise_for_status()
-
-
-def test_the_api_of_telnyx(house: House) -> None:
+def test_the_api_of_telnyx(dev: Dev) -> None:
     """A moderator mutes, a participant may not look, each with the status and the body that are printed."""
-    bob = house.join("bob")
-    room = house.ask("POST /v1/rooms/standup/token", "alice").json()["room"]["id"]
-    (session,) = house.ask(f"GET /v2/room_sessions?filter[room_id]={room}&filter[active]=true", "alice").json()["data"]
-    (text,) = [
-        text for _, text in part("Telnyx's own API, per user", "Connect your identity provider") if "/v2/" in text
-    ]
+    reader = Reader(dev)
+    bob = reader.join("bob")
+    room = reader.ask("POST /v1/rooms/standup/token", "alice").json()["room"]["id"]
+    (session,) = reader.ask(f"GET /v2/room_sessions?filter[room_id]={room}&filter[active]=true", "alice").json()["data"]
+    (text,) = [text for language, text in blocks("docs/reference/gateway.md") if language == ""]
     muting, looking = text.strip().splitlines()
     call, status, printed = re.fullmatch(r"(.*?)\s{2,}(\d{3}) (.*)", muting).groups()  # type: ignore[union-attr]
-    answer = house.ask(call.replace("{id}", session["id"]).replace('"..."', f'"{bob}"'), "alice")
+    answer = reader.ask(call.replace("{id}", session["id"]).replace('"..."', f'"{bob}"'), "alice")
 
     assert (answer.status_code, answer.json()) == (int(status), json.loads(printed))
     status, printed = re.fullmatch(r"GET .*?\s{2,}(\d{3}) (.*)", looking).groups()  # type: ignore[union-attr]
-    answer = house.ask(f"GET /v2/rooms/{room}", "bob")
+    answer = reader.ask(f"GET /v2/rooms/{room}", "bob")
     error = answer.json()["errors"][0]
-    assert (answer.status_code, f'"code": "{error["code"]}", "title": "{error["title"]}"' in printed) == (
-        int(status),
-        True,
-    )
+    assert answer.status_code == int(status)
+    assert f'"code": "{error["code"]}", "title": "{error["title"]}"' in printed
 
 
-def test_the_pages_that_it_names(house: House) -> None:
-    """The console, the documentation, and the words about them."""
-    for path in ("/console/", "/docs", "/openapi.yaml", "/healthz", "/readyz"):
-        assert requests.get(house.url + path, timeout=10).ok, path
-    assert Path(ROOT / "docs/screenshots/invite.png").exists()
+def test_the_addresses_that_the_documents_name(dev: Dev) -> None:
+    """The console, the documentation, and what operators ask."""
+    for path in ("/console/", "/docs", "/openapi.yaml", "/healthz", "/readyz", "/version", "/.well-known/jwks.json"):
+        assert requests.get(f"http://127.0.0.1:{dev.ports['PORT']}{path}", timeout=10).ok, path
