@@ -18,8 +18,8 @@ from redis.exceptions import NoPermissionError, RedisClusterException
 from redis.retry import Retry
 
 from service.clock import Clock, time_limit
+from service.fair_semaphore import FairSemaphore
 from service.storage import sentinels
-from service.storage.places import Places
 from service.storage.redis_keys import PREFIX
 from service.storage.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
 from service.storage.round_trip import TimeLimits
@@ -49,8 +49,8 @@ class Server:
         self.name = name
         self.client = client
         self.pool = client.connection_pool
-        self.places = Places(max_calls)
-        self.bulk_places = Places(MAX_BULK_CALLS)
+        self.places = FairSemaphore(max_calls)
+        self.bulk_places = FairSemaphore(MAX_BULK_CALLS)
         self.replicas = 0
         self.greeted = False
         self.told_out = False

@@ -1,22 +1,12 @@
-"""How much we ask of Telnyx: so many calls at a time, in the order of asking, and retries within a budget.
+"""How much we ask of Telnyx: so many calls at a time, in the order of asking, and retries within a budget."""
 
-Rules for editors:
-* a place that becomes free goes to whoever has waited longest, never to somebody who has just come (a semaphore of
-  gevent's lets newcomers pass);
-* nothing between two waits switches to another greenlet, so nothing here needs a lock.
-"""
-
-from __future__ import annotations
-
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from gevent.event import AsyncResult
-
 from service.clock import Deadline
 from service.errors import DeadlineExceeded, Overloaded
+from service.fair_semaphore import FairSemaphore, Refused
 
 RETRY_SHARE: Final = 0.1
 RETRY_BURST: Final = 10.0
@@ -42,56 +32,23 @@ class ConcurrencyLimit:
     """Places for calls; whoever finds none free waits for one, and is refused only while upstream is failing."""
 
     def __init__(self, places: int, on_shed: Callable[[], None]) -> None:
-        self._free = places
+        self._places = FairSemaphore(places)
         self._on_shed = on_shed
-        self._waiting: deque[AsyncResult[bool]] = deque()
+        self.shed_waiting = self._places.refuse_waiting
 
     @contextmanager
     def place(self, deadline: Deadline, *, failing: bool) -> Iterator[None]:
         """A place for the length of the block; raises ``DeadlineExceeded`` or ``Overloaded``."""
-        if self._free:
-            self._free -= 1
-        elif failing:
-            self._shed()
-        else:
-            self._wait(deadline)
+        try:
+            if failing and self._places.is_full:
+                raise Refused
+            self._places.acquire(deadline.remaining())
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        except Refused:
+            self._on_shed()
+            raise Overloaded from None
         try:
             yield
         finally:
-            self._pass_on()
-
-    def shed_waiting(self) -> None:
-        """Refuse everybody who waits: upstream has begun to fail."""
-        while self._waiting:
-            self._waiting.popleft().set(False)
-
-    def _wait(self, deadline: Deadline) -> None:
-        turn: AsyncResult[bool] = AsyncResult()
-        self._waiting.append(turn)
-        admitted: bool | None = None
-        try:
-            admitted = turn.wait(deadline.remaining())
-        finally:
-            if admitted is None:
-                self._leave(turn)
-        if admitted is None:
-            raise DeadlineExceeded
-        if not admitted:
-            self._shed()
-
-    def _leave(self, turn: AsyncResult[bool]) -> None:
-        if not turn.ready():
-            self._waiting.remove(turn)
-        elif turn.value:
-            # Its turn came at the moment in which it was cut off.
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        if self._waiting:
-            self._waiting.popleft().set(True)
-        else:
-            self._free += 1
-
-    def _shed(self) -> None:
-        self._on_shed()
-        raise Overloaded
+            self._places.release()

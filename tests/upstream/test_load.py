@@ -10,9 +10,7 @@ from uuid import UUID, uuid4
 import gevent
 import pytest
 
-from service.clock import Clock, Deadline
 from service.errors import DeadlineExceeded, Overloaded
-from service.telnyx.load import ConcurrencyLimit
 from tests.processes import until
 from tests.upstream.conftest import MakeRig
 from tests.upstream.peer import Peer, answers, hangs, held, peer
@@ -148,44 +146,6 @@ def test_a_call_under_way_keeps_its_place_for_its_repetition(rig: MakeRig) -> No
 
         paths = [UUID(request.path.split("/")[2]) for request in upstream.requests]
     assert paths == [rooms[0], rooms[0], rooms[1]]
-
-
-class Places:
-    """A limit of one place, and the order in which names had it."""
-
-    def __init__(self) -> None:
-        self.limit = ConcurrencyLimit(1, lambda: None)
-        self.order: list[str] = []
-
-    def take(self, name: str, times: int = 1) -> None:
-        for _ in range(times):
-            with self.limit.place(Deadline.after(Clock(), 5.0), failing=False):
-                self.order.append(name)
-                gevent.sleep(0.01)
-
-
-def test_a_newcomer_does_not_pass_those_who_wait() -> None:
-    """Who gives a place back and asks again at once comes after those who asked meanwhile."""
-    places = Places()
-    first = gevent.spawn(places.take, "first", 2)
-    others = [gevent.spawn(places.take, name) for name in ("second", "third")]
-    gevent.joinall([first, *others], raise_error=True)
-
-    assert places.order == ["first", "second", "third", "first"]
-
-
-@pytest.mark.parametrize("moment", ["before its turn", "at its turn"])
-def test_a_caller_that_is_cut_off_leaves_no_place_lost(moment: str) -> None:
-    """Whether its turn had come or not, the next caller gets the place."""
-    places = Places()
-    with places.limit.place(Deadline.after(Clock(), 5.0), failing=False):
-        waiting = gevent.spawn(places.take, "cut off")
-        gevent.sleep(0)
-        # Without a switch it learns of its end when it has been given the place.
-        waiting.kill(block=moment == "before its turn")
-    places.take("next")
-
-    assert places.order == ["next"]
 
 
 def test_a_caller_that_fails_gives_its_place_back(rig: MakeRig) -> None:
