@@ -3,7 +3,9 @@
 Rules for editors:
 * every purpose has a key of its own (HKDF, RFC 5869), so that no output of one can be presented to another;
 * a sealed value is opened only for the *owner* it was sealed for (associated data), anything else is ``None``;
-* the first secret seals and signs, all of them open and verify; nothing durable is keyed by a secret.
+* the first secret seals and signs, all of them open and verify; nothing durable is keyed by a secret;
+* another form of what is sealed has another ``SCHEMA``; it is read for a release before it is written, so that replicas
+  of two releases read each other's (docs/contributing.md, "a stored form").
 """
 
 import base64
@@ -79,6 +81,11 @@ class Sealer:
                 except (InvalidTag, ValueError):
                     return None
         return None
+
+    def is_of_another_release(self, sealed: bytes) -> bool:
+        """Whether it names one of our secrets and a form that this release does not read."""
+        key_id = sealed[1 : 1 + _KEY_ID_BYTES]
+        return sealed[:1] != SCHEMA and any(key_id == key.key_id for key in self._keys)
 
 
 class TicketSigner:

@@ -135,7 +135,8 @@ class Broker:
             return None
         token = self._vault.client_token(request.alias, request.owner, room_id, snapshot.token)
         if token is None:
-            self._metrics.cache_corrupt()
+            if not self._vault.is_of_another_release(snapshot.token):
+                self._metrics.cache_corrupt()
             return None
         return HeldToken(token, self._clock.monotonic() + snapshot.token.left, room_id, "cache")
 

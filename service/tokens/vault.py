@@ -27,6 +27,10 @@ class Vault:
         raw = None if sealed is None else self._sealer.open(sealed.value, *_bound_to(CLIENT, alias, owner, room_id))
         return None if raw is None else ClientToken.from_bytes(raw)
 
+    def is_of_another_release(self, sealed: SealedToken) -> bool:
+        """Whether it cannot be opened because its form is a later release's: no reason for an alarm."""
+        return self._sealer.is_of_another_release(sealed.value)
+
     def refresh_token(self, alias: str, owner: Owner, room_id: UUID, sealed: SealedToken | None) -> Secret | None:
         raw = None if sealed is None else self._sealer.open(sealed.value, *_bound_to(REFRESH, alias, owner, room_id))
         return None if raw is None else Secret(unpacked(raw))
