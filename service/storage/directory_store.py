@@ -97,9 +97,11 @@ class DirectoryStore:
         return bool(self._redis.run_removal(write, Removal(alias, user)))
 
     def erase_member(self, alias: str, user: str) -> bool:
-        """Says whether there was one."""
-        write = command("HDEL", RoomKeys(alias).members, redis_keys.digest(user))
-        return bool(self._redis.run_removal(write, Removal(alias, user)))
+        """Remove a member, and the tokens that were made for it; says whether there was one."""
+        keys, field = RoomKeys(alias), redis_keys.digest(user)
+        removed = self._redis.run_removal(command("HDEL", keys.members, field), Removal(alias, user))
+        self._redis.run(script("forget_tokens").on((keys.devices(field),), (keys.base,)))
+        return bool(removed)
 
     def templates(self) -> list[str]:
         """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""

@@ -81,6 +81,7 @@ class TokenWrite:
     """A new token to be stored; lives are durations in seconds, ``unreadable`` is a value that may be replaced.
 
     ``lease_acquired``: when the lease was granted, so that Redis can tell a command that reaches it too late.
+    ``max_refresh_secs``: for how long a refresh token can be used; one that is there already is kept no longer.
     """
 
     records: AccessRecords
@@ -90,6 +91,7 @@ class TokenWrite:
     lease: str
     unreadable: bytes | None
     lease_acquired: ClockPair | None = None
+    max_refresh_secs: float = 86_400.0
 
 
 def read_snapshot(reply: Any, revoked: Iterable[bytes | None], waited: float = 0.0) -> RoomSnapshot:

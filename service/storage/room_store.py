@@ -119,7 +119,7 @@ class RoomStore:
             *(keys.record, keys.members, keys.bans, keys.token(entry), keys.refresh(entry), keys.lease(entry)),
             *(keys.devices(owner.user_field), keys.used, keys.invites),
         )
-        refresh = new.refresh or SealedToken(b"", 0.0)
+        refresh = new.refresh or SealedToken(b"", new.max_refresh_secs)
         unreadable = "" if new.unreadable is None else hashlib.sha1(new.unreadable, usedforsecurity=False).hexdigest()
         args = (
             *(owner.user_field, new.records.fingerprint, new.token.value, _ms(new.token.left)),

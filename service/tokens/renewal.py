@@ -211,26 +211,28 @@ class Renewal:
         left = renewed.ends - self._clock.monotonic()
         if left <= 0:
             raise UpstreamInvalidResponse
+        usable = float(authorized.limits.refresh_ttl())
         unreadable = snapshot.token.value if snapshot.token is not None and authorized.held is None else None
         write = TokenWrite(
             records=snapshot.records,
             session=request.principal.session_id,
             token=self._sealed(request, renewed, CLIENT, pair.token.to_bytes(), left),
-            refresh=self._sealed_refresh(request, renewed, pair, renewed.token.life - left),
+            refresh=self._sealed_refresh(request, renewed, pair, renewed.token.life - left, usable),
             lease=lease,
             unreadable=unreadable,
             lease_acquired=found.at,
+            max_refresh_secs=usable,
         )
         if not self._rooms.store_token(request.alias, request.owner, write):
             _log.info("access changed while a token was issued: it is not stored", extra={"room": request.alias})
         return renewed
 
     def _sealed_refresh(
-        self, request: TokenRequest, renewed: HeldToken, pair: TokenPair, age: float
+        self, request: TokenRequest, renewed: HeldToken, pair: TokenPair, age: float, usable: float
     ) -> SealedToken | None:
         if pair.refresh_token is None:
             return None
-        return self._sealed(request, renewed, REFRESH, packed(pair.refresh_token), pair.refresh_life - age)
+        return self._sealed(request, renewed, REFRESH, packed(pair.refresh_token), min(pair.refresh_life, usable) - age)
 
     def _sealed(self, request: TokenRequest, renewed: HeldToken, kind: str, value: bytes, left: float) -> SealedToken:
         return SealedToken(self._vault.seal(kind, request.alias, request.owner, renewed.room_id, value), left)

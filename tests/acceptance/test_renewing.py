@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from service.storage.redis_keys import Owner, RoomKeys
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, fresh, make_room, until
+from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room, until
 
 # The least that Telnyx grants: with it the advisory window begins after about 5 s.
 SHORT = {"token_ttl_secs": 10}
@@ -88,6 +88,25 @@ def test_the_refresh_token_has_a_key_of_its_own(service: ServiceProcess, valkey:
     key = RoomKeys(room).refresh(Owner("default", "alice", "").entry)
 
     assert 86_390_000 < valkey.client.pttl(key) <= 86_400_000
+
+
+def test_tokens_are_kept_no_longer_than_they_can_be_used(service: ServiceProcess, valkey: Valkey) -> None:
+    """Where a room has come to close sooner, a renewal cuts the refresh token and the list of devices; where a member
+    is removed, all go at once.
+    """
+    alias, alice = fresh(), Caller(service.url, "alice")
+    make_room(service.url, alias, "alice")
+    alice.token(alias)
+    keys, owner = RoomKeys(alias), Owner("default", "alice", "")
+    names = [keys.token(owner.entry), keys.refresh(owner.entry), keys.devices(owner.user_field)]
+    closes_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1800))
+    make_room(service.url, alias, closes_at=closes_at)
+    valkey.client.pexpire(names[0], 200_000)
+
+    assert alice.token(alias).json()["source"] == "refreshed"
+    assert all(1_000_000 < valkey.client.pttl(name) <= 2_400_000 for name in names[1:])
+    assert admin(service.url).ask("DELETE", f"/v1/admin/rooms/{alias}/members/alice").ok
+    assert valkey.client.exists(*names) == 0
 
 
 @dataclass

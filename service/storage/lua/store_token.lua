@@ -1,8 +1,9 @@
 -- Store a new token, unless what permission was decided on has changed, or a longer-lived token is there already.
 -- KEYS: record, members, bans, token, refresh, lease, devices, used, invites
--- ARGV: user field, fingerprint of (record, member, ban, invite), token, its ms, refresh token or '', its ms,
---       SHA-1 of an unreadable token seen or '', lease owner, now, entry, most devices, base of the room's keys,
---       a guest's invite or '', this server's time when the command was made, ms, or '', and the ms that its caller waits
+-- ARGV: user field, fingerprint of (record, member, ban, invite), token, its ms, refresh token or '', its ms (without
+--       one: for how long the one that is there can be used), SHA-1 of an unreadable token seen or '', lease owner,
+--       now, entry, most devices, base of the room's keys, a guest's invite or '', this server's time when the command
+--       was made, ms, or '', and the ms that its caller waits
 local function seen(value) return value and redis.sha1hex(value) or '-' end
 if redis.pcall('GET', KEYS[6]) == ARGV[8] then redis.call('DEL', KEYS[6]) end
 local now_seen = seen(redis.call('GET', KEYS[1])) .. seen(redis.call('HGET', KEYS[2], ARGV[1]))
@@ -18,13 +19,19 @@ local current = redis.pcall('GET', KEYS[4])
 local unreadable = type(current) == 'table' or (current and redis.sha1hex(current) == ARGV[7])
 if current and not unreadable and redis.call('PTTL', KEYS[4]) >= left then return 'older' end
 redis.call('SET', KEYS[4], ARGV[3], 'PX', left)
-if ARGV[5] ~= '' and refresh_left > 0 then redis.call('SET', KEYS[5], ARGV[5], 'PX', refresh_left) end
+if ARGV[5] ~= '' and refresh_left > 0 then
+  redis.call('SET', KEYS[5], ARGV[5], 'PX', refresh_left)
+elseif redis.call('PTTL', KEYS[5]) > refresh_left then
+  redis.call('PEXPIRE', KEYS[5], refresh_left)
+end
 redis.call('SET', KEYS[8], ARGV[9])
 local devices = KEYS[7]
 if redis.call('TYPE', devices)['ok'] ~= 'zset' then redis.call('DEL', devices) end
 redis.call('ZADD', devices, ARGV[9], ARGV[10])
-local life = math.max(left, refresh_left)
-if redis.call('PTTL', devices) < life then redis.call('PEXPIRE', devices, life) end
+local life = math.max(left, redis.call('PTTL', KEYS[5]))
+if redis.call('ZCARD', devices) == 1 or redis.call('PTTL', devices) < life then
+  redis.call('PEXPIRE', devices, life)
+end
 local surplus = redis.call('ZCARD', devices) - tonumber(ARGV[11])
 if surplus > 0 then
   local popped = redis.call('ZPOPMIN', devices, surplus)
