@@ -23,19 +23,14 @@ _INSIDE: Final[Mapping[Kind, tuple[str, Kind]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What was authorised: a room, and of it a session and a participant if they were named.
+    """What was authorised: a room, and of it a session and a participant if they were named."""
 
-    No room at all is an administrator's list without one.
-    """
-
-    room_id: UUID | None = None
+    room_id: UUID
     session: UUID | None = None
     participant: UUID | None = None
 
     def holds(self, kind: Kind, item: Mapping[str, Any]) -> bool:
         """Whether an item belongs here. Participants bear no room's id: their session's stands for it."""
-        if self.room_id is None:
-            return True
         ids = {name: uuid_of(item.get(name)) for name in ("id", "room_id", "session_id", "participant_id")}
         if kind == "room":
             return ids["id"] == self.room_id
@@ -49,17 +44,17 @@ class Scope:
 
 def listed(answer: Answer, kind: Kind, scope: Scope) -> dict[str, Any]:
     """A list's answer with what belongs to the scope."""
-    kept = [_whole(kind, item) for item in items_of(answer.body) if scope.holds(kind, item)]
+    kept = [whole(kind, item) for item in items_of(answer.body) if scope.holds(kind, item)]
     meta = answer.body.get("meta")
     return {"data": kept, **({"meta": meta} if isinstance(meta, dict) else {})}
 
 
 def one(answer: Answer, kind: Kind) -> dict[str, Any]:
     """The answer that shows one thing."""
-    return {"data": _whole(kind, answer.data)}
+    return {"data": whole(kind, answer.data)}
 
 
-def _whole(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
+def whole(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
     """The thing, with what is inside of it held against it."""
     name, inside = _INSIDE.get(kind, ("", kind))
     parts = item.get(name)
@@ -69,4 +64,4 @@ def _whole(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
     if ident is None or not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise UpstreamInvalidResponse
     own = Scope(ident) if kind == "room" else Scope(ident, session=ident)
-    return {**item, name: [_whole(inside, part) for part in parts if own.holds(inside, part)]}
+    return {**item, name: [whole(inside, part) for part in parts if own.holds(inside, part)]}

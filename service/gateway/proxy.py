@@ -7,8 +7,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from service.clock import Deadline
-from service.errors import InsufficientScope, InvalidRequest, RoomNotFound, UpstreamRejected, UpstreamRejectedRequest
+from service.errors import (
+    InsufficientScope,
+    InvalidRequest,
+    RoomNotFound,
+    UpstreamInvalidResponse,
+    UpstreamRejected,
+    UpstreamRejectedRequest,
+)
 from service.gateway import filtering
+from service.gateway.account_lists import AccountLists
 from service.gateway.filtering import Scope
 from service.gateway.operations import RETRIEVE_OPERATION, TABLE, Row
 from service.gateway.resolver import Found, Resolver
@@ -23,6 +31,7 @@ from service.tokens.models import IssuedToken
 
 EVERYBODY: Final = "all"
 EVERYTHING: Final = "*"
+_DELETED: Final = "room_recordings"
 _OK: Final = {"data": {"result": "ok"}}
 _WEBHOOKS: Final = ("webhook_event_url", "webhook_event_failover_url")
 
@@ -63,6 +72,7 @@ class GatewayProxy:
     ) -> None:
         self._telnyx = telnyx
         self._finder = finder
+        self._lists = AccountLists(telnyx, finder)
         self._rooms = rooms
         self._tokens = tokens
         self._meeting = meeting
@@ -100,15 +110,15 @@ class GatewayProxy:
             return Outcome(row.status, filtering.one(made, row.kind), alias=alias)
         if row.by == "path":
             return self._in_path(row, call)
-        if row.by == "name":
-            scope, call = self._by_name(call)
-        elif row.by == "filters":
-            scope = self._by_filters(call)
-        else:
+        if row.by == "body":
             return self._composed(row, call)
-        if row.items is None:
+        if row.name == "delete_room_recordings":
             return self._deleted(row, call)
-        return Outcome(row.status, filtering.listed(self._ask(call), row.items, scope))
+        scope, call = self._by_name(call) if row.by == "name" else (self._by_filters(call), call)
+        items = row.items or row.kind
+        if scope is None:
+            return Outcome(row.status, self._lists.page(row.name, items, call.query, call.deadline))
+        return Outcome(row.status, filtering.listed(self._ask(call), items, scope))
 
     def _in_path(self, row: Row, call: Call) -> Outcome:
         target = _target(call)
@@ -134,13 +144,13 @@ class GatewayProxy:
         elif row.items is None:
             body = filtering.one(self._ask(call), row.kind)
         else:
-            body = filtering.listed(self._ask(call), row.items, Scope(room.room_id))
+            body = filtering.listed(self._ask(call), row.items, Scope(moderator.room_id))
         return Outcome(row.status, body, alias=room.alias)
 
     def _of_session(self, row: Row, call: Call, moderator: Moderator) -> Outcome:
         session, alias = _target(call), moderator.room.alias
         if row.items is not None:
-            scope = Scope(moderator.room.room_id, session)
+            scope = Scope(moderator.room_id, session)
             return Outcome(row.status, filtering.listed(self._ask(call), row.items, scope), alias=alias)
         chosen = self._resolve_participants(session, call) if call.body else frozenset()
         if row.name == "kick_participants":
@@ -187,8 +197,8 @@ class GatewayProxy:
                 raise RoomNotFound
         return Outcome(row.status, filtering.one(self._ask(call), row.kind), alias=moderator.room.alias)
 
-    def _by_name(self, call: Call) -> tuple[Scope, Call]:
-        """Administrators list all rooms; everybody else has to name one."""
+    def _by_name(self, call: Call) -> tuple[Scope | None, Call]:
+        """Administrators list all rooms of the directory; everybody else has to name one."""
         parameter = "filter[unique_name]"
         name = call.query.get(parameter)
         if name is None or call.principal.admin:
@@ -197,14 +207,14 @@ class GatewayProxy:
         if alias is None and not call.principal.admin:
             raise RoomNotFound
         if alias is None:
-            return Scope(), call
+            return None, call
         query = {**call.query, parameter: self._rooms.name(alias)}
         # To an administrator, who may be about to make it, a room that is not there is an empty list.
-        scope = Scope() if call.principal.admin else Scope(self._finder.named(call.principal, alias).room.room_id)
+        scope = None if call.principal.admin else Scope(self._finder.named(call.principal, alias).room_id)
         return scope, replace(call, query=query)
 
-    def _by_filters(self, call: Call) -> Scope:
-        """The room that the ids in the filters belong to; all of them must belong to one."""
+    def _by_filters(self, call: Call) -> Scope | None:
+        """The room that the ids in the filters belong to; all of them must belong to one. ``None`` without an id."""
         asked = {
             name: UUID(call.query[f"filter[{name}]"])
             for name in ("room_id", "session_id", "participant_id")
@@ -219,8 +229,8 @@ class GatewayProxy:
             moderators.append(self._participant(call, asked["participant_id"]).moderator)
         if not moderators:
             _require_admin(call)
-            return Scope()
-        rooms = {moderator.room.room_id for moderator in moderators}
+            return None
+        rooms = {moderator.room_id for moderator in moderators}
         if len(rooms) > 1:
             raise RoomNotFound
         return Scope(rooms.pop(), asked.get("session_id"), asked.get("participant_id"))
@@ -229,10 +239,30 @@ class GatewayProxy:
         return self._finder.find(call.principal, "participant", participant, call.deadline)
 
     def _deleted(self, row: Row, call: Call) -> Outcome:
-        """Never without a filter: what Telnyx makes of that is not documented (docs/telnyx.md 10, row 21)."""
+        """Room by room, so that no filter reaches beyond them.
+
+        Never without a filter: what Telnyx makes of that is not documented (docs/telnyx.md 10, row 21).
+        """
         if not any(name.startswith("filter[") for name in call.query):
             raise InvalidRequest(errors=[{"field": "filter", "message": "at least one filter is required"}])
-        return Outcome(row.status, {"data": self._ask(call).data})
+        scope = self._by_filters(call)
+        if scope is not None:
+            rooms = {scope.room_id}
+        elif any(name.startswith("page[") for name in call.query):
+            # Whether a page bounds a deletion is not documented either, and of several rooms it would be one of each.
+            message = "goes only with the id of a room, session or participant"
+            raise InvalidRequest(errors=[{"field": "page", "message": message}])
+        else:
+            passing = self._lists.items("list_room_recordings", row.kind, call.query, call.deadline)
+            rooms = {room_id for _, room_id in passing}
+        deleted = 0
+        for room_id in rooms:
+            query = {**call.query, "filter[room_id]": str(room_id)}
+            count = self._ask(replace(call, query=query)).data.get(_DELETED)
+            if not isinstance(count, int):
+                raise UpstreamInvalidResponse
+            deleted += count
+        return Outcome(row.status, {"data": {_DELETED: deleted}})
 
     def _ask(self, call: Call) -> Answer:
         body = call.body if TABLE[call.name].method in {"POST", "PATCH"} and call.body else None

@@ -7,7 +7,7 @@ Rules for editors:
 * what is remembered spares calls and decides nothing: permission is asked for every time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -21,7 +21,7 @@ from service.rooms.directory import MOST_LOOKED_AT, Directory
 from service.rooms.models import Role
 from service.rooms.moderators import Moderator, Moderators
 from service.telnyx import Answer, Telnyx
-from service.telnyx.paging import pages
+from service.telnyx.paging import MOST_ON_A_PAGE, pages
 from service.ttl_cache import Expiring
 
 REMEMBERED: Final = 4096
@@ -106,6 +106,25 @@ class Resolver:
                 break
         return found
 
+    def directory_rooms(self, room_ids: Collection[UUID]) -> set[UUID]:
+        """Which of these ids are of rooms of the directory."""
+        return self._directory.known_upstream(room_ids)
+
+    def rooms_of(self, sessions: Collection[UUID], deadline: Deadline) -> dict[UUID, UUID]:
+        """The rooms of many sessions, for administrators: from the account's list, which tells many in one call."""
+        remembered = {session: self._rooms_of_sessions.value(session) for session in sessions}
+        known = {session: room_id for session, room_id in remembered.items() if room_id is not None}
+        missing = remembered.keys() - known.keys()
+        for page in pages(self._telnyx, "list_room_sessions", None, {}, deadline, MOST_ON_A_PAGE) if missing else ():
+            shown = {uuid_of(item.get("id")): uuid_of(item.get("room_id")) for item in page}
+            for session in missing & shown.keys():
+                self._remember(session, shown[session])
+            known |= {session: room_id for session, room_id in shown.items() if session in missing and room_id}
+            missing -= shown.keys()
+            if not missing:
+                break
+        return known
+
     def _room_of(self, session: UUID | None, deadline: Deadline) -> UUID:
         if session is None:
             raise RoomNotFound
@@ -126,10 +145,13 @@ class Resolver:
             raise
         if uuid_of(answer.data.get("id")) != ident:
             raise UpstreamInvalidResponse
-        room_id = uuid_of(answer.data.get("room_id"))
-        if kind == "session" and room_id is not None:
-            self._rooms_of_sessions.put(ident, room_id, KEPT_SECS)
+        if kind == "session":
+            self._remember(ident, uuid_of(answer.data.get("room_id")))
         return answer
+
+    def _remember(self, session: UUID | None, room_id: UUID | None) -> None:
+        if session is not None and room_id is not None:
+            self._rooms_of_sessions.put(session, room_id, KEPT_SECS)
 
     def _looked_up(self, principal: Principal, room_id: UUID) -> Moderator:
         try:

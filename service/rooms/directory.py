@@ -7,7 +7,7 @@ Rules for editors:
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -140,6 +140,15 @@ class Directory:
                 if room.room_id == room_id:
                     return room
         raise RoomNotFound
+
+    def known_upstream(self, room_ids: Collection[UUID]) -> set[UUID]:
+        """Which of these ids are of rooms of ours now. Raises ``RecordUnreadable``."""
+        aliases = self._store.aliases_with_any(room_ids) if room_ids else []
+        found: set[UUID | None] = set()
+        for records in self._store.rooms_and_adopted(aliases) if aliases else ():
+            with contextlib.suppress(RoomNotFound):
+                found.add(upstream_room(*records)[0].room_id)
+        return {room_id for room_id in room_ids if room_id in found}
 
     def last_used(self, alias: str) -> float | None:
         """Epoch seconds of the last new token."""

@@ -4,6 +4,7 @@ Without Redis nobody may (administrators and moderators are refused then), so no
 """
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from service.errors import InsufficientRole, RoomNotFound
 from service.identity.verifier import Principal
@@ -17,6 +18,13 @@ class Moderator:
 
     principal: Principal
     room: Room
+
+    @property
+    def room_id(self) -> UUID:
+        """The room's id at Telnyx. Raises ``RoomNotFound`` for a template, which has none."""
+        if self.room.room_id is None:
+            raise RoomNotFound
+        return self.room.room_id
 
 
 class Moderators:

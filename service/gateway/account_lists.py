@@ -1,0 +1,71 @@
+"""Lists that name no room, for administrators: of the whole account only what belongs to rooms of the directory.
+
+Telnyx cannot be asked for that, so its list is read to its end and cut into pages here: a page of its own could hold
+nothing of ours though more follows, and its totals speak of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from service.clock import Deadline
+from service.errors import InvalidRequest
+from service.gateway.filtering import whole
+from service.gateway.operations import Kind
+from service.gateway.resolver import Resolver, uuid_of
+from service.telnyx import Telnyx
+from service.telnyx.paging import MOST_ON_A_PAGE, MOST_PAGES, pages
+
+# Telnyx's own (docs/telnyx.md 2).
+DEFAULT_SIZE: Final = 20
+# With what is inside of it one item may be as long as many others.
+MOST_WITH_INSIDE: Final = 25
+
+Item = dict[str, Any]
+
+
+class AccountLists:
+    """Raises ``InvalidRequest`` where too much passes the filters, and what ``Resolver`` raises."""
+
+    def __init__(self, telnyx: Telnyx, finder: Resolver) -> None:
+        self._telnyx = telnyx
+        self._finder = finder
+
+    def page(self, name: str, kind: Kind, query: Mapping[str, str], deadline: Deadline) -> dict[str, Any]:
+        """The page that ``query`` asks for, as Telnyx would answer if the account were the directory."""
+        found = [item for item, _ in self.items(name, kind, query, deadline)]
+        number, size = int(query.get("page[number]", 1)), int(query.get("page[size]", DEFAULT_SIZE))
+        meta = {
+            "page_number": number,
+            "page_size": size,
+            "total_pages": -(-len(found) // size),
+            "total_results": len(found),
+        }
+        return {"data": [whole(kind, item) for item in found[(number - 1) * size : number * size]], "meta": meta}
+
+    def items(self, name: str, kind: Kind, query: Mapping[str, str], deadline: Deadline) -> list[tuple[Item, UUID]]:
+        """What passes the filters of ``query`` and is of the directory, each with its room, in Telnyx's order."""
+        asked = {parameter: value for parameter, value in query.items() if not parameter.startswith("page[")}
+        size = MOST_WITH_INSIDE if any(parameter.startswith("include_") for parameter in asked) else MOST_ON_A_PAGE
+        found: dict[object, Item] = {}
+        looked_at = 0
+        for page in pages(self._telnyx, name, None, asked, deadline, size):
+            # What is new at Telnyx meanwhile moves the others on, so that they come twice.
+            found.update((item.get("id"), item) for item in page)
+            looked_at += len(page)
+        if looked_at >= MOST_PAGES * size:
+            message = f"{looked_at} or more of the account pass the filters; name a room, or fewer days"
+            raise InvalidRequest(errors=[{"field": "filter", "message": message}])
+        items = list(found.values())
+        rooms = self._rooms_of(kind, items, deadline)
+        ours = self._finder.directory_rooms({room_id for room_id in rooms if room_id is not None})
+        return [(item, room_id) for item, room_id in zip(items, rooms, strict=True) if room_id in ours]
+
+    def _rooms_of(self, kind: Kind, items: Sequence[Item], deadline: Deadline) -> list[UUID | None]:
+        if kind != "participant":
+            return [uuid_of(item.get("id" if kind == "room" else "room_id")) for item in items]
+        sessions = [uuid_of(item.get("session_id")) for item in items]
+        rooms = self._finder.rooms_of({session for session in sessions if session is not None}, deadline)
+        return [None if session is None else rooms.get(session) for session in sessions]
