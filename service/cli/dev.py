@@ -146,8 +146,11 @@ class _Parts:
         folder = self._folder / "sandbox"
         folder.mkdir(mode=0o700, exist_ok=True)
         kept = ["--keys", str(folder), "--state", str(folder / "rooms.json")]
-        console = [f"--allow-origin=http://{host}:{ports.service}" for host in (_HOST, "localhost")]
-        command = [sys.executable, "-m", "service.sandbox", "--port", str(ports.sandbox), *kept, *console]
+        console = [f"http://{host}:{ports.service}" for host in (_HOST, "localhost")]
+        # An app under development signs its users in here, and has no media server but the sandbox.
+        pages = [*console, *filter(None, os.environ.get("ALLOWED_ORIGINS", "").split(","))]
+        allowed = [f"--allow-origin={origin.strip()}" for origin in pages]
+        command = [sys.executable, "-m", "service.sandbox", "--port", str(ports.sandbox), *kept, *allowed]
         self._child("the sandbox", command, folder / "sandbox.log", None)
         self._wait(_sandbox(ports) + "/sandbox")
 

@@ -4,18 +4,24 @@ answer is as printed there, times, ids and secrets aside.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from playwright.sync_api import expect
 
 from tests.commands.test_dev import Dev
+from tests.console.browser import NoBrowser, started
 from tests.processes import ROOT
 
 # Pages whose blocks are run, in this order, on one ``make run``.
@@ -40,6 +46,7 @@ class Reader:
 
     def __init__(self, dev: Dev) -> None:
         self.dev = dev
+        self.variables: list[str] = []
         self.url = f"http://127.0.0.1:{dev.ports['PORT']}"
         self.sandbox = f"http://127.0.0.1:{dev.ports['SANDBOX_PORT']}/sandbox"
         tomorrow = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -62,12 +69,18 @@ class Reader:
         return (answer.ok, answer.text) if calls else None
 
     def paste(self, text: str) -> tuple[bool, str]:
-        """Into a shell in the folder in which ``make run`` was begun."""
-        for usual, variable in (("8080", "PORT"), ("8081", "SANDBOX_PORT")):
-            text = text.replace(f"http://127.0.0.1:{usual}", f"http://127.0.0.1:{self.dev.ports[variable]}")
-        shell = ["bash", "-euc", text]
+        """Into a shell in the folder in which ``make run`` was begun, which keeps its variables."""
+        text = self.moved(text)
+        shell = ["bash", "-euc", "\n".join([*self.variables, text])]
+        self.variables += re.findall(r"(?m)^\w+=.*$", text)
         done = subprocess.run(shell, cwd=self.dev.log.parent, capture_output=True, text=True, timeout=30, check=False)
         return done.returncode == 0, done.stdout + done.stderr
+
+    def moved(self, text: str) -> str:
+        """With the ports of here."""
+        for usual, variable in (("8080", "PORT"), ("8081", "SANDBOX_PORT")):
+            text = text.replace(f"http://127.0.0.1:{usual}", f"http://127.0.0.1:{self.dev.ports[variable]}")
+        return text
 
     def ask(self, call: str, user: str | None) -> requests.Response:
         """What a block says, by a user."""
@@ -107,18 +120,41 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
-    made = Dev(tmp_path_factory.mktemp("dev")).started()
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds of a clone what the documents use."""
+    folder = tmp_path_factory.mktemp("clone")
+    (folder / "clients").symlink_to(ROOT / "clients")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def app(clone: Path) -> Iterator[ThreadingHTTPServer]:
+    """The reader's folder ``app``, served."""
+    handler = functools.partial(Quiet, directory=str(clone / "app"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Files, and no word about it."""
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def dev(clone: Path, app: ThreadingHTTPServer) -> Iterator[Dev]:
+    made = Dev(clone, ALLOWED_ORIGINS=f"http://127.0.0.1:{app.server_port}").started()
     yield made
     made.process.terminate()
     made.process.wait(30)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_shows_is_what_happens(page: str, dev: Dev) -> None:
-    """From its first block to its last. What is not answered by the next block goes well."""
-    reader, asked = Reader(dev), 0
-    for (language, text), (next_language, answer) in itertools.pairwise([*blocks(page), ("", "")]):
+def follow(reader: Reader, shown: list[tuple[str, str]]) -> None:
+    """From the first block to the last. What is not answered by the next block goes well."""
+    asked = 0
+    for (language, text), (next_language, answer) in itertools.pairwise([*shown, ("", "")]):
         done = reader.do(language, text)
         if done is None:
             continue
@@ -128,6 +164,34 @@ def test_what_a_page_shows_is_what_happens(page: str, dev: Dev) -> None:
         else:
             assert done[0], f"{text}{done[1]}"
     assert asked > 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_is_what_happens(page: str, dev: Dev) -> None:
+    """Each call and command, and each answer."""
+    follow(Reader(dev), blocks(page))
+
+
+def test_the_tutorial_is_a_call(dev: Dev, app: ThreadingHTTPServer) -> None:
+    """Its page, opened in a browser, says what the tutorial promises, and so do the commands."""
+    reader, shown = Reader(dev), blocks("docs/tutorial.md")
+    (written,) = [number for number, (language, _) in enumerate(shown) if language == "html"]
+    prose = BLOCK.sub("", (ROOT / "docs/tutorial.md").read_text("utf-8"))
+    joined, renewed, removed = re.findall(r"`((?:Bob|a new token|out:)[^`]+)`", prose)
+    try:
+        with started() as chromium:
+            follow(reader, shown[:written])
+            (dev.log.parent / "app" / "index.html").write_text(reader.moved(shown[written][1]), "utf-8")
+            page = chromium.new_page()
+            page.goto(f"http://127.0.0.1:{app.server_port}")
+            page.get_by_role("button", name="Join").click()
+            said = page.get_by_role("listitem")
+            expect(said.first).to_have_text(joined, timeout=20_000)
+            expect(said.nth(1)).to_have_text(re.compile(re.sub(r"\d+", r"\\d+", renewed)), timeout=30_000)
+            follow(reader, shown[written:])
+            expect(said.last).to_have_text(removed, timeout=30_000)
+    except NoBrowser as why:
+        pytest.skip(str(why))
 
 
 def test_the_api_of_telnyx(dev: Dev) -> None:

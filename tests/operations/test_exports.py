@@ -17,7 +17,7 @@ from tests.operations.known import SOURCES, VALUES
 from tests.operations.promql import Exported
 from tests.operations.test_alerts import ALERTS
 from tests.operations.test_dashboard import SHOWN, queries
-from tests.processes import ServiceProcess
+from tests.processes import ROOT, ServiceProcess
 
 WRONG: Final = {
     "a metric that is not there": "sum by (job) (rate(vts_tokens_total[5m]))",
@@ -75,6 +75,18 @@ def test_every_metric_is_shown_somewhere(exported: Exported) -> None:
     measured = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported.labels if name.startswith("vts_")}
 
     assert measured == named
+
+
+def test_every_metric_is_explained_and_no_other(exported: Exported) -> None:
+    """The table of the reference has the names that are exported, with their labels."""
+    page = (ROOT / "docs/reference/metrics.md").read_text("utf-8")
+    written = {
+        name: set(filter(None, labels.split(",")))
+        for name, labels in re.findall(r"(?m)^\| `(vts_\w+)(?:{([\w,]*)})?` \|", page)
+    }
+    real = {re.sub(r"_(bucket|count|sum)$", "", name): set(labels) - {"le"} for name, labels in exported.labels.items()}
+
+    assert written == {name: labels for name, labels in real.items() if name.startswith("vts_")}
 
 
 @pytest.mark.parametrize("name", WRONG)

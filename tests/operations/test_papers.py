@@ -116,9 +116,22 @@ def test_promises_of_security_point_to_tests() -> None:
         assert all((ROOT / one).exists() or (folder / one).exists() for one in named), named
 
 
+def test_codes_and_log_lines_of_the_troubleshooting_page_are_there() -> None:
+    """What a reader looks for is what the service writes."""
+    page = text("docs/troubleshooting.md")
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "service").rglob("*.py"))
+    codes = {code for row in re.findall(r"(?m)^\| (`.*?) \|", page) for code in re.findall(r"`([a-z_]+)`", row)}
+    lines = set(re.findall(r"log (?:line|warns) `([^`]+)`", page))
+
+    assert len(codes) > 10
+    assert len(lines) > 2
+    assert {text for text in codes | lines if f'"{text}"' not in source} == set()
+
+
 def test_settings_that_papers_name_are_settings() -> None:
     """Nobody is told to set what is not there."""
-    named = set(re.findall(r"`([A-Z][A-Z_]{5,})(?:=[^`]*)?`", text("docs/SECURITY.md") + text("docs/runbook.md")))
+    papers = "".join(map(text, ("docs/SECURITY.md", "docs/runbook.md", "docs/troubleshooting.md")))
+    named = set(re.findall(r"`([A-Z][A-Z_]{5,})(?:=[^`]*)?`", papers))
     known = set(re.findall(r"(?m)^\| `([A-Z_]+)`", text("docs/reference/settings.md"))) | {
         "NAME_FILE",
         "AUTH_",
