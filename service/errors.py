@@ -7,7 +7,8 @@ framework: ``web.problems`` is the only place that turns one into an answer. The
       CallerError                     the request is at fault; a repeat of it cannot help
         MalformedRequest 400, InvalidLogoutToken 400, UnsupportedMediaType 415, InvalidRequest 422, RequestTimeout 408,
         BodyTooLarge 413,
-        BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, UpstreamRejectedRequest 422, RateLimited 429
+        BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, PreconditionFailed 412,
+        UpstreamRejectedRequest 422, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
         Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites, RoomFull 409,
                                       Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope,
@@ -100,6 +101,12 @@ class MethodNotAllowed(CallerError):
     """The path exists, the method does not."""
 
     status, code, title = 405, "method_not_allowed", "This path does not take this method"
+
+
+class PreconditionFailed(CallerError):
+    """``If-Match`` or ``If-None-Match`` speaks of another version than there is (RFC 9110 section 13.1)."""
+
+    status, code, title = 412, "precondition_failed", "The record is not as the request expects it"
 
 
 class UpstreamRejectedRequest(CallerError):

@@ -51,7 +51,7 @@ class RoomHandlers:
             raise _unfit("cannot be changed: it is how your product knows the room")
         changes = _named(body, _RECORDED)
         if changes:
-            room = self._directory.change_room(room.alias, changes, deadline)
+            room = self._directory.patch_room(room.alias, changes, deadline)
         return self._shown(room, body, deadline)
 
     def delete(self, room: Room, deadline: Deadline) -> None:

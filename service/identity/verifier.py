@@ -62,7 +62,7 @@ class Invited:
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A verified caller. ``user`` is unique over all issuers; ``issued_at`` is the bearer's ``iat``, epoch seconds;
-    ``invited`` is there for guests alone.
+    ``invited`` is there for guests alone; ``untrusted`` is what the bearer asks for and its issuer is not trusted with.
     """
 
     user: str
@@ -75,6 +75,7 @@ class Principal:
     issued_at: float
     session_id: str | None
     invited: Invited | None = None
+    untrusted: tuple[str, ...] = ()
 
     def owner(self, device_id: str | None = None) -> Owner:
         """Under which tokens and permission of this caller are kept."""
@@ -183,8 +184,8 @@ class Verifier:
             raise RefusedToken(Reason.REQUIRED_CLAIM, expected=unmet)
         self.check_signature(bearer, config, issued_at)
         principal = self._principal(claims, config, issued_at)
-        if missing := self.untrusted_requests(claims, config):
-            fields = {"issuer": config.name, "user": principal.user, "asked": missing, "trust": sorted(config.trust)}
+        if asked := principal.untrusted:
+            fields = {"issuer": config.name, "user": principal.user, "asked": asked, "trust": sorted(config.trust)}
             _log.warning("issuer is not trusted with what its token asks for", extra=fields)
         if keys is not None and len(bearer.text) <= MAX_REMEMBERED_LENGTH:
             good_from, good_until = _good_between(claims, config)
@@ -231,6 +232,7 @@ class Verifier:
             issued_at=issued_at,
             session_id=session if isinstance(session, str) and session else None,
             invited=Invited(text_claim(claims, "room"), text_claim(claims, "invite")) if "invite" in trusted else None,
+            untrusted=tuple(self.untrusted_requests(claims, config)),
         )
 
     def _asks_for_admin(self, claims: Mapping[str, Any], config: IssuerConfig) -> bool:

@@ -6,69 +6,40 @@ Rules for editors:
 """
 
 import contextlib
-import json
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import (
-    Banned,
-    Closed,
     InvalidRequest,
     MemberNotFound,
-    NotOpenYet,
-    Refused,
+    PreconditionFailed,
     RoomNotFound,
     RoomQuotaExceeded,
+    StoreUnavailable,
 )
 from service.identity.verifier import Principal
-from service.rooms.access import admit, grants
+from service.rooms.access import admit
 from service.rooms.authorization import Access, authorize, check_not_revoked, existing_room, read_person, upstream_room
-from service.rooms.invites import Invite
-from service.rooms.models import Ban, Member, Role, Room, is_alias, template_for
+from service.rooms.listings import Page, RoomListing, listing_of, matches
+from service.rooms.models import Member, Room, is_alias, template_for
 from service.rooms.provisioning import Provisioning
+from service.rooms.versions import Precondition, check, dump
 from service.storage.directory_store import DirectoryStore
 from service.storage.records import AccessRecords
 
 NEW_ROOMS_AN_HOUR: Final = 5
-# A page of rooms for one user is looked for in at most this many rooms; the cursor goes on from there.
+# A page of rooms is looked for in at most this many rooms; the cursor goes on from there.
 MOST_LOOKED_AT: Final = 1000
 LOOK_AT_ONCE: Final = 100
+# How often a record is read anew that others change at the same time.
+_TRIES: Final = 5
 # The time that Telnyx has to delete one idle room.
 SWEEP_SECS: Final = 8.0
 
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[_T]):
-    """Some of a list; ``cursor`` continues it, ``None`` at its end."""
-
-    items: list[_T]
-    cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RoomListing:
-    """A room as one user sees it: their role there, and whether they may enter now."""
-
-    room: Room
-    role: Role
-    open: bool
-    code: str | None
-    opens_at: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        optional = {"title": self.room.title, "opens_at": self.opens_at, "code": self.code}
-        return {
-            "alias": self.room.alias,
-            "role": self.role.label,
-            "open": self.open,
-            "window": self.room.window.to_json(),
-            **{name: value for name, value in optional.items() if value is not None},
-        }
+_Item = TypeVar("_Item")
 
 
 class Directory:
@@ -79,30 +50,34 @@ class Directory:
         self._provisioning = provisioning
         self._clock = clock
 
-    def listings(self, principal: Principal, cursor: str, limit: int) -> Page[RoomListing]:
-        """The rooms that ``principal`` may enter, now or later; a page may be short though more follow."""
+    def listings(self, principal: Principal, cursor: str, limit: int, words: str = "") -> Page[RoomListing]:
+        """The rooms with these words that ``principal`` may enter, now or later."""
+
+        def look(aliases: list[str]) -> list[RoomListing | None]:
+            entries = [self._listing_if_any(records, principal) for records in self._access_records(aliases, principal)]
+            return [entry if entry is not None and matches(entry.room, words) else None for entry in entries]
+
         if principal.invited is not None:
-            return self._guest_listings(principal, principal.invited.room, cursor)
-        found: list[RoomListing] = []
+            (entry,) = look([principal.invited.room])
+            return Page([entry] if entry is not None and entry.room.alias > cursor else [], None)
+        return self._page(cursor, limit, look)
+
+    def _page(self, cursor: str, limit: int, look: Callable[[list[str]], list[_Item | None]]) -> Page[_Item]:
+        """What ``look`` finds of rooms, by alias; a page may be short though more follow."""
+        found: list[_Item] = []
         looked_at = 0
         while looked_at < MOST_LOOKED_AT:
             aliases = self._store.aliases(cursor, LOOK_AT_ONCE)
-            for alias, records in zip(aliases, self._access_records(aliases, principal), strict=True):
+            for alias, item in zip(aliases, look(aliases), strict=True):
                 if len(found) == limit:
                     return Page(found, cursor)
                 cursor = alias
-                entry = self._listing_if_any(records, principal)
-                if entry is not None:
-                    found.append(entry)
+                if item is not None:
+                    found.append(item)
             looked_at += len(aliases)
             if len(aliases) < LOOK_AT_ONCE:
                 return Page(found, None)
         return Page(found, cursor)
-
-    def _guest_listings(self, principal: Principal, alias: str, cursor: str) -> Page[RoomListing]:
-        (records,) = self._access_records([alias], principal)
-        entry = self._listing_if_any(records, principal)
-        return Page([entry] if entry is not None and alias > cursor else [], None)
 
     def listing(self, principal: Principal, alias: str) -> RoomListing:
         """The pre-check of a lobby: whether ``principal`` may enter, and if not yet, why. Raises ``RoomNotFound``."""
@@ -113,7 +88,7 @@ class Directory:
             if records.room is not None or template is None:
                 raise RoomNotFound
             candidate = replace(template, alias=alias, template=template.alias)
-            entry = _listing(candidate, principal, None, None, self._clock.wall())
+            entry = listing_of(candidate, principal, None, None, self._clock.wall())
         if entry is None:
             raise RoomNotFound
         return entry
@@ -167,7 +142,7 @@ class Directory:
         if room.is_template:
             return None
         member, ban, invite = read_person(records)
-        return _listing(room, principal, member, ban, self._clock.wall(), invite)
+        return listing_of(room, principal, member, ban, self._clock.wall(), invite)
 
     def template(self, alias: str) -> Room | None:
         """The template that ``alias`` fits, if there is one."""
@@ -189,7 +164,7 @@ class Directory:
         admit(room, principal, None, None, now)
         self._reserve(template, principal, alias, now)
         room_id = self._provisioning.create_or_adopt(room, deadline)
-        self._store.write_new(alias, _stored(replace(room, room_id=room_id)), room_id)
+        self._store.write_new(alias, dump(replace(room, room_id=room_id).to_json()), room_id)
 
     def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:
         place = self._store.reserve(template.alias, alias, now, template.max_rooms or 0)
@@ -200,12 +175,14 @@ class Directory:
             self._store.unreserve(template.alias, alias)
             raise RoomQuotaExceeded
 
-    def list_rooms(self, cursor: str, limit: int) -> Page[Room]:
-        """All records, templates too, by alias."""
-        aliases = self._store.aliases(cursor, limit)
-        records = self._store.records(aliases)
-        rooms = [Room.parse(record) for record in records if record is not None]
-        return Page(rooms, aliases[-1] if len(aliases) == limit else None)
+    def list_rooms(self, cursor: str, limit: int, words: str = "") -> Page[Room]:
+        """All records with these words, templates too, by alias."""
+
+        def look(aliases: list[str]) -> list[Room | None]:
+            rooms = [Room.parse(record) if record else None for record in self._store.records(aliases)]
+            return [room if room is not None and matches(room, words) else None for room in rooms]
+
+        return self._page(cursor, limit, look)
 
     def room(self, alias: str) -> Room:
         """Raises ``RoomNotFound``."""
@@ -214,33 +191,58 @@ class Directory:
             raise RoomNotFound
         return Room.parse(record)
 
-    def put_room(self, alias: str, spec: Mapping[str, Any], deadline: Deadline) -> tuple[Room, bool]:
+    def put_room(
+        self, alias: str, spec: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
+    ) -> tuple[Room, bool]:
         """Create or replace a room; says whether it was created. Raises ``InvalidRequest``."""
-        now = self._clock.wall()
-        existing = self._existing(alias)
-        room = Room.of(alias, spec, room_id=existing.room_id if existing else None, now=now)
-        if existing is not None:
-            # What a room has from its template, an administrator neither gives nor takes away.
-            kept = existing.idle_delete_after if existing.template else room.idle_delete_after
-            room = replace(room, created_at=existing.created_at, template=existing.template, idle_delete_after=kept)
-        if not room.is_template:
-            known = existing.room_id if existing else None
-            room = replace(room, room_id=self._provisioning.settle(room, known, deadline))
-        self._store.write(alias, _stored(room), room.room_id)
+        return self._write_room(alias, lambda _: spec, deadline, precondition)
+
+    def patch_room(
+        self, alias: str, changes: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
+    ) -> Room:
+        """Change what is named, ``None`` to its default; all else stays. Raises ``RoomNotFound`` too."""
+
+        def changed(existing: Room | None) -> Mapping[str, Any]:
+            if existing is None:
+                raise RoomNotFound
+            return {name: value for name, value in {**existing.spec(), **changes}.items() if value is not None}
+
+        return self._write_room(alias, changed, deadline, precondition)[0]
+
+    def _write_room(
+        self,
+        alias: str,
+        specify: Callable[[Room | None], Mapping[str, Any]],
+        deadline: Deadline,
+        precondition: Precondition | None,
+    ) -> tuple[Room, bool]:
+        """Write what is made of the room that is there; anew, if somebody else changed it meanwhile."""
+        for _ in range(_TRIES):
+            seen = self._store.record(alias) if is_alias(alias.removesuffix("-*")) else None
+            existing = Room.parse(seen) if seen else None
+            spec = specify(existing)
+            check(precondition, existing)
+            room = self._settled(_made(alias, spec, existing, self._clock.wall()), deadline)
+            if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
+                if room.is_template:
+                    self._store.list_template(alias)
+                return room, existing is None
+            # Until the next try, which may be refused, Telnyx has the settings of the record that is there.
+            if (current := self._store.record(alias)) is not None:
+                self._settled(Room.parse(current), deadline)
+        raise StoreUnavailable
+
+    def _settled(self, room: Room, deadline: Deadline) -> Room:
         if room.is_template:
-            self._store.list_template(alias)
-        return room, existing is None
+            return room
+        return replace(room, room_id=self._provisioning.settle(room, room.room_id, deadline))
 
-    def change_room(self, alias: str, changes: Mapping[str, Any], deadline: Deadline) -> Room:
-        """Change settings that Telnyx keeps too; all else of the record stays. Raises ``RoomNotFound``."""
-        room = replace(self.room(alias), **changes, updated_at=self._clock.wall())
-        room = replace(room, room_id=self._provisioning.settle(room, room.room_id, deadline))
-        self._store.write(alias, _stored(room), room.room_id)
-        return room
-
-    def delete_room(self, alias: str, deadline: Deadline, *, keep_upstream: bool) -> None:
+    def delete_room(
+        self, alias: str, deadline: Deadline, *, keep_upstream: bool, precondition: Precondition | None = None
+    ) -> None:
         """Remove a room here and, unless ``keep_upstream``, at Telnyx. Raises ``RoomNotFound``."""
         room = self.room(alias)
+        check(precondition, room)
         if room.room_id is not None and not keep_upstream:
             self._provisioning.delete(room.room_id, deadline)
         self._store.erase(alias, room.room_id)
@@ -262,16 +264,28 @@ class Directory:
             raise MemberNotFound
         return Member.parse(record)
 
-    def put_member(self, alias: str, user: str, spec: Mapping[str, Any]) -> tuple[Member, bool]:
+    def put_member(
+        self, alias: str, user: str, spec: Mapping[str, Any], precondition: Precondition | None = None
+    ) -> tuple[Member, bool]:
         """Create or replace a member; says whether it is new. Raises ``RoomNotFound`` or ``InvalidRequest``."""
         if self.room(alias).is_template:
             raise InvalidRequest("A template has no members", errors=[{"field": "alias", "message": "is a template"}])
         member = Member.of(user, spec)
-        return member, self._store.write_member(alias, user, _dump(member.to_json()))
+        record = dump(member.to_json())
+        if precondition is None:
+            return member, self._store.write_member(alias, user, record)
+        seen = self._store.member(alias, user)
+        check(precondition, Member.parse(seen) if seen else None)
+        if not self._store.replace_member(alias, user, record, seen):
+            raise PreconditionFailed
+        return member, seen is None
 
-    def delete_member(self, alias: str, user: str) -> None:
+    def delete_member(self, alias: str, user: str, precondition: Precondition | None = None) -> None:
         """Raises ``RoomNotFound`` or ``MemberNotFound``."""
-        self.room(alias)
+        if precondition is None:
+            self.room(alias)
+        else:
+            check(precondition, self.member(alias, user))
         if not self._store.erase_member(alias, user):
             raise MemberNotFound
 
@@ -294,32 +308,15 @@ class Directory:
         last_used = self._store.last_used(room.alias) or room.created_at
         return self._clock.wall() - last_used > room.idle_delete_after
 
-    def _existing(self, alias: str) -> Room | None:
-        record = self._store.record(alias) if is_alias(alias.removesuffix("-*")) else None
-        return Room.parse(record) if record else None
 
-
-def _listing(
-    room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float, invite: Invite | None = None
-) -> RoomListing | None:
-    role = max((grant.role for grant in grants(room, principal, member, invite)), default=None)
-    if role is None:
-        return None
-    try:
-        admission = admit(room, principal, member, ban, now, invite)
-    except (Banned, NotOpenYet, Closed) as refusal:
-        return RoomListing(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
-    return RoomListing(room, admission.role, open=True, code=None, opens_at=None)
-
-
-def _opens_at(refusal: Refused) -> str | None:
-    moment = refusal.extra.get("opens_at")
-    return moment if isinstance(moment, str) else None
-
-
-def _stored(room: Room) -> bytes:
-    return _dump(room.to_json())
-
-
-def _dump(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
+def _made(alias: str, spec: Mapping[str, Any], existing: Room | None, now: float) -> Room:
+    """The room that ``spec`` makes of the one that is there. Raises ``InvalidRequest``."""
+    if existing is None:
+        return Room.of(alias, spec, room_id=None, now=now)
+    # What a room has from its template, an administrator neither gives nor takes away.
+    own, idle = dict(spec), existing.idle_delete_after
+    if existing.template and own.get("idle_delete_after") == idle:
+        own.pop("idle_delete_after", None)
+    room = Room.of(alias, own, room_id=existing.room_id, now=now)
+    idle = idle if existing.template else room.idle_delete_after
+    return replace(room, created_at=existing.created_at, template=existing.template, idle_delete_after=idle)

@@ -1,5 +1,6 @@
 """The list of rooms, the templates, the members: state, written by administrators and read by everybody."""
 
+import hashlib
 from collections.abc import Collection, Sequence
 from typing import Final, Literal, cast
 from uuid import UUID
@@ -42,10 +43,16 @@ class DirectoryStore:
         found = self._redis.run(command("ZRANGEBYLEX", redis_keys.ROOM_INDEX, start, "+", "LIMIT", 0, limit))
         return [name.decode() for name in found]
 
-    def write(self, alias: str, record: bytes, room_id: UUID | None) -> None:
-        """Create or replace a room. The record goes first: an index entry without one is passed over by readers."""
-        self._redis.run_removal(command("SET", RoomKeys(alias).record, record), Removal(alias))
-        self._list(alias, room_id)
+    def write(self, alias: str, record: bytes, room_id: UUID | None, seen: bytes | None) -> bool:
+        """Create or replace a room; ``False`` if its record is not what was ``seen`` any more.
+
+        The record goes first: an index entry without one is passed over by readers.
+        """
+        write = script("replace_record").on((RoomKeys(alias).record,), (_sha1(seen), record))
+        written = bool(self._redis.run_removal(write, Removal(alias)))
+        if written:
+            self._list(alias, room_id)
+        return written
 
     def write_new(self, alias: str, record: bytes, room_id: UUID | None) -> None:
         """Create a room unless it is there."""
@@ -103,6 +110,12 @@ class DirectoryStore:
         write = command("HSET", RoomKeys(alias).members, redis_keys.digest(user), record)
         return bool(self._redis.run_removal(write, Removal(alias, user)))
 
+    def replace_member(self, alias: str, user: str, record: bytes, seen: bytes | None) -> bool:
+        """As ``write_member``; ``False`` if the record is not what was ``seen`` any more."""
+        args = (_sha1(seen), record, redis_keys.digest(user))
+        write = script("replace_record").on((RoomKeys(alias).members,), args)
+        return bool(self._redis.run_removal(write, Removal(alias, user)))
+
     def erase_member(self, alias: str, user: str) -> bool:
         """Remove a member, and the tokens that were made for it; says whether there was one."""
         keys, field = RoomKeys(alias), redis_keys.digest(user)
@@ -151,3 +164,8 @@ def _calls_for_aliases(room_id: UUID) -> list[Call]:
 
 def _aliases(found: list[bytes | None]) -> list[str]:
     return [alias.decode() for alias in found if alias is not None]
+
+
+def _sha1(record: bytes | None) -> str:
+    """As ``replace_record.lua`` computes it."""
+    return "-" if record is None else hashlib.sha1(record, usedforsecurity=False).hexdigest()

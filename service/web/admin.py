@@ -1,13 +1,15 @@
 """Administration: which rooms exist, who is in them, and who is out of everything. Gate: admin."""
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from flask import Response, jsonify
 
 from service.clock import rfc3339
+from service.rooms.versions import Record
 from service.web import paging
 from service.web.auth import Gate, GatedBlueprint
+from service.web.conditional import precondition, shown
 from service.web.request_body import body, query
 from service.web.request_lifecycle import deadline
 from service.web.services import services
@@ -24,6 +26,7 @@ def blueprint() -> GatedBlueprint:
     admin.add_url_rule(_ROOMS, view_func=list_rooms, methods=["GET"])
     admin.add_url_rule(room, view_func=get_room, methods=["GET"])
     admin.add_url_rule(room, view_func=put_room, methods=["PUT"])
+    admin.add_url_rule(room, view_func=patch_room, methods=["PATCH"])
     admin.add_url_rule(room, view_func=delete_room, methods=["DELETE"])
     admin.add_url_rule(members, view_func=list_members, methods=["GET"])
     admin.add_url_rule(member, view_func=get_member, methods=["GET"])
@@ -36,24 +39,29 @@ def blueprint() -> GatedBlueprint:
 def list_rooms() -> Response:
     """All rooms and templates, by alias."""
     cursor, limit = paging.start(query())
-    return jsonify(paging.shown(services().directory.list_rooms(cursor, limit)))
+    return jsonify(paging.shown(services().directory.list_rooms(cursor, limit, query().get("q", ""))))
 
 
 def get_room(alias: str) -> Response:
     """One record; ``RoomNotFound`` where there is none."""
-    return jsonify(services().directory.room(alias).to_json())
+    return shown(services().directory.room(alias))
 
 
 def put_room(alias: str) -> Response:
     """Create or replace, here and at Telnyx."""
-    room, created = services().directory.put_room(alias, body(), deadline())
-    return _written(room.to_json(), f"{_ROOMS}/{quote(alias, safe='*')}", created=created)
+    room, created = services().directory.put_room(alias, body(), deadline(), precondition())
+    return _written(room, f"{_ROOMS}/{quote(alias, safe='*')}", created=created)
+
+
+def patch_room(alias: str) -> Response:
+    """Change what the body names, here and at Telnyx (RFC 7396)."""
+    return shown(services().directory.patch_room(alias, body(), deadline(), precondition()))
 
 
 def delete_room(alias: str) -> Response:
     """Remove here and, unless ``upstream=keep``, at Telnyx."""
     keep_upstream = query().get("upstream") == "keep"
-    services().directory.delete_room(alias, deadline(), keep_upstream=keep_upstream)
+    services().directory.delete_room(alias, deadline(), keep_upstream=keep_upstream, precondition=precondition())
     return Response(status=204)
 
 
@@ -65,18 +73,18 @@ def list_members(alias: str) -> Response:
 
 def get_member(alias: str, user: str) -> Response:
     """One entry; ``MemberNotFound`` where there is none."""
-    return jsonify(services().directory.member(alias, user_id(user)).to_json())
+    return shown(services().directory.member(alias, user_id(user)))
 
 
 def put_member(alias: str, user: str) -> Response:
     """Create or replace."""
-    member, created = services().directory.put_member(alias, user_id(user), body())
-    return _written(member.to_json(), f"{_ROOMS}/{alias}/members/{quote(user, safe='')}", created=created)
+    member, created = services().directory.put_member(alias, user_id(user), body(), precondition())
+    return _written(member, f"{_ROOMS}/{alias}/members/{quote(user, safe='')}", created=created)
 
 
 def delete_member(alias: str, user: str) -> Response:
     """Remove; the next request of that user is judged without it."""
-    services().directory.delete_member(alias, user_id(user))
+    services().directory.delete_member(alias, user_id(user), precondition())
     return Response(status=204)
 
 
@@ -87,8 +95,8 @@ def revoke_user() -> Response:
     return jsonify({"user": user, "session_id": session, "revoked_before": rfc3339(before)})
 
 
-def _written(record: dict[str, Any], location: str, *, created: bool) -> Response:
-    response = jsonify(record)
+def _written(record: Record, location: str, *, created: bool) -> Response:
+    response = shown(record)
     if created:
         response.status_code = 201
         response.headers["Location"] = location

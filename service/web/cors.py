@@ -13,7 +13,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 _MAX_AGE_SECS: Final = 7200
 _MAX_LOGGED_CHARS: Final = 200
-_EXPOSED: Final = "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, WWW-Authenticate, Location"
+_EXPOSED: Final = "Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, WWW-Authenticate, Location, ETag"
 _log: Final = logging.getLogger(__name__)
 
 

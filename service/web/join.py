@@ -1,9 +1,9 @@
-"""Joining: which rooms may I enter, may I enter this one, forget my tokens. Gate: user."""
+"""Joining: who am I, which rooms may I enter, may I enter this one, forget my tokens. Gate: user."""
 
 from flask import Response, jsonify
 
 from service.errors import RoomNotFound
-from service.rooms.models import is_alias
+from service.rooms.models import ROLES, is_alias
 from service.web import paging
 from service.web.auth import Gate, GatedBlueprint, principal
 from service.web.request_body import query
@@ -13,6 +13,7 @@ from service.web.services import services
 def blueprint() -> GatedBlueprint:
     """The calls of everybody who is signed in."""
     joining = GatedBlueprint("join", Gate.USER)
+    joining.add_url_rule("/v1/me", view_func=get_me, methods=["GET"])
     joining.add_url_rule("/v1/rooms", view_func=list_my_rooms, methods=["GET"])
     joining.add_url_rule("/v1/rooms/<alias>", view_func=check_my_room, methods=["GET"])
     # Answered by ``token_endpoint``, which comes before the framework; it has to know the methods of these paths.
@@ -22,10 +23,30 @@ def blueprint() -> GatedBlueprint:
     return joining
 
 
+def get_me() -> Response:
+    """Whom the bearer names, what it allows, and why no more."""
+    me = principal()
+    services().revocations.check(me)
+    why = "issuer_not_trusted" if "admin" in me.untrusted else "no_admin_scope"
+    return jsonify(
+        {
+            "user_id": me.user,
+            "issuer": me.issuer,
+            "name": me.name,
+            "admin": me.admin,
+            "why_not_admin": None if me.admin else why,
+            "groups": me.groups,
+            "rooms": {alias: role for alias, role in me.rooms.items() if role in ROLES},
+            "untrusted": me.untrusted,
+            "guest_of": None if me.invited is None else me.invited.room,
+        }
+    )
+
+
 def list_my_rooms() -> Response:
     """The rooms that the caller may enter, now or later."""
     cursor, limit = paging.start(query())
-    return jsonify(paging.shown(services().directory.listings(principal(), cursor, limit)))
+    return jsonify(paging.shown(services().directory.listings(principal(), cursor, limit, query().get("q", ""))))
 
 
 def check_my_room(alias: str) -> Response:

@@ -3,18 +3,13 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from service.errors import InvalidRequest
-from service.rooms.directory import Page
+from service.rooms.listings import Page
+from service.rooms.versions import Record
 
 DEFAULT_LIMIT: Final = 50
-
-
-class Record(Protocol):
-    """What lists are made of."""
-
-    def to_json(self) -> dict[str, Any]: ...
 
 
 _Item = TypeVar("_Item", bound=Record)

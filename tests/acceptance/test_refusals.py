@@ -292,3 +292,29 @@ def test_a_caller_without_a_bearer_leaves_no_trace(service: ServiceProcess, valk
         assert answer.status_code == 401
 
     assert valkey.client.dbsize() == before
+
+
+def test_an_administrator_whose_issuer_is_not_trusted_is_told_so(wary: ServiceProcess, service: ServiceProcess) -> None:
+    """``/v1/me`` tells why somebody is no administrator: the bearer lacks the scope, or its issuer may not grant it."""
+    told = [
+        Caller(url, "ada", **claims).ask("GET", "/v1/me").json()
+        for url, claims in [
+            (service.url, {"scope": "rooms:admin"}),
+            (service.url, {}),
+            (wary.url, {"scope": "rooms:admin"}),
+        ]
+    ]
+
+    assert [(me["admin"], me["why_not_admin"], me["untrusted"]) for me in told] == [
+        (True, None, []),
+        (False, "no_admin_scope", []),
+        (False, "issuer_not_trusted", ["admin"]),
+    ]
+
+
+def test_a_revoked_bearer_is_nobody(service: ServiceProcess) -> None:
+    """``/v1/me`` answers as every other call does."""
+    bob = Caller(service.url, fresh("bob"))
+    admin(service.url).ask("POST", "/v1/admin/revocations", json={"user": bob.user})
+
+    refused(bob.ask("GET", "/v1/me"), 401, "session_revoked")

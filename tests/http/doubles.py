@@ -29,8 +29,9 @@ from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
 from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics, logging_config
-from service.rooms.directory import Directory, Page, RoomListing
+from service.rooms.directory import Directory
 from service.rooms.guests import Guests
+from service.rooms.listings import Page, RoomListing
 from service.rooms.models import Member, Role, Room, is_alias
 from service.rooms.moderators import Moderators
 from service.secret import Secret
@@ -135,7 +136,7 @@ class Told:
     def forget(self, principal: Principal, alias: str) -> None:
         self._note("forget", principal.user, alias)
 
-    def listings(self, principal: Principal, cursor: str, limit: int) -> Page[RoomListing]:
+    def listings(self, principal: Principal, cursor: str, limit: int, _words: str) -> Page[RoomListing]:
         self._note("listings", principal.user, cursor, limit)
         return Page([RoomListing(room(), Role.PARTICIPANT, open=True, code=None, opens_at=None)], "standup")
 
@@ -143,7 +144,7 @@ class Told:
         self._note("listing", principal.user, alias)
         return RoomListing(room(alias), Role.PARTICIPANT, open=True, code=None, opens_at=None)
 
-    def list_rooms(self, cursor: str, limit: int) -> Page[Room]:
+    def list_rooms(self, cursor: str, limit: int, _words: str) -> Page[Room]:
         self._note("list_rooms", cursor, limit)
         return Page([room()], None)
 
@@ -151,12 +152,13 @@ class Told:
         self._note_of("room", alias)
         return room(alias)
 
-    def put_room(self, alias: str, spec: Any, deadline: Deadline) -> tuple[Room, bool]:
+    def put_room(self, alias: str, spec: Any, deadline: Deadline, _precondition: Any) -> tuple[Room, bool]:
         self.deadlines.append(deadline)
         self._note("put_room", alias, spec)
         return room(alias, **spec), self.created
 
-    def delete_room(self, alias: str, deadline: Deadline, *, keep_upstream: bool) -> None:
+    def delete_room(self, alias: str, deadline: Deadline, *, keep_upstream: bool, precondition: Any) -> None:
+        assert precondition is None
         self.deadlines.append(deadline)
         self._note_of("delete_room", alias, keep_upstream)
 
@@ -168,11 +170,11 @@ class Told:
         self._note_of("member", alias, user)
         return Member.of(user, {"role": "moderator"})
 
-    def put_member(self, alias: str, user: str, spec: Any) -> tuple[Member, bool]:
+    def put_member(self, alias: str, user: str, spec: Any, _precondition: Any) -> tuple[Member, bool]:
         self._note_of("put_member", alias, user, spec)
         return Member.of(user, spec), self.created
 
-    def delete_member(self, alias: str, user: str) -> None:
+    def delete_member(self, alias: str, user: str, _precondition: Any) -> None:
         self._note_of("delete_member", alias, user)
 
     def receive(self, stamp: str | None, signature: str | None, body: bytes) -> str:

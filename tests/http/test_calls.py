@@ -115,6 +115,7 @@ ADMIN_CALLS = [
     ("GET", "/v1/admin/rooms"),
     ("GET", "/v1/admin/rooms/standup"),
     ("PUT", "/v1/admin/rooms/standup"),
+    ("PATCH", "/v1/admin/rooms/standup"),
     ("DELETE", "/v1/admin/rooms/standup"),
     ("GET", "/v1/admin/rooms/standup/members"),
     ("GET", "/v1/admin/rooms/standup/members/bob"),

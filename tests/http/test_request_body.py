@@ -284,4 +284,4 @@ def test_every_operation_of_the_document_is_compiled() -> None:
 
     assert not operations["issueToken"].body_required
     assert operations["issueToken"].body is not None
-    assert set(operations["listRooms"].query_types) == {"limit", "cursor"}
+    assert set(operations["listRooms"].query_types) == {"limit", "cursor", "q"}

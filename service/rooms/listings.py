@@ -1,0 +1,66 @@
+"""Rooms as one user sees them, and lists in pages."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from service.errors import Banned, Closed, NotOpenYet, Refused
+from service.identity.verifier import Principal
+from service.rooms.access import admit, grants
+from service.rooms.invites import Invite
+from service.rooms.models import Ban, Member, Role, Room
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_T]):
+    """Some of a list; ``cursor`` continues it, ``None`` at its end."""
+
+    items: list[_T]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomListing:
+    """A room as one user sees it: their role there, and whether they may enter now."""
+
+    room: Room
+    role: Role
+    open: bool
+    code: str | None
+    opens_at: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        optional = {"title": self.room.title, "opens_at": self.opens_at, "code": self.code}
+        return {
+            "alias": self.room.alias,
+            "role": self.role.label,
+            "open": self.open,
+            "window": self.room.window.to_json(),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+
+def matches(room: Room, words: str) -> bool:
+    """Whether all words are in the room's alias or title, whole or as a part, in large or small letters."""
+    text = f"{room.alias} {room.title or ''}".casefold()
+    return all(word in text for word in words.casefold().split())
+
+
+def listing_of(
+    room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float, invite: Invite | None = None
+) -> RoomListing | None:
+    """``None`` for a room in which ``principal`` has no role."""
+    role = max((grant.role for grant in grants(room, principal, member, invite)), default=None)
+    if role is None:
+        return None
+    try:
+        admission = admit(room, principal, member, ban, now, invite)
+    except (Banned, NotOpenYet, Closed) as refusal:
+        return RoomListing(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
+    return RoomListing(room, admission.role, open=True, code=None, opens_at=None)
+
+
+def _opens_at(refusal: Refused) -> str | None:
+    moment = refusal.extra.get("opens_at")
+    return moment if isinstance(moment, str) else None
