@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.config import SchemathesisConfig
 
+from service.clock import parse_rfc3339
 from tests.http.doubles import OPENAPI, contract, document
 from tests.processes import Caller, ServiceProcess, fresh
 
@@ -107,6 +110,29 @@ def test_every_body_has_examples_that_fit() -> None:
     for operation_id, examples in bodies.items():
         for example in examples.values():
             assert contract().check_body(operation_id, example["value"]) == example["value"]
+
+
+def moments(value: Any) -> Iterator[float]:
+    """Epoch seconds of all timestamps in an example."""
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from moments(item)
+        if isinstance(item, str) and re.match(r"\d{4}-\d\d-\d\dT", item):
+            yield parse_rfc3339(item)
+
+
+def test_no_example_of_a_body_is_over() -> None:
+    """The documentation's page sends what it shows, and a time that has passed is refused or closes the room."""
+    examples = [
+        example["value"]
+        for path, item in document()["paths"].items()
+        for operation in item.values()
+        if path.startswith("/v1") and "hooks" not in path and isinstance(operation, dict)
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+        for example in content["examples"].values()
+    ]
+
+    assert examples
+    assert min(moments(examples)) > time.time() + 10 * 365 * 86_400
 
 
 def test_whatever_takes_a_body_may_get_none_in_time_or_too_much() -> None:

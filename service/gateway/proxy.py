@@ -177,7 +177,10 @@ class GatewayProxy:
     def _kick(self, moderator: Moderator, chosen: frozenset[UUID], call: Call) -> None:
         """As the house removes people: a ban first. They are named one by one: another session's stay."""
         excepted = frozenset(str(ident) for ident in _ids(call.body.get("exclude", ())))
-        whom = ParticipantSelector(frozenset(), chosen, everybody=False, excepted=excepted)
+        if not chosen:
+            return
+        everybody = call.body["participants"] == EVERYBODY
+        whom = ParticipantSelector(frozenset(), chosen, everybody=everybody, excepted=excepted)
         trouble = self._meeting.kick(moderator, whom, None, call.deadline).trouble
         if trouble is not None:
             raise trouble

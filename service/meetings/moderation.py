@@ -11,16 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from service.clock import Clock, Deadline
-from service.errors import BanNotFound, DeadlineExceeded, Overloaded, StoreUnavailable, UpstreamError
+from service.clock import Clock, Deadline, rfc3339
+from service.errors import (
+    BanNotFound,
+    DeadlineExceeded,
+    InsufficientRole,
+    InvalidRequest,
+    Overloaded,
+    StoreUnavailable,
+    UpstreamError,
+)
+from service.identity.issuers import GUEST
 from service.meetings.participants import Participant, Presence, flag_impostors
 from service.observability.telemetry import Metrics
-from service.rooms.models import Ban, Room
+from service.rooms.models import Ban, Member, Role, Room
 from service.rooms.moderators import Moderator
 from service.storage.meeting_store import MeetingStore
 from service.storage.room_store import RoomStore
@@ -32,7 +41,9 @@ KICK_IMPOSTORS_SECS: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class ParticipantSelector:
-    """Whom an action means: users by id, participants by id, or everybody; ``excepted`` are ids of either kind."""
+    """Whom an action means: users by id, participants by id, or everybody (of the participants, if some are named);
+    ``excepted`` are ids of either kind.
+    """
 
     users: frozenset[str]
     participants: frozenset[UUID]
@@ -53,7 +64,14 @@ class ParticipantSelector:
         user = one.identity.user
         if str(one.participant_id) in self.excepted or user in self.excepted:
             return False
-        return self.everybody or one.participant_id in self.participants or (user is not None and user in self.users)
+        named = one.participant_id in self.participants
+        if self.everybody:
+            return named or not self.participants
+        return named or (user is not None and user in self.users)
+
+    def without(self, users: Iterable[str]) -> ParticipantSelector:
+        """The same but for these users."""
+        return replace(self, users=self.users - {*users}, excepted=self.excepted | {*users})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +113,22 @@ class Meeting:
         return self._presence.present(room, deadline)
 
     def kick(self, moderator: Moderator, whom: ParticipantSelector, until: float | None, deadline: Deadline) -> Removal:
-        """Remove and ban, until the epoch second ``until`` or for good; never the moderator who asks."""
-        room, own = moderator.room, moderator.principal.user
-        whom = ParticipantSelector(whom.users - {own}, whom.participants, whom.everybody, whom.excepted | {own})
+        """Remove and ban, until the epoch second ``until`` or for good; never the moderator who asks.
+
+        Guests remove no moderator who is none: ``InsufficientRole`` where one is named, passed over among everybody.
+        Raises ``InvalidRequest`` for a moment that has passed.
+        """
+        room, end = moderator.room, self._ban_end(moderator, until)
+        whom = whom.without({moderator.principal.user})
         # Who stands behind a participant must be known before anything is written.
-        known = self._presence.present(room, deadline) if whom.everybody or whom.participants else None
-        users = set(whom.users - whom.excepted)
-        users |= {one.identity.user for one in known or () if one.identity.user is not None and whom.means(one)}
-        banned = tuple(sorted(users))
-        self._ban(room.alias, banned, until, own)
+        need_known = whom.everybody or whom.participants or moderator.invite is not None
+        known = self._presence.present(room, deadline) if need_known else None
+        hosts = self._hosts(moderator, _users_meant(whom, known or ()), known or ())
+        if hosts and not whom.everybody:
+            raise InsufficientRole
+        whom = whom.without(hosts)
+        banned = tuple(sorted(_users_meant(whom, known or ())))
+        self._ban(moderator, banned, end, replacing=False)
         removed: tuple[UUID, ...] = ()
         trouble: UpstreamError | DeadlineExceeded | Overloaded | None = None
         try:
@@ -146,29 +171,62 @@ class Meeting:
 
     def bans(self, alias: str) -> list[Ban]:
         """The bans that stand, by user id; those that are over are swept away."""
-        bans = [Ban.parse(record) for record in self._store.bans(alias)]
-        now = self._clock.wall()
-        over = [ban.user for ban in bans if not ban.stands(now)]
-        if over:
-            self._store.erase_bans(alias, over)
-        return sorted((ban for ban in bans if ban.stands(now)), key=lambda ban: ban.user)
+        records, now = self._store.bans(alias), self._clock.wall()
+        bans = {record: Ban.parse(record) for record in records}
+        for record, ban in bans.items():
+            if not ban.stands(now):
+                self._store.erase_ban(alias, ban.user, record)
+        return sorted((ban for ban in bans.values() if ban.stands(now)), key=lambda ban: ban.user)
 
     def ban(self, moderator: Moderator, user: str, until: float | None) -> Ban:
-        """Keep a user out, who may be in or not; does not end a running call before its token does."""
-        ban = self._ban(moderator.room.alias, [user], until, moderator.principal.user)[user]
+        """Keep a user out, who may be in or not; does not end a running call before its token does.
+
+        Raises ``InvalidRequest`` for a moment that has passed, ``InsufficientRole`` for a guest who means a moderator.
+        """
+        end = self._ban_end(moderator, until)
+        if self._hosts(moderator, {user}, ()):
+            raise InsufficientRole
+        (ban,) = self._ban(moderator, [user], end, replacing=moderator.invite is None)
         self._forget(moderator.room.alias, [user])
         return ban
 
-    def unban(self, alias: str, user: str) -> None:
-        """Raises ``BanNotFound``."""
-        if not self._store.erase_bans(alias, [user]):
-            raise BanNotFound
+    def unban(self, moderator: Moderator, user: str) -> None:
+        """Raises ``BanNotFound``, and ``InsufficientRole`` for guests if no guest made the ban."""
+        alias = moderator.room.alias
+        while (record := self._store.ban(alias, user)) is not None:
+            if moderator.invite is not None and Ban.parse(record).invite is None:
+                raise InsufficientRole
+            if self._store.erase_ban(alias, user, record):
+                return
+        raise BanNotFound
 
-    def _ban(self, alias: str, users: Sequence[str], until: float | None, by: str) -> dict[str, Ban]:
-        bans = {user: Ban(user, until, by, self._clock.wall()) for user in users}
-        if bans:
-            self._store.write_bans(alias, {user: _dump(ban) for user, ban in bans.items()})
-        return bans
+    def _ban_end(self, moderator: Moderator, until: float | None) -> float | None:
+        """Of a guest's ban at the latest the end of the guest's own time."""
+        if until is not None and until <= self._clock.wall():
+            raise InvalidRequest(errors=[{"field": "/until", "message": "must be in the future"}])
+        ends = (until, moderator.until if moderator.invite is not None else None)
+        return min((end for end in ends if end is not None), default=None)
+
+    def _hosts(self, moderator: Moderator, users: Collection[str], known: Sequence[Participant]) -> set[str]:
+        """Those of the users whom the moderator, a guest, may not touch: moderators who are none, as far as is known.
+
+        A ban of others who are (by a claim, say) keeps them out no more (``access``).
+        """
+        if moderator.invite is None:
+            return set()
+        members = [Member.parse(record) for record in self._store.members(moderator.room.alias, sorted(users))]
+        proven = {one.identity.user for one in known if one.identity.role == Role.MODERATOR.label}
+        hosts = {member.user for member in members if member.role is Role.MODERATOR} | proven
+        return {user for user in users if user in hosts and not user.startswith(f"{GUEST}:")}
+
+    def _ban(self, moderator: Moderator, users: Sequence[str], until: float | None, *, replacing: bool) -> list[Ban]:
+        """The bans that stand then, in order."""
+        now, by = self._clock.wall(), moderator.principal.user
+        records = {user: _dump(Ban(user, until, by, now, moderator.invite)) for user in users}
+        if not records:
+            return []
+        standing = self._store.write_bans(moderator.room.alias, records, rfc3339(now), replace=replacing)
+        return [Ban.parse(record) for record in standing]
 
     def _forget(self, alias: str, users: Sequence[str]) -> None:
         # The ban is what counts: no cached token is handed out past it.
@@ -184,6 +242,12 @@ class Meeting:
 
     def _longest_life(self, room: Room) -> float:
         return float(room.token_ttl_secs or self._default_ttl)
+
+
+def _users_meant(whom: ParticipantSelector, known: Sequence[Participant]) -> set[str]:
+    """Those who are named, and those who stand behind participants."""
+    behind = {one.identity.user for one in known if one.identity.user is not None and whom.means(one)}
+    return set(whom.users - whom.excepted) | behind
 
 
 def _dump(ban: Ban) -> bytes:

@@ -6,7 +6,7 @@ Every rule of a room is evaluated and the highest role whose own window is open 
 one order: without any role the room does not exist, banned or not; with one, a ban outweighs it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from service.clock import rfc3339
@@ -41,7 +41,7 @@ def admit(
     granted = list(grants(room, principal, member, invite))
     if not granted:
         raise RoomNotFound
-    if ban is not None and ban.stands(now):
+    if ban is not None and ban.stands(now) and not _outranks(principal, granted, ban):
         raise Banned
     current = [grant for grant in granted if grant.window.open(now)]
     if current:
@@ -53,6 +53,12 @@ def admit(
     if upcoming:
         raise NotOpenYet(opens_at=rfc3339(min(upcoming)))
     raise Closed
+
+
+def _outranks(principal: Principal, granted: Sequence[Grant], ban: Ban) -> bool:
+    """Whether the ban is a guest's, and who is to be kept out a moderator who is none."""
+    is_host = principal.invited is None and any(grant.role is Role.MODERATOR for grant in granted)
+    return ban.invite is not None and is_host
 
 
 def grants(room: Room, principal: Principal, member: Member | None, invite: Invite | None = None) -> Iterator[Grant]:

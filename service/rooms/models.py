@@ -138,17 +138,21 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A removal that outlasts the call; ``until`` in epoch seconds, ``None`` for good; ``by`` whom, and when."""
+    """A removal that outlasts the call; ``until`` in epoch seconds, ``None`` for good; ``by`` whom, and when.
+
+    ``invite`` is that of the guest who made it: such a ban ends with the invite, and keeps out no moderator but guests.
+    """
 
     user: str
     until: float | None
     by: str | None = None
     since: float | None = None
+    invite: str | None = None
 
     @classmethod
     def of(cls, user: str, spec: Mapping[str, Any]) -> Ban:
         """Raises ``InvalidRequest`` for a time without a zone."""
-        return cls(user, _moment(spec, "until"), spec.get("by"), _moment(spec, "since"))
+        return cls(user, _moment(spec, "until"), spec.get("by"), _moment(spec, "since"), spec.get("invite"))
 
     @classmethod
     def parse(cls, raw: bytes) -> Ban:
@@ -161,7 +165,8 @@ class Ban:
     def to_json(self) -> dict[str, Any]:
         times = {"until": self.until, "since": self.since}
         told = {name: rfc3339(moment) for name, moment in times.items() if moment is not None}
-        return {"user": self.user, **told, **({} if self.by is None else {"by": self.by})}
+        texts = {name: text for name, text in (("by", self.by), ("invite", self.invite)) if text is not None}
+        return {"user": self.user, **told, **texts}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,16 @@ from service.rooms.models import Role, Room, is_alias
 
 @dataclass(frozen=True, slots=True)
 class Moderator:
-    """Somebody who may run this room's meeting now."""
+    """Somebody who may run this room's meeting now; ``until`` is the end of that, epoch seconds, if one is in sight."""
 
     principal: Principal
     room: Room
+    until: float | None = None
+
+    @property
+    def invite(self) -> str | None:
+        """That of a guest, whose power over others ends with it."""
+        return self.principal.invited.invite_id if self.principal.invited is not None else None
 
     @property
     def room_id(self) -> UUID:
@@ -46,4 +52,4 @@ class Moderators:
         access = self._directory.access(principal, alias)
         if access.role is not Role.MODERATOR:
             raise InsufficientRole
-        return Moderator(principal, access.room)
+        return Moderator(principal, access.room, access.until)

@@ -45,9 +45,7 @@ class InviteStore:
         return bool(self._redis.run(call))
 
     def erase(self, alias: str, invite: str) -> bool:
-        """Says whether there was one. The record goes first: without it nothing counts."""
+        """Says whether there was one. The bans of its guests go with it."""
         keys = RoomKeys(alias)
-        revoked = Removal(alias, invite=invite)
-        found = bool(self._redis.run_removal(command("HDEL", keys.invites, invite), revoked))
-        self._redis.run(command("HDEL", keys.invite_uses, invite))
-        return found
+        call = script("erase_invite").on((keys.invites, keys.invite_uses, keys.bans), (invite,))
+        return bool(self._redis.run_removal(call, Removal(alias, invite=invite)))

@@ -90,7 +90,7 @@ def put_ban(alias: str, user: str) -> Response:
 
 def delete_ban(alias: str, user: str) -> Response:
     """Let a user in again."""
-    services().meeting.unban(alias, user_id(user))
+    services().meeting.unban(moderator(), user_id(user))
     _audit("unban", alias, users=(user,), participants=0, trouble=None)
     return Response(status=204)
 

@@ -12,6 +12,7 @@ Rules for editors:
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,11 @@ MAX_ERRORS: Final = 20
 # All errors of a body up to this size are collected.
 _SMALL_BYTES: Final = 2048
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH_YEAR: Final = 1970
 _INTEGER: Final = re.compile(r"-?\d{1,9}", re.ASCII)
+# Zero-width joiners are part of how words of such scripts are written, and of emoji.
+_JOINERS: Final = "\u200c\u200d"
+_FIRST_JOINED_SCRIPT: Final = "\u0590"
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "patch"})
 
 Fault = dict[str, str]
@@ -104,7 +109,7 @@ def _resolved(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[s
 def _validator(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Draft202012Validator:
     return Draft202012Validator(
         {**schema, "components": document["components"]},
-        formats={"date-time": _is_timestamp},
+        formats={"date-time": _is_timestamp, "name": _is_name, "user-id": str.isprintable},
         validate_formats=True,
         # A matcher whose time grows with the text alone, whatever the pattern.
         pattern_options=RegexOptions(),
@@ -112,14 +117,22 @@ def _validator(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Draft2
 
 
 def _is_timestamp(value: str) -> bool:
-    """RFC 3339 with seconds and a zone, of a moment that has a UTC date."""
+    """RFC 3339 with seconds and a zone, of a moment from 1970 on that has a UTC date."""
     if _TIMESTAMP.fullmatch(value) is None:
         return False
     try:
-        datetime.fromisoformat(value).astimezone(UTC)
+        return datetime.fromisoformat(value).astimezone(UTC).year >= _EPOCH_YEAR
     except (ValueError, OverflowError):
         return False
-    return True
+
+
+def _is_name(value: str) -> bool:
+    """A text that shows what it holds: not blank, and without characters that cannot be seen or turn others around."""
+    for before, character, after in zip(" " + value, value, value[1:] + " ", strict=False):
+        joins = character in _JOINERS and min(before, after) >= _FIRST_JOINED_SCRIPT
+        if unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} and not joins:
+            return False
+    return not value.isspace()
 
 
 def _typed(text: str, kind: str) -> object:
@@ -167,6 +180,11 @@ def _escaped(step: object) -> str:
     return str(step)[:64].replace("~", "~0").replace("/", "~1")
 
 
+_FORMATS: Final = {
+    "date-time": "must be an RFC 3339 timestamp with a zone, from 1970 on, such as 2030-01-31T12:00:00Z",
+    "name": "must be visible text, without control characters and such as change the direction of writing",
+    "user-id": "must be printable characters",
+}
 _MESSAGES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "type": lambda facts: "must be of type " + " or ".join(facts["types"]),
     "enum": lambda facts: "must be one of " + ", ".join(str(value) for value in facts["options"]),
@@ -178,7 +196,7 @@ _MESSAGES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "minItems": lambda facts: f"must have at least {facts['limit']} items",
     "maxItems": lambda facts: f"must have at most {facts['limit']} items",
     "pattern": lambda facts: f"must match {facts['pattern']}",
-    "format": lambda facts: f"must be a {facts['format']}",
+    "format": lambda facts: _FORMATS[facts["format"]],
     "oneOf": lambda _: "must fit exactly one of the allowed forms",
 }
 

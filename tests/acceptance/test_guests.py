@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -287,9 +288,80 @@ def test_a_guests_hit_is_one_round_trip(mia: Caller, alias: str, valkey: Valkey)
     guest = guest_of(mia, alias)
     for _ in range(10):
         guest.token(alias)
-    before = valkey.client.info("stats")["total_reads_processed"]
+    before, began = valkey.client.info("stats")["total_reads_processed"], time.monotonic()
     sources = {guest.token(alias).json()["source"] for _ in range(50)}
     reads = valkey.client.info("stats")["total_reads_processed"] - before
 
     assert sources == {"cache"}
-    assert 50 <= reads <= 55
+    # The service's own look-ups besides (``test_a_hit_with_a_session_is_one_round_trip``).
+    assert 50 <= reads <= 50 + min(5 + 8 * (time.monotonic() - began), 25)
+
+
+def bob_of(url: str, alias: str) -> Caller:
+    """A participant."""
+    return Caller(url, "bob", rooms={alias: "participant"})
+
+
+def host_by_claim(url: str, alias: str) -> Caller:
+    """A moderator of whom the directory says nothing."""
+    return Caller(url, fresh("host"), rooms={alias: "moderator"})
+
+
+def test_a_guest_bans_no_moderator_who_is_none(mia: Caller, alias: str) -> None:
+    """Whoever is one by their entry is refused by name; whoever is one by a claim gets their token all the same."""
+    guest, host = guest_of(mia, alias, role="moderator"), host_by_claim(mia.url, alias)
+    ban, kick = f"/v1/rooms/{alias}/bans", f"/v1/rooms/{alias}/actions/kick"
+
+    refused(guest.ask("PUT", f"{ban}/mia", json={}), 403, "insufficient_role")
+    refused(guest.ask("POST", kick, json={"users": ["bob", "mia"]}), 403, "insufficient_role")
+    assert guest.ask("GET", ban).json()["data"] == []
+    assert guest.ask("PUT", f"{ban}/{host.user}", json={}).ok
+    assert host.token(alias).ok
+    assert mia.token(alias).ok
+
+
+def test_a_guest_removes_no_moderator_from_the_call(mia: Caller, alias: str, sandbox: Sandbox) -> None:
+    """By participant they are refused, and passed over where everybody is removed, by either of the two calls."""
+    guest, host = guest_of(mia, alias, role="moderator"), host_by_claim(mia.url, alias)
+    joined = {caller.user: caller.token(alias).json() for caller in (mia, host, bob_of(mia.url, alias))}
+    seats = {
+        user: sandbox.control("POST", "participants", token=told["token"], context=told["context"])
+        for user, told in joined.items()
+    }
+    kick = f"/v1/rooms/{alias}/actions/kick"
+
+    refused(guest.ask("POST", kick, json={"participants": [seats[host.user]["id"]]}), 403, "insufficient_role")
+    v2 = f"/v2/room_sessions/{seats['mia']['session_id']}/actions/kick"
+    assert guest.ask("POST", v2, json={"participants": "all"}).ok
+    assert guest.ask("POST", kick, json={"all": True}).json()["banned"] == []
+    here = mia.ask("GET", f"/v1/rooms/{alias}/participants").json()["data"]
+    assert {one["user_id"] for one in here} == {"mia", host.user}
+    assert [ban["user"] for ban in mia.ask("GET", f"/v1/rooms/{alias}/bans").json()["data"]] == ["bob"]
+
+
+def test_what_a_guest_did_ends_with_the_invite(mia: Caller, alias: str) -> None:
+    """A ban for good is one until the invite ends, and is lifted when the invite is taken back."""
+    made = invite(mia, alias, role="moderator", expires_at=moment(3600))
+    guest, bob = Guest(mia.url, redeem(mia.url, made["code"])), bob_of(mia.url, alias)
+    ban = guest.ask("PUT", f"/v1/rooms/{alias}/bans/bob", json={}).json()
+    assert (ban["until"], ban["invite"], ban["by"]) == (made["expires_at"], made["id"], guest.user)
+    refused(bob.token(alias), 403, "banned")
+    revoke(mia, alias, made)
+
+    assert bob.token(alias).ok
+    assert mia.ask("GET", f"/v1/rooms/{alias}/bans").json()["data"] == []
+
+
+def test_a_guest_undoes_no_ban_of_others(mia: Caller, alias: str) -> None:
+    """Neither by lifting it, nor by one of their own in its place that would end with the invite."""
+    made = invite(mia, alias, role="moderator")
+    guest, bans = Guest(mia.url, redeem(mia.url, made["code"])), f"/v1/rooms/{alias}/bans"
+    assert mia.ask("PUT", f"{bans}/bob", json={}).ok
+
+    refused(guest.ask("DELETE", f"{bans}/bob"), 403, "insufficient_role")
+    assert guest.ask("PUT", f"{bans}/bob", json={"until": moment(60)}).ok
+    assert guest.ask("POST", f"/v1/rooms/{alias}/actions/kick", json={"users": ["bob"]}).ok
+    revoke(mia, alias, made)
+    (ban,) = mia.ask("GET", bans).json()["data"]
+    assert (ban["by"], ban.get("until")) == ("mia", None)
+    refused(bob_of(mia.url, alias).token(alias), 403, "banned")

@@ -244,6 +244,36 @@ def test_bans_are_listed_changed_and_lifted(service: ServiceProcess, room: str) 
     assert mo.ask("DELETE", f"/v1/rooms/{room}/bans/a/b c").json()["code"] == "ban_not_found"
 
 
+def moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+@pytest.mark.parametrize("seconds", [-86_400 * 365, -1, 0])
+def test_a_ban_cannot_end_before_it_begins(service: ServiceProcess, room: str, seconds: int) -> None:
+    """It would lift the one that stands: 422 for a kick and a ban alike, and the user stays out."""
+    mo, over = Mo(service, room), moment(seconds)
+    assert mo.caller.ask("PUT", f"/v1/rooms/{room}/bans/bob", json={}).ok
+    answers = [
+        mo.act("kick", users=["bob"], until=over),
+        mo.act("kick", all=True, until=over),
+        mo.caller.ask("PUT", f"/v1/rooms/{room}/bans/bob", json={"until": over}),
+    ]
+
+    assert [(answer.status_code, answer.json()["errors"][0]["field"]) for answer in answers] == [(422, "/until")] * 3
+    assert Caller(service.url, "bob").token(room).json()["code"] == "banned"
+
+
+def test_a_kick_shortens_no_ban(service: ServiceProcess, room: str) -> None:
+    """Who is out for good stays out, whoever removes them for a while; a ban that is put says what it says."""
+    mo = Mo(service, room)
+    assert mo.act("kick", users=["bob"]).ok
+    assert mo.act("kick", users=["bob"], until=moment(60)).ok
+    (ban,) = mo.caller.ask("GET", f"/v1/rooms/{room}/bans").json()["data"]
+    assert "until" not in ban
+
+    assert "until" in mo.caller.ask("PUT", f"/v1/rooms/{room}/bans/bob", json={"until": moment(60)}).json()
+
+
 CALLS = (
     ("GET", "participants"),
     ("POST", "actions/kick"),

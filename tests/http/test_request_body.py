@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
@@ -87,12 +87,46 @@ UNFIT: list[tuple[str, Any, str]] = [
     (ROOM_PATH, {"opens_at": "2026-13-22T15:00:00Z"}, "/opens_at"),
     (ROOM_PATH, {"opens_at": "0001-01-01T00:00:00+14:00"}, "/opens_at"),
     (ROOM_PATH, {"closes_at": "9999-12-31T23:59:59-14:00"}, "/closes_at"),
+    (ROOM_PATH, {"closes_at": "1970-01-01T00:00:00+00:01"}, "/closes_at"),
     (ROOM_PATH, {"closes_at": 1795358000}, "/closes_at"),
     (ROOM_PATH + "/members/bob", {}, "/role"),
     (ROOM_PATH + "/members/bob", {"role": "moderator", "user": "eve"}, "/user"),
     ("/v1/admin/revocations", {}, "/user"),
     ("/v1/admin/revocations", {"user": ""}, "/user"),
+    ("/v1/admin/revocations", {"user": "eve\u202e"}, "/user"),
 ]
+# Of each kind of character that shows nothing, or shows others otherwise than they are.
+UNSEEN = "\x7f\x85\xad\u061c\u200b\u200e\u2028\u202e\u2060\u2069\ufeff\ue000\U000e0041"
+NAMED: list[tuple[str, str, dict[str, str]]] = [
+    ("issueToken", "display_name", {}),
+    ("refreshToken", "display_name", {}),
+    ("putRoom", "title", {}),
+    ("putMember", "name", {"role": "moderator"}),
+    ("redeemInvite", "display_name", {"code": "x"}),
+    ("createInvite", "name", {}),
+]
+
+
+@pytest.mark.parametrize(("operation", "member", "rest"), NAMED)
+def test_a_name_shows_what_it_holds(operation: str, member: str, rest: dict[str, str]) -> None:
+    """Whoever reads it sees all of it, in its order; joiners are part of some scripts and of emoji, of no others."""
+
+    def faults(name: str) -> list[str]:
+        try:
+            contract().check_body(operation, {**rest, member: name})
+        except InvalidRequest as refusal:
+            return [fault["field"] for fault in cast("list[dict[str, str]]", refusal.extra["errors"])]
+        return []
+
+    for name in (*(f"Al{character}ice" for character in UNSEEN), "Al\u200dice", "\u0627\u200c", " ", "\u3000"):
+        assert faults(name) == [f"/{member}"], ascii(name)
+    for name in (
+        "Zoë O'Neil-Łoś",
+        "山田\u3000太郎",
+        "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+        "\U0001f469\ufe0f\u200d\U0001f4bb",
+    ):
+        assert faults(name) == [], ascii(name)
 
 
 @pytest.mark.parametrize(("path", "body", "field"), UNFIT)

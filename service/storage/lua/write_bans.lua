@@ -1,0 +1,16 @@
+-- Ban users, all of them or none. Answers the bans that stand then, in order.
+-- KEYS: bans    ARGV: 1 to replace whatever is there, 0 to leave a ban that outweighs the new one, now, field, record ...
+-- A guest's bans (those with an invite) weigh less than everybody else's, and of two the one that lasts longer more.
+local function weight(ban)
+  return (ban['invite'] and '0' or '1') .. (ban['until'] or '~')
+end
+local stand = {}
+for i = 3, #ARGV, 2 do
+  local field, record = ARGV[i], ARGV[i + 1]
+  local held = ARGV[1] == '0' and redis.call('HGET', KEYS[1], field)
+  local readable, ban = pcall(cjson.decode, held or '')
+  local outweighed = held and readable and (ban['until'] or '~') > ARGV[2] and weight(ban) > weight(cjson.decode(record))
+  if not outweighed then redis.call('HSET', KEYS[1], field, record) end
+  stand[#stand + 1] = outweighed and held or record
+end
+return stand
