@@ -97,6 +97,7 @@ WITH_PROCESSES: Final = (
     "tests/cuts/",
     "tests/edge/",
     "tests/faults/",
+    "tests/operations/test_alerts.py::test_prometheus",
     "tests/http/test_wire.py",
     "tests/sandbox/",
     "tests/topologies/",

@@ -19,7 +19,7 @@ CODES: Final = frozenset(kind.code for kind in _all(ServiceError))
 # Calls to Telnyx that no whole answer came back from (``http_client``).
 TRANSPORT: Final = frozenset({"timeout", "connection", "certificate", "proxy", "too_large"})
 # Of Redis (``redis_client``), and of events that were recorded (``reconciler``).
-STORE: Final = frozenset({"writes_off", "unreadable", "timeout"})
+STORE: Final = frozenset({"writes_off", "unreadable", "timeout", "unreplicated"})
 EVENTS: Final = frozenset({"failed", "unreadable", "unknown_room"})
 VALUES: Final = {"outcome": CODES | TRANSPORT | EVENTS, "kind": STORE, "status": frozenset({"500"})}
 SOURCES: Final = frozenset(telemetry._SOURCES)

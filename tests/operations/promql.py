@@ -25,7 +25,9 @@ _COUNTED: Final = ("_total", "_count", "_sum", "_bucket")
 # Of a counter only changes mean something, and only these tell them.
 _CHANGES: Final = frozenset({"rate", "increase"})
 _WORDS: Final = frozenset({"by", "and", "or", "unless", "offset"})
-_FUNCTIONS: Final = frozenset({"sum", "max", "min", "count", "absent", "histogram_quantile", *_CHANGES})
+_FUNCTIONS: Final = frozenset(
+    {"sum", "max", "min", "count", "absent", "histogram_quantile", "last_over_time", *_CHANGES}
+)
 Values = Mapping[str, frozenset[str]]
 # What Prometheus adds to everything that it reads.
 TARGET_LABELS: Final = frozenset({"job", "instance"})
@@ -143,7 +145,7 @@ def _misuses(query: str) -> list[str]:
         changes = call is not None and call[1] in _CHANGES
         if changes and not name.endswith(_COUNTED):
             wrong.append(f"{name} is no counter")
-        if changes is not bool(over):
+        if (changes or (call is not None and call[1] == "last_over_time")) is not bool(over):
             wrong.append(f"{name} is used with a range where there should be none, or without one")
     quantiles = re.findall(r"histogram_quantile\(([^,]*), sum by \(([^)]*)\) \(rate\((\w+)", bare)
     for share, labels, name in quantiles:
