@@ -116,12 +116,27 @@ def test_promises_of_security_point_to_tests() -> None:
         assert all((ROOT / one).exists() or (folder / one).exists() for one in named), named
 
 
+def test_the_reference_names_every_call() -> None:
+    """Each path of the document but those below ``/v2``, which have a page of their own, and pages for browsers."""
+    written = re.sub(r"{\w+}", "{}", text("docs/reference/calls.md"))
+    paths = [re.sub(r"{\w+}", "{}", path) for path in yaml.safe_load(text("openapi.yaml"))["paths"]]
+
+    assert [
+        path for path in paths if not path.startswith(("/v2", "/console", "/docs/")) and _short(path) not in written
+    ] == []
+
+
+def _short(path: str) -> str:
+    """As in a table where the row before has the beginning."""
+    return re.sub(r"^.*(?=/(members/{}|bans/{}|invites/{}|actions/unmute)$)", "...", path)
+
+
 def test_codes_and_log_lines_of_the_troubleshooting_page_are_there() -> None:
     """What a reader looks for is what the service writes."""
     page = text("docs/troubleshooting.md")
     source = "\n".join(path.read_text("utf-8") for path in (ROOT / "service").rglob("*.py"))
     codes = {code for row in re.findall(r"(?m)^\| (`.*?) \|", page) for code in re.findall(r"`([a-z_]+)`", row)}
-    lines = set(re.findall(r"log (?:line|warns) `([^`]+)`", page))
+    lines = {" ".join(line.split()) for line in re.findall(r"log (?:line|warns) `([^`]+)`", page)}
 
     assert len(codes) > 10
     assert len(lines) > 2
