@@ -10,7 +10,7 @@ framework: ``web.problems`` is the only place that turns one into an answer. The
         BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, PreconditionFailed 412,
         UpstreamRejectedRequest 422, RateLimited 429
         Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
-        Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites, RoomFull 409,
+        Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites, LimitReached, RoomFull 409,
                                       Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope,
                                       InvalidRefreshToken 403
       OwnTrouble                      ours, never the caller's: no 401, no 403
@@ -186,6 +186,12 @@ class TooManyInvites(Refused):
     """A room has as many standing invites as it may have."""
 
     status, code, title = 409, "too_many_invites", "The room has too many invites; revoke some first"
+
+
+class LimitReached(Refused):
+    """There are as many bans, members, rooms or templates as there may be; ``detail`` says of what, and how many."""
+
+    status, code, title = 409, "limit_reached", "There are as many as there may be"
 
 
 class Banned(Refused):

@@ -60,11 +60,11 @@ export class People {
     try {
       const [present, bans] = await Promise.all([
         this.#api.get(room(this.#alias, "/participants")),
-        this.#api.get(room(this.#alias, "/bans")),
+        this.#api.all(room(this.#alias, "/bans")),
       ]);
       await this.#learnMutes();
       this.#seen = performance.now();
-      this.#show(present.data, bans.data);
+      this.#show(present.data, bans.items);
       return true;
     } catch (problem) {
       const then = this.#seen === null ? "" : `: this is who was in at ${hour(this.#seen)}`;

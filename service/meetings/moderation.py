@@ -13,6 +13,7 @@ import contextlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from service.errors import (
     DeadlineExceeded,
     InsufficientRole,
     InvalidRequest,
+    LimitReached,
     Overloaded,
     StoreUnavailable,
     UpstreamError,
@@ -29,6 +31,7 @@ from service.errors import (
 from service.identity.issuers import GUEST
 from service.meetings.participants import Participant, Presence, flag_impostors
 from service.observability.telemetry import Metrics
+from service.rooms.listings import Page, page_of
 from service.rooms.models import Ban, Member, Role, Room
 from service.rooms.moderators import Moderator
 from service.storage.meeting_store import MeetingStore
@@ -37,6 +40,7 @@ from service.telnyx import Telnyx
 
 Action = Literal["kick", "mute", "unmute"]
 KICK_IMPOSTORS_SECS: Final = 4.0
+MAX_BANS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,8 @@ class Meeting:
 
     def measure_removals(self, alias: str, left: Mapping[str, float]) -> None:
         """How long it took from a ban until the banned user's call ended; ``left`` are moments of leaving, epoch."""
-        for ban in (Ban.parse(record) for record in self._store.bans(alias)):
-            if ban.since is not None and ban.user in left and left[ban.user] >= ban.since:
+        for ban in map(Ban.parse, self._store.bans_of(alias, left)):
+            if ban.since is not None and left[ban.user] >= ban.since:
                 self._metrics.removed_after(left[ban.user] - ban.since)
 
     def act(self, action: Action, room: Room, whom: ParticipantSelector, deadline: Deadline) -> list[UUID]:
@@ -169,19 +173,24 @@ class Meeting:
             self._telnyx.call("end_session", session, deadline=deadline)
         return len(sessions)
 
-    def bans(self, alias: str) -> list[Ban]:
-        """The bans that stand, by user id; those that are over are swept away."""
+    def bans(self, alias: str, cursor: str, limit: int) -> Page[Ban]:
+        """The bans that stand, by user id."""
+        return page_of(self._standing(alias), lambda ban: ban.user, cursor, limit)
+
+    def _standing(self, alias: str) -> list[Ban]:
+        """The bans that stand; those that are over are swept away."""
         records, now = self._store.bans(alias), self._clock.wall()
         bans = {record: Ban.parse(record) for record in records}
         for record, ban in bans.items():
             if not ban.stands(now):
                 self._store.erase_ban(alias, ban.user, record)
-        return sorted((ban for ban in bans.values() if ban.stands(now)), key=lambda ban: ban.user)
+        return [ban for ban in bans.values() if ban.stands(now)]
 
     def ban(self, moderator: Moderator, user: str, until: float | None) -> Ban:
         """Keep a user out, who may be in or not; does not end a running call before its token does.
 
-        Raises ``InvalidRequest`` for a moment that has passed, ``InsufficientRole`` for a guest who means a moderator.
+        Raises ``InvalidRequest`` for a moment that has passed, ``InsufficientRole`` for a guest who means a moderator,
+        ``LimitReached``.
         """
         end = self._ban_end(moderator, until)
         if self._hosts(moderator, {user}, ()):
@@ -221,11 +230,17 @@ class Meeting:
 
     def _ban(self, moderator: Moderator, users: Sequence[str], until: float | None, *, replacing: bool) -> list[Ban]:
         """The bans that stand then, in order."""
-        now, by = self._clock.wall(), moderator.principal.user
+        now, by, alias = self._clock.wall(), moderator.principal.user, moderator.room.alias
         records = {user: _dump(Ban(user, until, by, now, moderator.invite)) for user in users}
         if not records:
             return []
-        standing = self._store.write_bans(moderator.room.alias, records, rfc3339(now), replace=replacing)
+        write = partial(self._store.write_bans, alias, records, rfc3339(now), replace=replacing, most=MAX_BANS)
+        standing = write()
+        if standing is None:
+            self._standing(alias)
+            standing = write()
+        if standing is None:
+            raise LimitReached(f"A room has at most {MAX_BANS} bans; lift some first")
         return [Ban.parse(record) for record in standing]
 
     def _forget(self, alias: str, users: Sequence[str]) -> None:

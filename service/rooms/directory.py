@@ -14,6 +14,7 @@ from uuid import UUID
 from service.clock import Clock, Deadline
 from service.errors import (
     InvalidRequest,
+    LimitReached,
     MemberNotFound,
     PreconditionFailed,
     RoomNotFound,
@@ -23,14 +24,18 @@ from service.errors import (
 from service.identity.verifier import Principal
 from service.rooms.access import admit
 from service.rooms.authorization import Access, authorize, check_not_revoked, existing_room, read_person, upstream_room
-from service.rooms.listings import Page, RoomListing, listing_of, matches
-from service.rooms.models import Member, Room, is_alias, template_for
+from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
+from service.rooms.models import TEMPLATE_SUFFIX, Member, Room, is_alias, template_for
 from service.rooms.provisioning import Provisioning
 from service.rooms.versions import Precondition, check, dump
 from service.storage.directory_store import DirectoryStore
 from service.storage.records import AccessRecords
 
 NEW_ROOMS_AN_HOUR: Final = 5
+# What callers can make grow; docs/SECURITY.md has all such limits.
+MAX_ROOMS: Final = 100_000
+MAX_TEMPLATES: Final = 100
+MAX_MEMBERS: Final = 2000
 # A page of rooms is looked for in at most this many rooms; the cursor goes on from there.
 MOST_LOOKED_AT: Final = 1000
 LOOK_AT_ONCE: Final = 100
@@ -166,7 +171,12 @@ class Directory:
         room_id = self._provisioning.create_or_adopt(room, deadline)
         self._store.write_new(alias, dump(replace(room, room_id=room_id).to_json()), room_id)
 
+    def _is_full(self, *, template: bool) -> bool:
+        return self._store.count_rooms() >= MAX_ROOMS or (template and len(self._store.templates()) >= MAX_TEMPLATES)
+
     def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:
+        if self._is_full(template=False):
+            raise RoomQuotaExceeded
         place = self._store.reserve(template.alias, alias, now, template.max_rooms or 0)
         if place == "none":
             raise RoomQuotaExceeded
@@ -194,7 +204,7 @@ class Directory:
     def put_room(
         self, alias: str, spec: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
     ) -> tuple[Room, bool]:
-        """Create or replace a room; says whether it was created. Raises ``InvalidRequest``."""
+        """Create or replace a room; says whether it was created. Raises ``InvalidRequest`` and ``LimitReached``."""
         return self._write_room(alias, lambda _: spec, deadline, precondition)
 
     def patch_room(
@@ -222,6 +232,8 @@ class Directory:
             existing = Room.parse(seen) if seen else None
             spec = specify(existing)
             check(precondition, existing)
+            if existing is None and self._is_full(template=alias.endswith(TEMPLATE_SUFFIX)):
+                raise LimitReached(f"There are at most {MAX_ROOMS} rooms and {MAX_TEMPLATES} templates")
             room = self._settled(_made(alias, spec, existing, self._clock.wall()), deadline)
             if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
                 if room.is_template:
@@ -252,9 +264,8 @@ class Directory:
     def members(self, alias: str, cursor: str, limit: int) -> Page[Member]:
         """Members by user id. Raises ``RoomNotFound``."""
         self.room(alias)
-        everybody = sorted((Member.parse(raw) for raw in self._store.members(alias)), key=lambda member: member.user)
-        rest = [member for member in everybody if member.user > cursor]
-        return Page(rest[:limit], rest[limit - 1].user if len(rest) > limit else None)
+        everybody = map(Member.parse, self._store.members(alias))
+        return page_of(everybody, lambda member: member.user, cursor, limit)
 
     def member(self, alias: str, user: str) -> Member:
         """Raises ``RoomNotFound`` or ``MemberNotFound``."""
@@ -267,18 +278,25 @@ class Directory:
     def put_member(
         self, alias: str, user: str, spec: Mapping[str, Any], precondition: Precondition | None = None
     ) -> tuple[Member, bool]:
-        """Create or replace a member; says whether it is new. Raises ``RoomNotFound`` or ``InvalidRequest``."""
+        """Create or replace a member; says whether it is new.
+
+        Raises ``RoomNotFound``, ``InvalidRequest`` and ``LimitReached``.
+        """
         if self.room(alias).is_template:
             raise InvalidRequest("A template has no members", errors=[{"field": "alias", "message": "is a template"}])
         member = Member.of(user, spec)
         record = dump(member.to_json())
         if precondition is None:
-            return member, self._store.write_member(alias, user, record)
-        seen = self._store.member(alias, user)
-        check(precondition, Member.parse(seen) if seen else None)
-        if not self._store.replace_member(alias, user, record, seen):
+            written = self._store.write_member(alias, user, record, MAX_MEMBERS)
+        else:
+            seen = self._store.member(alias, user)
+            check(precondition, Member.parse(seen) if seen else None)
+            written = self._store.replace_member(alias, user, record, seen, MAX_MEMBERS)
+        if written == "full":
+            raise LimitReached(f"A room has at most {MAX_MEMBERS} members; a claim rule lets more in")
+        if written == "changed":
             raise PreconditionFailed
-        return member, seen is None
+        return member, written == "new"
 
     def delete_member(self, alias: str, user: str, precondition: Precondition | None = None) -> None:
         """Raises ``RoomNotFound`` or ``MemberNotFound``."""

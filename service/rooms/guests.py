@@ -17,7 +17,7 @@ from service.crypto import GUEST_AUDIENCE, GUEST_ISSUER, GUEST_TYPE, GuestSigner
 from service.errors import InsufficientRole, InviteNotFound, RoomNotFound, TooManyInvites
 from service.identity.issuers import GUEST, IssuerConfig
 from service.rooms.invites import Invite, new_code, read_code
-from service.rooms.listings import Page
+from service.rooms.listings import Page, page_of
 from service.rooms.models import Role
 from service.rooms.moderators import Moderator
 from service.secret import Secret
@@ -99,8 +99,7 @@ class Guests:
         """Those that stand, used up or not, by id."""
         now = self._clock.wall()
         standing = [one for one in self._all(moderator.room.alias) if one.invite.stands(now)]
-        rest = sorted((one for one in standing if one.invite.invite_id > cursor), key=lambda one: one.invite.invite_id)
-        return Page(rest[:limit], rest[limit - 1].invite.invite_id if len(rest) > limit else None)
+        return page_of(standing, lambda one: one.invite.invite_id, cursor, limit)
 
     def revoke(self, moderator: Moderator, invite_id: str) -> None:
         """Its code is void, and so are the bearers that were given for it. Raises ``InviteNotFound``."""

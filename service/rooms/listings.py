@@ -1,5 +1,6 @@
 """Rooms as one user sees them, and lists in pages."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,12 @@ class Page(Generic[_T]):
 
     items: list[_T]
     cursor: str | None
+
+
+def page_of(items: Iterable[_T], name: Callable[[_T], str], cursor: str, limit: int) -> Page[_T]:
+    """The items whose names sort after ``cursor``, by name."""
+    rest = sorted((item for item in items if name(item) > cursor), key=name)
+    return Page(rest[:limit], name(rest[limit - 1]) if len(rest) > limit else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from service.storage.scripts import Call, command, script
 
 _HOUR_MS: Final = 3_600_000
 
+MemberWrite = Literal["new", "replaced", "changed", "full"]
+
 
 class DirectoryStore:
     """Every method raises ``StoreUnavailable`` while Redis does not answer, or takes no writes where it writes."""
@@ -43,13 +45,17 @@ class DirectoryStore:
         found = self._redis.run(command("ZRANGEBYLEX", redis_keys.ROOM_INDEX, start, "+", "LIMIT", 0, limit))
         return [name.decode() for name in found]
 
+    def count_rooms(self) -> int:
+        """How many rooms and templates there are."""
+        return cast("int", self._redis.run(command("ZCARD", redis_keys.ROOM_INDEX)))
+
     def write(self, alias: str, record: bytes, room_id: UUID | None, seen: bytes | None) -> bool:
         """Create or replace a room; ``False`` if its record is not what was ``seen`` any more.
 
         The record goes first: an index entry without one is passed over by readers.
         """
         write = script("replace_record").on((RoomKeys(alias).record,), (_sha1(seen), record))
-        written = bool(self._redis.run_removal(write, Removal(alias)))
+        written = bool(self._redis.run_removal(write, Removal(alias)) != b"changed")
         if written:
             self._list(alias, room_id)
         return written
@@ -100,21 +106,23 @@ class DirectoryStore:
         return float(found) if found is not None else None
 
     def members(self, alias: str) -> list[bytes]:
-        return cast("list[bytes]", self._redis.run(command("HVALS", RoomKeys(alias).members)))
+        return cast("list[bytes]", self._redis.read_much([command("HVALS", RoomKeys(alias).members)])[0])
 
     def member(self, alias: str, user: str) -> bytes | None:
         return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).members, redis_keys.digest(user))))
 
-    def write_member(self, alias: str, user: str, record: bytes) -> bool:
-        """Create or replace a member; says whether it is new."""
-        write = command("HSET", RoomKeys(alias).members, redis_keys.digest(user), record)
-        return bool(self._redis.run_removal(write, Removal(alias, user)))
+    def write_member(self, alias: str, user: str, record: bytes, most: int) -> MemberWrite:
+        """Create or replace a member; a room has at most so many."""
+        return self._write_member(alias, user, record, "*", most)
 
-    def replace_member(self, alias: str, user: str, record: bytes, seen: bytes | None) -> bool:
-        """As ``write_member``; ``False`` if the record is not what was ``seen`` any more."""
-        args = (_sha1(seen), record, redis_keys.digest(user))
+    def replace_member(self, alias: str, user: str, record: bytes, seen: bytes | None, most: int) -> MemberWrite:
+        """As ``write_member``; ``changed`` if the record is not what was ``seen`` any more."""
+        return self._write_member(alias, user, record, _sha1(seen), most)
+
+    def _write_member(self, alias: str, user: str, record: bytes, seen: str, most: int) -> MemberWrite:
+        args = (seen, record, redis_keys.digest(user), most)
         write = script("replace_record").on((RoomKeys(alias).members,), args)
-        return bool(self._redis.run_removal(write, Removal(alias, user)))
+        return cast("MemberWrite", self._redis.run_removal(write, Removal(alias, user)).decode())
 
     def erase_member(self, alias: str, user: str) -> bool:
         """Remove a member, and the tokens that were made for it; says whether there was one."""
@@ -143,7 +151,7 @@ class DirectoryStore:
 
     def instances(self, template: str) -> list[str]:
         """Names of the rooms made from a template."""
-        found = self._redis.run(command("ZRANGE", redis_keys.instances(template), 0, -1))
+        (found,) = self._redis.read_much([command("ZRANGE", redis_keys.instances(template), 0, -1)])
         return [name.decode() for name in found]
 
     def count_creation(self, user: str) -> int:

@@ -30,7 +30,7 @@ class InviteStore:
     def all(self, alias: str) -> list[tuple[bytes, int]]:
         """Records of a room, each with the number of its uses."""
         keys = RoomKeys(alias)
-        records, uses = self._redis.run_all([command("HGETALL", keys.invites), command("HGETALL", keys.invite_uses)])
+        records, uses = self._redis.read_much([command("HGETALL", keys.invites), command("HGETALL", keys.invite_uses)])
         used = dict(zip(uses[::2], uses[1::2], strict=True))
         return [(record, int(used.get(name, 0))) for name, record in zip(records[::2], records[1::2], strict=True)]
 

@@ -1,6 +1,6 @@
 """What a running meeting adds to a room: bans (state) and whose ticket is whose (cache)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 from service.storage import redis_keys
@@ -20,29 +20,41 @@ class MeetingStore:
         self._redis = redis
 
     def bans(self, alias: str) -> list[bytes]:
-        return cast("list[bytes]", self._redis.run(command("HVALS", RoomKeys(alias).bans)))
+        return cast("list[bytes]", self._redis.read_much([command("HVALS", RoomKeys(alias).bans)])[0])
+
+    def bans_of(self, alias: str, users: Collection[str]) -> list[bytes]:
+        """Those of these users that there are."""
+        return self._records_of(RoomKeys(alias).bans, users)
 
     def ban(self, alias: str, user: str) -> bytes | None:
         return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).bans, redis_keys.digest(user))))
 
-    def write_bans(self, alias: str, records: Mapping[str, bytes], now: str, *, replace: bool) -> list[bytes]:
+    def write_bans(
+        self, alias: str, records: Mapping[str, bytes], now: str, *, replace: bool, most: int
+    ) -> list[bytes] | None:
         """Ban users, all of them or none, each with a record; answers the bans that stand then, in order.
 
-        Without ``replace`` a ban that stands ``now`` (RFC 3339) is left if it outweighs the new one.
+        Without ``replace`` a ban that stands ``now`` (RFC 3339) is left if it outweighs the new one. ``None``: with
+        these the room would have more than ``most``.
         """
         fields = [part for user, record in records.items() for part in (redis_keys.digest(user), record)]
-        call = script("write_bans").on((RoomKeys(alias).bans,), (int(replace), now, *fields))
-        return cast("list[bytes]", self._redis.run_removal(call, *(Removal(alias, user) for user in records)))
+        call = script("write_bans").on((RoomKeys(alias).bans,), (int(replace), now, most, *fields))
+        standing = cast("list[bytes] | None", self._redis.run_replicated(call))
+        if standing is not None:
+            self._redis.announce(*(Removal(alias, user) for user in records))
+        return standing
 
     def erase_ban(self, alias: str, user: str, record: bytes) -> bool:
         """Lift a ban that still is as it was read; says whether it was."""
         call = script("erase_ban").on((RoomKeys(alias).bans,), (redis_keys.digest(user), record))
         return bool(self._redis.run(call))
 
-    def members(self, alias: str, users: Sequence[str]) -> list[bytes]:
+    def members(self, alias: str, users: Collection[str]) -> list[bytes]:
         """The entries of those of the users who have one."""
-        fields = [redis_keys.digest(user) for user in users]
-        found = self._redis.run(command("HMGET", RoomKeys(alias).members, *fields)) if fields else []
+        return self._records_of(RoomKeys(alias).members, users)
+
+    def _records_of(self, key: str, users: Collection[str]) -> list[bytes]:
+        found = self._redis.run(command("HMGET", key, *map(redis_keys.digest, users))) if users else []
         return [record for record in found if record is not None]
 
     def own_tickets(self, alias: str, shown: Sequence[tuple[str, str]]) -> list[str]:

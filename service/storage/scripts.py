@@ -22,7 +22,7 @@ _WRAPPED: Final = (
 )
 _READS: Final = {
     *("GET", "PTTL", "HGET", "HMGET", "HVALS", "HGETALL", "SMEMBERS"),
-    *("ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE"),
+    *("ZCARD", "ZRANGE", "ZRANGEBYLEX", "ZRANGEBYSCORE"),
 }
 
 

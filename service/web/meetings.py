@@ -11,8 +11,9 @@ from service.errors import ServiceError
 from service.meetings.moderation import Action, ParticipantSelector
 from service.observability.telemetry import audit_log
 from service.rooms.models import Ban
+from service.web import paging
 from service.web.auth import Gate, GatedBlueprint, moderator
-from service.web.request_body import body
+from service.web.request_body import body, query
 from service.web.request_lifecycle import deadline
 from service.web.services import services
 from service.web.user_ids import user_id
@@ -77,8 +78,9 @@ def end_meeting(alias: str) -> Response:
 
 
 def list_bans(alias: str) -> Response:
-    """The bans that stand."""
-    return jsonify({"data": [ban.to_json() for ban in services().meeting.bans(alias)]})
+    """The bans that stand, by user id."""
+    cursor, limit = paging.start(query())
+    return jsonify(paging.shown(services().meeting.bans(alias, cursor, limit)))
 
 
 def put_ban(alias: str, user: str) -> Response:

@@ -1,0 +1,100 @@
+"""What callers can make grow has an end, is listed in pages, and who reaches the end is told so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import requests
+
+from service.meetings.moderation import MAX_BANS
+from service.rooms.directory import MAX_MEMBERS, MAX_ROOMS, MAX_TEMPLATES
+from service.storage.redis_keys import ROOM_INDEX, TEMPLATES, RoomKeys, digest
+from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room
+
+PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def alias(service: ServiceProcess) -> str:
+    """A room that mo moderates."""
+    name = fresh("limit")
+    make_room(service.url, name)
+    assert admin(service.url).ask("PUT", f"/v1/admin/rooms/{name}/members/mo", json={"role": "moderator"}).ok
+    return name
+
+
+def refused(answer: requests.Response, status: int, code: str) -> None:
+    """With a problem document that says which limit it was."""
+    assert answer.headers["Content-Type"] == "application/problem+json", answer.text
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def fill(valkey: Valkey, key: str, count: int, **record: Any) -> None:
+    """Records of users who were never asked for."""
+    users = [f"user-{number:05}" for number in range(count)]
+    valkey.client.hset(key, mapping={digest(user): json.dumps({"user": user, **record}) for user in users})
+
+
+def leaf(caller: Caller, path: str, limit: int) -> Iterator[Mapping[str, Any]]:
+    """All of a list, page by page."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = caller.ask("GET", path, params={"limit": limit, **({"cursor": cursor} if cursor else {})}).json()
+        assert len(page["data"]) <= limit
+        yield from page["data"]
+        cursor = page["next_cursor"]
+
+
+def test_a_room_has_at_most_so_many_bans(service: ServiceProcess, valkey: Valkey, alias: str) -> None:
+    """Neither a ban nor a kick adds one more, and nothing is written; one that stands can be changed."""
+    mo, bans = Caller(service.url, "mo"), f"/v1/rooms/{alias}/bans"
+    fill(valkey, RoomKeys(alias).bans, MAX_BANS - 1, until=FUTURE)
+
+    assert mo.ask("PUT", f"{bans}/bob", json={}).ok
+    refused(mo.ask("PUT", f"{bans}/carol", json={}), 409, "limit_reached")
+    refused(mo.ask("POST", f"/v1/rooms/{alias}/actions/kick", json={"users": ["bob", "carol"]}), 409, "limit_reached")
+    assert mo.ask("PUT", f"{bans}/bob", json={"until": FUTURE}).ok
+    assert valkey.client.hlen(RoomKeys(alias).bans) == MAX_BANS
+    assert [ban["user"] for ban in leaf(mo, bans, 200)][:2] == ["bob", "user-00000"]
+
+
+def test_bans_that_are_over_make_place(service: ServiceProcess, valkey: Valkey, alias: str) -> None:
+    """And are in no list."""
+    mo, bans = Caller(service.url, "mo"), f"/v1/rooms/{alias}/bans"
+    fill(valkey, RoomKeys(alias).bans, MAX_BANS, until=PAST)
+
+    assert mo.ask("PUT", f"{bans}/bob", json={}).ok
+    assert [ban["user"] for ban in leaf(mo, bans, 50)] == ["bob"]
+    assert valkey.client.hlen(RoomKeys(alias).bans) == 1
+
+
+def test_a_room_has_at_most_so_many_members(service: ServiceProcess, valkey: Valkey, alias: str) -> None:
+    """One that is there can be changed, and all are listed in pages."""
+    ada, members = admin(service.url), f"/v1/admin/rooms/{alias}/members"
+    fill(valkey, RoomKeys(alias).members, MAX_MEMBERS - 1, role="participant")
+
+    refused(ada.ask("PUT", f"{members}/bob", json={"role": "participant"}), 409, "limit_reached")
+    assert ada.ask("PUT", f"{members}/mo", json={"role": "participant"}).status_code == 200
+    listed = [member["user"] for member in leaf(ada, members, 200)]
+    assert (len(listed), listed) == (MAX_MEMBERS, sorted(set(listed)))
+
+
+def test_the_directory_has_at_most_so_many_rooms(service: ServiceProcess, valkey: Valkey, alias: str) -> None:
+    """Here or by Telnyx's own call; those that are there can be changed. Templates have a limit of their own."""
+    ada, rooms = admin(service.url), "/v1/admin/rooms"
+    others = [f"zz-filler-{number:06}" for number in range(MAX_ROOMS - valkey.client.zcard(ROOM_INDEX))]
+    templates = [f"zz-filler-{number}-*" for number in range(MAX_TEMPLATES - valkey.client.scard(TEMPLATES))]
+    try:
+        valkey.client.sadd(TEMPLATES, *templates)
+        refused(ada.ask("PUT", f"{rooms}/{fresh()}-*", json={}), 409, "limit_reached")
+        valkey.client.zadd(ROOM_INDEX, dict.fromkeys(others, 0))
+        refused(ada.ask("PUT", f"{rooms}/{fresh()}", json={}), 409, "limit_reached")
+        made = ada.ask("POST", "/v2/rooms", json={"unique_name": fresh()})
+        assert (made.status_code, made.json()["errors"][0]["meta"]["code"]) == (409, "limit_reached")
+        assert ada.ask("PUT", f"{rooms}/{alias}", json={}).ok
+    finally:
+        valkey.client.zrem(ROOM_INDEX, *others)
+        valkey.client.srem(TEMPLATES, *templates)
