@@ -39,7 +39,7 @@ from service.rooms.directory import Directory
 from service.rooms.guests import Guests, guest_issuer
 from service.rooms.housekeeping import Housekeeping
 from service.rooms.moderators import Moderators
-from service.rooms.provisioning import Provisioning
+from service.rooms.provisioning import WEBHOOK_PATH, Provisioning
 from service.storage import redis_url
 from service.storage.cooldown_store import Cooldowns
 from service.storage.directory_store import DirectoryStore
@@ -82,7 +82,6 @@ from service.web.token_endpoint import TokenEndpoint
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
 # Calls to Redis that a worker has under way at a time.
 MAX_REDIS_CALLS: Final = 64
-_WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
 
 
 def create_from_env() -> Flask:
@@ -209,7 +208,7 @@ def _verifier(settings: Settings, gateways: _Gateways, guest_signer: GuestSigner
 
 
 def _provisioning(settings: Settings, gateways: _Gateways) -> Provisioning:
-    webhook_url = settings.public_url + _WEBHOOK_PATH if settings.public_url else None
+    webhook_url = settings.public_url + WEBHOOK_PATH if settings.public_url else None
     return Provisioning(gateways.telnyx, name_prefix=settings.room_name_prefix, webhook_url=webhook_url)
 
 

@@ -105,9 +105,8 @@ class GatewayProxy:
 
     def _managed(self, row: Row, call: Call) -> Outcome:
         if row.by == "nothing":
-            made = self._rooms.create(call.body, call.deadline)
-            alias = self._rooms.alias(str(made.data.get("unique_name")))
-            return Outcome(row.status, filtering.one(made, row.kind), alias=alias)
+            room, made = self._rooms.create(call.body, call.deadline)
+            return Outcome(row.status, filtering.one(made, row.kind), alias=room.alias)
         if row.by == "path":
             return self._in_path(row, call)
         if row.by == "body":

@@ -35,44 +35,30 @@ class RoomHandlers:
         """What Telnyx calls the room of this alias."""
         return self._prefix + alias
 
-    def create(self, body: Mapping[str, Any], deadline: Deadline) -> Answer:
-        """A new room with a record here; one without a name gets one."""
+    def create(self, body: Mapping[str, Any], deadline: Deadline) -> tuple[Room, Answer]:
+        """A new room with a record here, in one call to Telnyx; one without a name gets one."""
         alias = self.alias(body["unique_name"]) if "unique_name" in body else f"room-{secrets.token_hex(8)}"
         if alias is None:
             raise _unfit("must be 1 to 63 of a-z, 0-9 and - (not first), and not look like a UUID")
-        if self._is_there(alias):
-            raise _unfit("has already been taken")
-        room, _ = self._directory.put_room(alias, _named(body, _RECORDED), deadline)
-        return self._shown(room, body, deadline)
+        return self._directory.create_room(alias, _named(body, _RECORDED), _named(body, _WEBHOOK), deadline)
 
     def update(self, room: Room, body: Mapping[str, Any], deadline: Deadline) -> Answer:
-        """Change what the body names; the rest stays, of the record too."""
+        """Change what the body names; the rest stays, here and at Telnyx."""
         if "unique_name" in body and self.alias(body["unique_name"]) != room.alias:
             raise _unfit("cannot be changed: it is how your product knows the room")
-        changes = _named(body, _RECORDED)
-        if changes:
-            room = self._directory.patch_room(room.alias, changes, deadline)
-        return self._shown(room, body, deadline)
+        if room.room_id is None:
+            raise RoomNotFound
+        changes = _named(body, (*_RECORDED, *_WEBHOOK))
+        if not changes:
+            return self._telnyx.retrieve_room(room.room_id, deadline=deadline)
+        answer = self._telnyx.update_room(room.room_id, changes=changes, deadline=deadline)
+        if recorded := _named(body, _RECORDED):
+            self._directory.record_changes(room.alias, recorded)
+        return answer
 
     def delete(self, room: Room, deadline: Deadline) -> None:
         """Remove it here and at Telnyx."""
         self._directory.delete_room(room.alias, deadline, keep_upstream=False)
-
-    def _is_there(self, alias: str) -> bool:
-        try:
-            self._directory.room(alias)
-        except RoomNotFound:
-            return False
-        return True
-
-    def _shown(self, room: Room, body: Mapping[str, Any], deadline: Deadline) -> Answer:
-        """The room as Telnyx has it, once its webhook is as asked."""
-        if room.room_id is None:
-            raise RoomNotFound
-        webhook = _named(body, _WEBHOOK)
-        if webhook:
-            return self._telnyx.update_room(room.room_id, changes=webhook, deadline=deadline)
-        return self._telnyx.retrieve_room(room.room_id, deadline=deadline)
 
 
 def _named(body: Mapping[str, Any], members: tuple[str, ...]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Rules for editors:
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -26,10 +27,11 @@ from service.rooms.access import admit
 from service.rooms.authorization import Access, authorize, check_not_revoked, existing_room, read_person, upstream_room
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
 from service.rooms.models import TEMPLATE_SUFFIX, Member, Room, is_alias, template_for
-from service.rooms.provisioning import Provisioning
+from service.rooms.provisioning import Provisioning, upstream_id
 from service.rooms.versions import Precondition, check, dump
 from service.storage.directory_store import DirectoryStore
 from service.storage.records import AccessRecords
+from service.telnyx import Answer
 
 NEW_ROOMS_AN_HOUR: Final = 5
 # What callers can make grow; docs/SECURITY.md has all such limits.
@@ -168,7 +170,7 @@ class Directory:
         room = replace(template, alias=alias, template=template.alias, max_rooms=None, created_at=now, updated_at=now)
         admit(room, principal, None, None, now)
         self._reserve(template, principal, alias, now)
-        room_id = self._provisioning.create_or_adopt(room, deadline)
+        room_id = upstream_id(self._provisioning.create_or_adopt(room, deadline))
         self._store.write_new(alias, dump(replace(room, room_id=room_id).to_json()), room_id)
 
     def _is_full(self, *, template: bool) -> bool:
@@ -205,25 +207,47 @@ class Directory:
         self, alias: str, spec: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
     ) -> tuple[Room, bool]:
         """Create or replace a room; says whether it was created. Raises ``InvalidRequest`` and ``LimitReached``."""
-        return self._write_room(alias, lambda _: spec, deadline, precondition)
+        return self._write_room(alias, lambda _: spec, lambda room: self._settled(room, deadline), precondition)
 
     def patch_room(
         self, alias: str, changes: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
     ) -> Room:
         """Change what is named, ``None`` to its default; all else stays. Raises ``RoomNotFound`` too."""
+        settle = functools.partial(self._settled, deadline=deadline, named=changes.keys())
+        return self._write_room(alias, _changed(changes), settle, precondition)[0]
 
-        def changed(existing: Room | None) -> Mapping[str, Any]:
-            if existing is None:
-                raise RoomNotFound
-            return {name: value for name, value in {**existing.spec(), **changes}.items() if value is not None}
+    def record_changes(self, alias: str, changes: Mapping[str, Any]) -> Room:
+        """As ``patch_room``, of what Telnyx has already."""
+        return self._write_room(alias, _changed(changes), lambda room: room, None)[0]
 
-        return self._write_room(alias, changed, deadline, precondition)[0]
+    def create_room(
+        self, alias: str, spec: Mapping[str, Any], more: Mapping[str, Any], deadline: Deadline
+    ) -> tuple[Room, Answer]:
+        """A room that was not there, and how Telnyx shows it with ``more`` members that only Telnyx knows.
+
+        One call makes it or none: what fails can be repeated as it is. Raises ``InvalidRequest`` where it is there.
+        """
+        answers: list[Answer] = []
+
+        def create(room: Room) -> Room:
+            if answers:
+                return self._settled(room, deadline)
+            answers.append(self._provisioning.create_or_adopt(room, deadline, more))
+            return replace(room, room_id=upstream_id(answers[-1]))
+
+        def specify(existing: Room | None) -> Mapping[str, Any]:
+            if existing is not None:
+                raise InvalidRequest(errors=[{"field": "/unique_name", "message": "has already been taken"}])
+            return spec
+
+        room, _ = self._write_room(alias, specify, create, None)
+        return room, answers[-1]
 
     def _write_room(
         self,
         alias: str,
         specify: Callable[[Room | None], Mapping[str, Any]],
-        deadline: Deadline,
+        settle: Callable[[Room], Room],
         precondition: Precondition | None,
     ) -> tuple[Room, bool]:
         """Write what is made of the room that is there; anew, if somebody else changed it meanwhile."""
@@ -234,20 +258,20 @@ class Directory:
             check(precondition, existing)
             if existing is None and self._is_full(template=alias.endswith(TEMPLATE_SUFFIX)):
                 raise LimitReached(f"There are at most {MAX_ROOMS} rooms and {MAX_TEMPLATES} templates")
-            room = self._settled(_made(alias, spec, existing, self._clock.wall()), deadline)
+            room = settle(_made(alias, spec, existing, self._clock.wall()))
             if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
                 if room.is_template:
                     self._store.list_template(alias)
                 return room, existing is None
             # Until the next try, which may be refused, Telnyx has the settings of the record that is there.
             if (current := self._store.record(alias)) is not None:
-                self._settled(Room.parse(current), deadline)
+                settle(Room.parse(current))
         raise StoreUnavailable
 
-    def _settled(self, room: Room, deadline: Deadline) -> Room:
+    def _settled(self, room: Room, deadline: Deadline, named: Collection[str] | None = None) -> Room:
         if room.is_template:
             return room
-        return replace(room, room_id=self._provisioning.settle(room, room.room_id, deadline))
+        return replace(room, room_id=self._provisioning.settle(room, deadline, named))
 
     def delete_room(
         self, alias: str, deadline: Deadline, *, keep_upstream: bool, precondition: Precondition | None = None
@@ -325,6 +349,15 @@ class Directory:
             return False
         last_used = self._store.last_used(room.alias) or room.created_at
         return self._clock.wall() - last_used > room.idle_delete_after
+
+
+def _changed(changes: Mapping[str, Any]) -> Callable[[Room | None], Mapping[str, Any]]:
+    def changed(existing: Room | None) -> Mapping[str, Any]:
+        if existing is None:
+            raise RoomNotFound
+        return {name: value for name, value in {**existing.spec(), **changes}.items() if value is not None}
+
+    return changed
 
 
 def _made(alias: str, spec: Mapping[str, Any], existing: Room | None, now: float) -> Room:

@@ -4,6 +4,7 @@ Creating is create-or-adopt, so that a repeat, or a second creator, ends in the 
 ``UpstreamError`` family and ``DeadlineExceeded``; knows nothing of what is stored here.
 """
 
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
@@ -11,8 +12,12 @@ from uuid import UUID
 from service.clock import Deadline
 from service.errors import UpstreamInvalidResponse, UpstreamRejected
 from service.rooms.models import Room
-from service.telnyx import Telnyx
+from service.telnyx import Answer, Telnyx
 
+# Where Telnyx's events go, below ``PUBLIC_URL``.
+WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
+_WEBHOOK: Final = "webhook_event_url"
+_NO_MORE: Final[Mapping[str, Any]] = {}
 _NAME_TAKEN: Final = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
 
 
@@ -33,41 +38,68 @@ class Provisioning:
             raise UpstreamInvalidResponse
         # Whether the filter is exact is not documented (docs/telnyx.md 10, row 15).
         ids = [room.get("id") for room in rooms if isinstance(room, dict) and room.get("unique_name") == name]
-        return _upstream_id(ids[0]) if ids else None
+        return _id(ids[0]) if ids else None
 
-    def settle(self, room: Room, known: UUID | None, deadline: Deadline) -> UUID:
-        """The upstream id of a room whose settings there are as the record says; ``known`` is the id on record."""
-        if known is None:
-            return self.create_or_adopt(room, deadline)
+    def settle(self, room: Room, deadline: Deadline, named: Collection[str] | None = None) -> UUID:
+        """The upstream id of a room whose settings there are as the record says: those of them that were ``named``, or
+        all and the webhook. Where the room on record is gone, or has no id yet, it is created or adopted.
+        """
+        if room.room_id is None:
+            return upstream_id(self.create_or_adopt(room, deadline))
+        settings = {name: value for name, value in _settings(room).items() if named is None or name in named}
         try:
-            self._telnyx.update_room(known, changes=self._settings(room), deadline=deadline)
+            if named is None:
+                self._bring_up_to_date(room.room_id, settings, deadline)
+            elif settings:
+                self.update(room.room_id, settings, deadline)
         except UpstreamRejected as refusal:
             if refusal.upstream_status != HTTPStatus.NOT_FOUND:
                 raise
-            return self.create_or_adopt(room, deadline)
-        return known
+            return upstream_id(self.create_or_adopt(room, deadline))
+        return room.room_id
 
-    def create_or_adopt(self, room: Room, deadline: Deadline) -> UUID:
-        settings = {"unique_name": self._prefix + room.alias, **self._settings(room)}
+    def create_or_adopt(self, room: Room, deadline: Deadline, more: Mapping[str, Any] = _NO_MORE) -> Answer:
+        """The room as Telnyx has it then, with ``more`` members of its own in the same call."""
+        settings = {"unique_name": self._prefix + room.alias, **_settings(room), **self._webhook(), **more}
         try:
-            return _upstream_id(self._telnyx.create_room(settings=settings, deadline=deadline).data.get("id"))
+            return self._telnyx.create_room(settings=settings, deadline=deadline)
         except UpstreamRejected as refusal:
             # The name is taken: by an earlier try, by another creator, or by hand (docs/telnyx.md 10, row 14).
             known = self.find(room.alias, deadline) if refusal.upstream_status in _NAME_TAKEN else None
             if known is None:
                 raise
-        self._telnyx.update_room(known, changes=self._settings(room), deadline=deadline)
-        return known
+        return self._bring_up_to_date(known, {**_settings(room), **more}, deadline)
+
+    def update(self, room_id: UUID, changes: Mapping[str, Any], deadline: Deadline) -> Answer:
+        """Change what is named and nothing else."""
+        return self._telnyx.update_room(room_id, changes=changes, deadline=deadline)
+
+    def _bring_up_to_date(self, room_id: UUID, settings: Mapping[str, Any], deadline: Deadline) -> Answer:
+        """Change settings, and the webhook where it is nobody's or this service's from another address."""
+        answer = self.update(room_id, settings, deadline)
+        webhook, current = self._webhook(), answer.data.get(_WEBHOOK)
+        ours = not current or str(current).endswith(WEBHOOK_PATH)
+        if not webhook or _WEBHOOK in settings or not ours or current == webhook[_WEBHOOK]:
+            return answer
+        return self.update(room_id, webhook, deadline)
 
     def delete(self, room_id: UUID, deadline: Deadline) -> None:
         self._telnyx.delete_room(room_id, deadline=deadline)
 
-    def _settings(self, room: Room) -> dict[str, Any]:
-        webhook = {"webhook_event_url": self._webhook_url} if self._webhook_url else {}
-        return {"max_participants": room.max_participants, "enable_recording": room.enable_recording, **webhook}
+    def _webhook(self) -> dict[str, Any]:
+        return {_WEBHOOK: self._webhook_url} if self._webhook_url else {}
 
 
-def _upstream_id(value: object) -> UUID:
+def upstream_id(answer: Answer) -> UUID:
+    """The id of the room that an answer shows. Raises ``UpstreamInvalidResponse``."""
+    return _id(answer.data.get("id"))
+
+
+def _settings(room: Room) -> dict[str, Any]:
+    return {"max_participants": room.max_participants, "enable_recording": room.enable_recording}
+
+
+def _id(value: object) -> UUID:
     try:
         return UUID(str(value))
     except ValueError:

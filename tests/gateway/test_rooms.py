@@ -108,6 +108,67 @@ def test_a_room_keeps_its_name(world: World) -> None:
     assert told["source"] == {"pointer": "/unique_name"}
 
 
+UNNAMED = {"webhook_event_url": "https://own.example/hook", "max_participants": 33, "webhook_timeout_secs": 7}
+
+
+def by_hand(world: World, room: str, **members: Any) -> None:
+    """Change a room at Telnyx, as in its portal."""
+    shown = world.shown("rooms", room)
+    assert shown is not None
+    world.place("rooms", **{**shown, **members})
+
+
+def test_a_change_keeps_what_telnyx_alone_knows(world: World) -> None:
+    """What nobody named goes into no call: neither the webhook nor a setting that was changed by hand."""
+    by_hand(world, world.own.room, **UNNAMED)
+
+    changed = world.ask("admin", Ask("PATCH", f"/v2/rooms/{world.own.room}", body={"enable_recording": True}))
+    named = world.ask("admin", Ask("PATCH", f"/v1/admin/rooms/{world.own.alias}", body={"title": "Stand-up"}))
+
+    assert (changed.status_code, named.status_code) == (200, 200)
+    shown = world.shown("rooms", world.own.room)
+    assert shown is not None
+    assert shown.items() >= {**UNNAMED, "enable_recording": True}.items()
+
+
+def test_a_room_that_is_put_again_keeps_its_webhook(world: World) -> None:
+    """Somebody else's URL is not the directory's to replace, also where the room is adopted."""
+    by_hand(world, world.own.room, **UNNAMED)
+    adopted = fresh("adopted")
+    world.place("rooms", unique_name=f"vts-{adopted}", **UNNAMED)
+
+    for alias in (world.own.alias, adopted):
+        answer = world.people["admin"].ask("PUT", f"/v1/admin/rooms/{alias}", json={"title": "Stand-up"})
+        assert answer.ok, answer.text
+        shown = world.shown("rooms", answer.json()["room_id"])
+        assert shown is not None
+        assert shown["webhook_event_url"] == UNNAMED["webhook_event_url"]
+
+
+@pytest.mark.parametrize("after", ["before", "effect"])
+def test_a_create_that_failed_can_be_repeated(world: World, after: str) -> None:
+    """Whether or not the call took effect, the next try makes the room, as it was asked for."""
+    alias, asked = fresh("again"), {"webhook_event_url": "https://example.com/hook", "max_participants": 7}
+    world.sandbox.fault("create_room", "reset", times=1, after=after)
+
+    failed, made = (create(world, unique_name=alias, **asked) for _ in range(2))
+
+    assert failed.status_code in {503, 504}
+    assert made.status_code == 201, made.text
+    assert made.json()["data"].items() >= asked.items()
+    assert record(world, alias)["room_id"] == made.json()["data"]["id"]
+
+
+def test_a_create_that_telnyx_refuses_leaves_nothing(world: World) -> None:
+    """Neither here nor there."""
+    alias = fresh("refused")
+    world.sandbox.fault("create_room", "status", status=422, times=1)
+
+    assert create(world, unique_name=alias).status_code == 422
+    assert world.people["admin"].ask("GET", f"/v1/admin/rooms/{alias}").status_code == 404
+    assert create(world, unique_name=alias).status_code == 201
+
+
 def test_webhooks_are_set_by_administrators(world: World) -> None:
     """On a new room and on one that is there."""
     hook = "https://example.com/hook"
