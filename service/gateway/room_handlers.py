@@ -40,7 +40,7 @@ class RoomHandlers:
         alias = self.alias(body["unique_name"]) if "unique_name" in body else f"room-{secrets.token_hex(8)}"
         if alias is None:
             raise _unfit("must be 1 to 63 of a-z, 0-9 and - (not first), and not look like a UUID")
-        return self._directory.create_room(alias, _named(body, _RECORDED), _named(body, _WEBHOOK), deadline)
+        return self._directory.writer.create(alias, _named(body, _RECORDED), _named(body, _WEBHOOK), deadline)
 
     def update(self, room: Room, body: Mapping[str, Any], deadline: Deadline) -> Answer:
         """Change what the body names; the rest stays, here and at Telnyx."""
@@ -53,7 +53,7 @@ class RoomHandlers:
             return self._telnyx.retrieve_room(room.room_id, deadline=deadline)
         answer = self._telnyx.update_room(room.room_id, changes=changes, deadline=deadline)
         if recorded := _named(body, _RECORDED):
-            self._directory.record_changes(room.alias, recorded)
+            self._directory.writer.record_changes(room.alias, recorded)
         return answer
 
     def delete(self, room: Room, deadline: Deadline) -> None:

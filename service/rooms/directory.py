@@ -6,7 +6,6 @@ Rules for editors:
 """
 
 import contextlib
-import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -20,29 +19,24 @@ from service.errors import (
     PreconditionFailed,
     RoomNotFound,
     RoomQuotaExceeded,
-    StoreUnavailable,
 )
 from service.identity.verifier import Principal
 from service.rooms.access import admit
 from service.rooms.authorization import Access, authorize, check_not_revoked, existing_room, read_person, upstream_room
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
-from service.rooms.models import TEMPLATE_SUFFIX, Member, Room, is_alias, template_for
+from service.rooms.models import Member, Room, template_for
 from service.rooms.provisioning import Provisioning, upstream_id
+from service.rooms.room_writer import RoomWriter
 from service.rooms.versions import Precondition, check, dump
 from service.storage.directory_store import DirectoryStore
 from service.storage.records import AccessRecords
-from service.telnyx import Answer
 
 NEW_ROOMS_AN_HOUR: Final = 5
-# What callers can make grow; docs/SECURITY.md has all such limits.
-MAX_ROOMS: Final = 100_000
-MAX_TEMPLATES: Final = 100
+# docs/SECURITY.md has all limits of what callers can make grow.
 MAX_MEMBERS: Final = 2000
 # A page of rooms is looked for in at most this many rooms; the cursor goes on from there.
 MOST_LOOKED_AT: Final = 1000
 LOOK_AT_ONCE: Final = 100
-# How often a record is read anew that others change at the same time.
-_TRIES: Final = 5
 # The time that Telnyx has to delete one idle room.
 SWEEP_SECS: Final = 8.0
 
@@ -56,6 +50,7 @@ class Directory:
         self._store = store
         self._provisioning = provisioning
         self._clock = clock
+        self.writer = RoomWriter(store, provisioning, clock)
 
     def listings(self, principal: Principal, cursor: str, limit: int, words: str = "") -> Page[RoomListing]:
         """The rooms with these words that ``principal`` may enter, now or later."""
@@ -173,11 +168,8 @@ class Directory:
         room_id = upstream_id(self._provisioning.create_or_adopt(room, deadline))
         self._store.write_new(alias, dump(replace(room, room_id=room_id).to_json()), room_id)
 
-    def _is_full(self, *, template: bool) -> bool:
-        return self._store.count_rooms() >= MAX_ROOMS or (template and len(self._store.templates()) >= MAX_TEMPLATES)
-
     def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:
-        if self._is_full(template=False):
+        if self.writer.is_full(template=False):
             raise RoomQuotaExceeded
         place = self._store.reserve(template.alias, alias, now, template.max_rooms or 0)
         if place == "none":
@@ -206,72 +198,14 @@ class Directory:
     def put_room(
         self, alias: str, spec: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
     ) -> tuple[Room, bool]:
-        """Create or replace a room; says whether it was created. Raises ``InvalidRequest`` and ``LimitReached``."""
-        return self._write_room(alias, lambda _: spec, lambda room: self._settled(room, deadline), precondition)
+        """``RoomWriter.put``."""
+        return self.writer.put(alias, spec, deadline, precondition)
 
     def patch_room(
         self, alias: str, changes: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
     ) -> Room:
-        """Change what is named, ``None`` to its default; all else stays. Raises ``RoomNotFound`` too."""
-        settle = functools.partial(self._settled, deadline=deadline, named=changes.keys())
-        return self._write_room(alias, _changed(changes), settle, precondition)[0]
-
-    def record_changes(self, alias: str, changes: Mapping[str, Any]) -> Room:
-        """As ``patch_room``, of what Telnyx has already."""
-        return self._write_room(alias, _changed(changes), lambda room: room, None)[0]
-
-    def create_room(
-        self, alias: str, spec: Mapping[str, Any], more: Mapping[str, Any], deadline: Deadline
-    ) -> tuple[Room, Answer]:
-        """A room that was not there, and how Telnyx shows it with ``more`` members that only Telnyx knows.
-
-        One call makes it or none: what fails can be repeated as it is. Raises ``InvalidRequest`` where it is there.
-        """
-        answers: list[Answer] = []
-
-        def create(room: Room) -> Room:
-            if answers:
-                return self._settled(room, deadline)
-            answers.append(self._provisioning.create_or_adopt(room, deadline, more))
-            return replace(room, room_id=upstream_id(answers[-1]))
-
-        def specify(existing: Room | None) -> Mapping[str, Any]:
-            if existing is not None:
-                raise InvalidRequest(errors=[{"field": "/unique_name", "message": "has already been taken"}])
-            return spec
-
-        room, _ = self._write_room(alias, specify, create, None)
-        return room, answers[-1]
-
-    def _write_room(
-        self,
-        alias: str,
-        specify: Callable[[Room | None], Mapping[str, Any]],
-        settle: Callable[[Room], Room],
-        precondition: Precondition | None,
-    ) -> tuple[Room, bool]:
-        """Write what is made of the room that is there; anew, if somebody else changed it meanwhile."""
-        for _ in range(_TRIES):
-            seen = self._store.record(alias) if is_alias(alias.removesuffix("-*")) else None
-            existing = Room.parse(seen) if seen else None
-            spec = specify(existing)
-            check(precondition, existing)
-            if existing is None and self._is_full(template=alias.endswith(TEMPLATE_SUFFIX)):
-                raise LimitReached(f"There are at most {MAX_ROOMS} rooms and {MAX_TEMPLATES} templates")
-            room = settle(_made(alias, spec, existing, self._clock.wall()))
-            if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
-                if room.is_template:
-                    self._store.list_template(alias)
-                return room, existing is None
-            # Until the next try, which may be refused, Telnyx has the settings of the record that is there.
-            if (current := self._store.record(alias)) is not None:
-                settle(Room.parse(current))
-        raise StoreUnavailable
-
-    def _settled(self, room: Room, deadline: Deadline, named: Collection[str] | None = None) -> Room:
-        if room.is_template:
-            return room
-        return replace(room, room_id=self._provisioning.settle(room, deadline, named))
+        """``RoomWriter.patch``."""
+        return self.writer.patch(alias, changes, deadline, precondition)
 
     def delete_room(
         self, alias: str, deadline: Deadline, *, keep_upstream: bool, precondition: Precondition | None = None
@@ -349,25 +283,3 @@ class Directory:
             return False
         last_used = self._store.last_used(room.alias) or room.created_at
         return self._clock.wall() - last_used > room.idle_delete_after
-
-
-def _changed(changes: Mapping[str, Any]) -> Callable[[Room | None], Mapping[str, Any]]:
-    def changed(existing: Room | None) -> Mapping[str, Any]:
-        if existing is None:
-            raise RoomNotFound
-        return {name: value for name, value in {**existing.spec(), **changes}.items() if value is not None}
-
-    return changed
-
-
-def _made(alias: str, spec: Mapping[str, Any], existing: Room | None, now: float) -> Room:
-    """The room that ``spec`` makes of the one that is there. Raises ``InvalidRequest``."""
-    if existing is None:
-        return Room.of(alias, spec, room_id=None, now=now)
-    # What a room has from its template, an administrator neither gives nor takes away.
-    own, idle = dict(spec), existing.idle_delete_after
-    if existing.template and own.get("idle_delete_after") == idle:
-        own.pop("idle_delete_after", None)
-    room = Room.of(alias, own, room_id=existing.room_id, now=now)
-    idle = idle if existing.template else room.idle_delete_after
-    return replace(room, created_at=existing.created_at, template=existing.template, idle_delete_after=idle)

@@ -10,7 +10,8 @@ import pytest
 import requests
 
 from service.meetings.moderation import MAX_BANS
-from service.rooms.directory import MAX_MEMBERS, MAX_ROOMS, MAX_TEMPLATES
+from service.rooms.directory import MAX_MEMBERS
+from service.rooms.room_writer import MAX_ROOMS, MAX_TEMPLATES
 from service.storage.redis_keys import ROOM_INDEX, TEMPLATES, RoomKeys, digest
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room
 

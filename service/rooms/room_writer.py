@@ -1,0 +1,130 @@
+"""Records of rooms as administrators write them, here and at Telnyx: put, changed in part, or created.
+
+Rules for editors:
+* upstream goes first, our record second: a call that fails half-way can be repeated as it is;
+* Telnyx is told what a call names, and nothing else.
+"""
+
+import functools
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from service.clock import Clock, Deadline
+from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnavailable
+from service.rooms.models import TEMPLATE_SUFFIX, Room, is_alias
+from service.rooms.provisioning import Provisioning, upstream_id
+from service.rooms.versions import Precondition, check, dump
+from service.storage.directory_store import DirectoryStore
+from service.telnyx import Answer
+
+# What callers can make grow; docs/SECURITY.md has all such limits.
+MAX_ROOMS: Final = 100_000
+MAX_TEMPLATES: Final = 100
+# How often a record is read anew that others change at the same time.
+_TRIES: Final = 5
+
+
+class RoomWriter:
+    """Raises ``StoreUnavailable`` and, where Telnyx is asked, the ``UpstreamError`` family."""
+
+    def __init__(self, store: DirectoryStore, provisioning: Provisioning, clock: Clock) -> None:
+        self._store = store
+        self._provisioning = provisioning
+        self._clock = clock
+
+    def is_full(self, *, template: bool) -> bool:
+        """Whether there can be no further room, or template."""
+        return self._store.count_rooms() >= MAX_ROOMS or (template and len(self._store.templates()) >= MAX_TEMPLATES)
+
+    def put(
+        self, alias: str, spec: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
+    ) -> tuple[Room, bool]:
+        """Create or replace a room; says whether it was created. Raises ``InvalidRequest`` and ``LimitReached``."""
+        return self._write(alias, lambda _: spec, lambda room: self._settled(room, deadline), precondition)
+
+    def patch(
+        self, alias: str, changes: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
+    ) -> Room:
+        """Change what is named, ``None`` to its default; all else stays. Raises ``RoomNotFound`` too."""
+        settle = functools.partial(self._settled, deadline=deadline, named=changes.keys())
+        return self._write(alias, _changed(changes), settle, precondition)[0]
+
+    def record_changes(self, alias: str, changes: Mapping[str, Any]) -> Room:
+        """As ``patch``, of what Telnyx has already."""
+        return self._write(alias, _changed(changes), lambda room: room, None)[0]
+
+    def create(
+        self, alias: str, spec: Mapping[str, Any], more: Mapping[str, Any], deadline: Deadline
+    ) -> tuple[Room, Answer]:
+        """A room that was not there, and how Telnyx shows it with ``more`` members that only Telnyx knows.
+
+        One call makes it or none: what fails can be repeated as it is. Raises ``InvalidRequest`` where it is there.
+        """
+        answers: list[Answer] = []
+
+        def make(room: Room) -> Room:
+            if answers:
+                return self._settled(room, deadline)
+            answers.append(self._provisioning.create_or_adopt(room, deadline, more))
+            return replace(room, room_id=upstream_id(answers[-1]))
+
+        def specify(existing: Room | None) -> Mapping[str, Any]:
+            if existing is not None:
+                raise InvalidRequest(errors=[{"field": "/unique_name", "message": "has already been taken"}])
+            return spec
+
+        room, _ = self._write(alias, specify, make, None)
+        return room, answers[-1]
+
+    def _write(
+        self,
+        alias: str,
+        specify: Callable[[Room | None], Mapping[str, Any]],
+        settle: Callable[[Room], Room],
+        precondition: Precondition | None,
+    ) -> tuple[Room, bool]:
+        """Write what is made of the room that is there; anew, if somebody else changed it meanwhile."""
+        for _ in range(_TRIES):
+            seen = self._store.record(alias) if is_alias(alias.removesuffix("-*")) else None
+            existing = Room.parse(seen) if seen else None
+            spec = specify(existing)
+            check(precondition, existing)
+            if existing is None and self.is_full(template=alias.endswith(TEMPLATE_SUFFIX)):
+                raise LimitReached(f"There are at most {MAX_ROOMS} rooms and {MAX_TEMPLATES} templates")
+            room = settle(_made(alias, spec, existing, self._clock.wall()))
+            if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
+                if room.is_template:
+                    self._store.list_template(alias)
+                return room, existing is None
+            # Until the next try, which may be refused, Telnyx has the settings of the record that is there.
+            if (current := self._store.record(alias)) is not None:
+                settle(Room.parse(current))
+        raise StoreUnavailable
+
+    def _settled(self, room: Room, deadline: Deadline, named: Collection[str] | None = None) -> Room:
+        if room.is_template:
+            return room
+        return replace(room, room_id=self._provisioning.settle(room, deadline, named))
+
+
+def _changed(changes: Mapping[str, Any]) -> Callable[[Room | None], Mapping[str, Any]]:
+    def changed(existing: Room | None) -> Mapping[str, Any]:
+        if existing is None:
+            raise RoomNotFound
+        return {name: value for name, value in {**existing.spec(), **changes}.items() if value is not None}
+
+    return changed
+
+
+def _made(alias: str, spec: Mapping[str, Any], existing: Room | None, now: float) -> Room:
+    """The room that ``spec`` makes of the one that is there. Raises ``InvalidRequest``."""
+    if existing is None:
+        return Room.of(alias, spec, room_id=None, now=now)
+    # What a room has from its template, an administrator neither gives nor takes away.
+    own, idle = dict(spec), existing.idle_delete_after
+    if existing.template and own.get("idle_delete_after") == idle:
+        own.pop("idle_delete_after", None)
+    room = Room.of(alias, own, room_id=existing.room_id, now=now)
+    idle = idle if existing.template else room.idle_delete_after
+    return replace(room, created_at=existing.created_at, template=existing.template, idle_delete_after=idle)
