@@ -162,7 +162,7 @@ def private_names(tree: Sources) -> list[str]:
     """
     complaints = []
     for module, source in tree.items():
-        reached = syntax.reached_names(ast.parse(source), module)
+        reached = syntax.reached_names(syntax.parsed(source), module)
         complaints += [f"{module}:{line} {name}" for line, name in reached if _is_private(name)]
         inside = {name for node in syntax.nodes(source) for name in syntax.library_modules(node)}
         complaints += [f"{module} uses {name}" for name in sorted(inside) if name not in _public_modules(name)]
@@ -187,7 +187,7 @@ def unnamed_modules(tree: Sources) -> list[str]:
         for module in tree
         for package in [module.rpartition(".")[0]]
         if package in tree and package not in {"service", SANDBOX} and not module.endswith(".__main__")
-        if f"``{module.rpartition('.')[2]}``" not in (ast.get_docstring(ast.parse(tree[package])) or "")
+        if f"``{module.rpartition('.')[2]}``" not in (ast.get_docstring(syntax.parsed(tree[package])) or "")
     ]
 
 

@@ -11,9 +11,16 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 Import = ast.Import | ast.ImportFrom
 
 
-def nodes(source: str) -> Iterator[ast.AST]:
+@cache
+def parsed(source: str) -> ast.Module:
+    """The tree of a module. Many rules ask for it, and none changes it."""
+    return ast.parse(source)
+
+
+@cache
+def nodes(source: str) -> tuple[ast.AST, ...]:
     """Every node of a module."""
-    return ast.walk(ast.parse(source))
+    return tuple(ast.walk(parsed(source)))
 
 
 def functions(source: str) -> Iterator[Function]:
@@ -121,7 +128,7 @@ def makers(source: str, values: set[str]) -> Iterator[str]:
 
 def calls_at_import(source: str) -> Iterator[ast.Call]:
     """Calls that run when a module is imported; what stands in a function, a lambda or under ``__main__`` does not."""
-    for statement in ast.parse(source).body:
+    for statement in parsed(source).body:
         yield from _calls_of_statement(statement)
 
 
