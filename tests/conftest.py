@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -21,13 +23,18 @@ __all__ = ["pytest_terminal_summary"]
 # What needs a machine for itself: several replicas, Clusters, floods. ``make faults`` (FAULTS=full) runs it.
 LONG: Final = (
     "tests/acceptance/test_herds.py",
+    "tests/acceptance/test_herds.py::test_a_herd_costs_one_call_for_each_token[three",
+    "tests/acceptance/test_holding.py::test_it_is_obeyed_at_once_everywhere_and_outlives_a_restart[re",
     "tests/acceptance/test_webhook_crashes.py",
     "tests/agreement/test_sdk_tests.py",
     "tests/console/test_joining.py::test_a_join_waits",
     "tests/console/test_joining.py::test_with_an_sdk",
+    "tests/console/test_pages.py::test_axe_finds_nothing[dark]",
     "tests/console/test_pages.py::test_the_documentation_may_ask",
     "tests/console/test_pages.py::test_the_documentation_shows",
     "tests/console/test_moderators.py",
+    "tests/bench/test_bench.py::test_the_python_contestants",
+    "tests/bench/test_bench.py::test_every_python_server",
     "tests/clients/test_android",
     "tests/clients/test_console.py",
     "tests/clients/test_sample.py",
@@ -43,6 +50,7 @@ LONG: Final = (
     "tests/faults/test_keys.py",
     "tests/faults/test_redis.py::test_a_token_made_during_an_outage",
     "tests/faults/test_redis_values.py",
+    "tests/faults/test_removals.py::test_a_banned_user_gets_no_token_from_any_worker[killed]",
     "tests/faults/test_telnyx_silence.py",
     "tests/faults/test_writes.py",
     "tests/gateway/test_official",
@@ -51,6 +59,8 @@ LONG: Final = (
     "tests/topologies/test_joining.py",
     "tests/topologies/test_keeping.py",
     "tests/topologies/test_meeting.py",
+    "tests/topologies/test_moving_name.py",
+    "tests/topologies/test_quorum.py::test_real_sentinels",
     "tests/topologies/test_roster.py",
     "tests/topologies/test_templates.py",
 )
@@ -59,7 +69,7 @@ SHORT: Final = (
     "tests/acceptance/test_webhook_crashes.py::test_what_was_acknowledged_before_a_crash",
     "tests/clients/test_console.py::test_it_joins",
     "tests/clients/test_sample.py::test_it_shows",
-    "tests/edge/test_draining.py::test_readiness_ends_before",
+    "tests/edge/test_draining.py::test_readiness_ends_before_service_does[haproxy",
     "tests/edge/test_scarcity.py::test_a_line_that",
     "tests/edge/test_scarcity.py::test_dropped_lines",
     "tests/edge/test_scarcity.py::test_lines_come_out",
@@ -81,6 +91,7 @@ SHORT: Final = (
     "tests/topologies/test_failover.py::test_those_who_are_in_notice_nothing",
     "tests/topologies/test_joining.py",
     "tests/topologies/test_keeping.py::test_check_names",
+    "tests/topologies/test_moving_name.py::test_a_server",
     "tests/topologies/test_meeting.py::test_a_removed_user",
     "tests/topologies/test_roster.py::test_a_joining_that_was_missed",
     "tests/topologies/test_templates.py::test_the_first_join",
@@ -116,6 +127,22 @@ ROWS: Final = {
 }
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not read a file of which this run would leave out everything: reading all of them takes many seconds."""
+    if not collection_path.name.startswith("test_"):
+        return None
+    if config.getoption("markexpr") == "unit" and _starts_processes(collection_path, config):
+        return True
+    text = collection_path.read_text("utf-8")
+    if config.pluginmanager.has_plugin("tests.cooperative"):
+        return None if _MAY_COOPERATE.search(text) else True
+    return True if "\npytestmark = pytest.mark.cooperative\n" in text else None
+
+
+def _starts_processes(path: Path, config: pytest.Config) -> bool:
+    return str(path.relative_to(config.rootpath)).startswith(WITH_PROCESSES)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what this run is for (``tests/cooperative.py``), and of that the short form: without what is ``LONG``, and
     of the suites named in ``ROWS`` not every row of a table.
@@ -133,6 +160,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {item for name, rows in tests.items() for item in _surplus(name, rows)}
     left_out |= {item for item in items if item.nodeid.startswith(LONG) and not item.nodeid.startswith(SHORT)}
     _deselect(config, items, left_out)
+
+
+# Tests that are marked so, or come from another file, where they are.
+_MAY_COOPERATE: Final = re.compile(r"mark\.cooperative|^from tests\.\w+\.test_", re.MULTILINE)
 
 
 def _is_unit(item: pytest.Item) -> bool:

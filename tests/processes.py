@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import random
 import secrets
 import signal
 import socket
@@ -25,14 +26,20 @@ from service.cli import children, valkey
 ROOT = Path(__file__).resolve().parents[1]
 API_KEY = "KEY-made-for-tests-" + secrets.token_hex(8)
 HMAC_SECRET = secrets.token_urlsafe(48)
+# Below those that systems hand out: another test would get the same one before it is listened on.
+PORTS = (10_000, 32_768)
+# Hypothesis seeds the usual one alike in every process.
+_RANDOM = random.SystemRandom()
 ISSUER, AUDIENCE = "https://issuer.test", "video-token-service"
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, and that the system gives to nobody who asks for any (``PORTS``)."""
+    while True:
+        port = _RANDOM.randrange(*PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def until(condition: Callable[[], Any], seconds: float = 10.0, what: str = "condition") -> Any:
