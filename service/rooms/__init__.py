@@ -4,8 +4,8 @@ Read ``models`` first (rooms, members and bans as records), then ``access``, whi
 now. ``authorization`` applies it to raw records, and whoever needs to know asks that one function. ``directory`` lists
 and changes rooms and members (``listings`` is what a user is shown of them, ``room_writer`` writes the rooms and
 ``versions`` keeps two administrators from overwriting each other), ``provisioning`` makes them at Telnyx, ``adoption``
-remembers a stand-in for one that is gone there, ``housekeeping`` deletes what nobody uses. ``moderators`` says who may
-run a meeting; ``invites`` and ``guests`` let in people without an account.
+remembers a stand-in for one that is gone there, ``idle_rooms`` deletes what nobody uses, when ``housekeeping`` says so.
+``moderators`` says who may run a meeting; ``invites`` and ``guests`` let in people without an account.
 
 The directory changes by administrators, templates and ``apply`` only, never by an answer of Telnyx.
 """

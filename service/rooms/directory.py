@@ -23,6 +23,7 @@ from service.errors import (
 from service.identity.verifier import Principal
 from service.rooms.access import admit
 from service.rooms.authorization import Access, authorize, check_not_revoked, existing_room, read_person, upstream_room
+from service.rooms.idle_rooms import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
 from service.rooms.models import Member, Room, template_for
 from service.rooms.provisioning import Provisioning, upstream_id
@@ -37,8 +38,6 @@ MAX_MEMBERS: Final = 2000
 # A page of rooms is looked for in at most this many rooms; the cursor goes on from there.
 MOST_LOOKED_AT: Final = 1000
 LOOK_AT_ONCE: Final = 100
-# The time that Telnyx has to delete one idle room.
-SWEEP_SECS: Final = 8.0
 
 _Item = TypeVar("_Item")
 
@@ -50,7 +49,8 @@ class Directory:
         self._store = store
         self._provisioning = provisioning
         self._clock = clock
-        self.writer = RoomWriter(store, provisioning, clock)
+        self._idle_rooms = IdleRooms(store, provisioning, clock)
+        self.writer = RoomWriter(store, provisioning, self._idle_rooms, clock)
 
     def listings(self, principal: Principal, cursor: str, limit: int, words: str = "") -> Page[RoomListing]:
         """The rooms with these words that ``principal`` may enter, now or later."""
@@ -90,7 +90,7 @@ class Directory:
             if records.room is not None or template is None:
                 raise RoomNotFound
             candidate = replace(template, alias=alias, template=template.alias)
-            entry = listing_of(candidate, principal, None, None, self._clock.wall())
+            entry = listing_of(candidate, principal, None, read_person(records)[1], self._clock.wall())
         if entry is None:
             raise RoomNotFound
         return entry
@@ -129,7 +129,8 @@ class Directory:
 
     def last_used(self, alias: str) -> float | None:
         """Epoch seconds of the last new token."""
-        return self._store.last_used(alias)
+        use = self._store.last_use(alias)
+        return use[0] if use is not None else None
 
     def _access_records(self, aliases: list[str], principal: Principal) -> list[AccessRecords]:
         # Where there is no room to look at, a revocation counts all the same.
@@ -152,8 +153,8 @@ class Directory:
         record = self._store.record(name) if name else None
         return Room.parse(record) if record else None
 
-    def make_from_template(self, principal: Principal, alias: str, deadline: Deadline) -> None:
-        """Create the room of a template on the first admitted join.
+    def make_from_template(self, principal: Principal, alias: str, records: AccessRecords, deadline: Deadline) -> None:
+        """Create the room of a template on the first admitted join; ``records`` tell of a ban that outlived it.
 
         Raises what ``admit`` raises for a principal whom the template's rules refuse, ``RoomQuotaExceeded`` where the
         template or the caller's hourly share is used up.
@@ -163,8 +164,9 @@ class Directory:
             raise RoomNotFound
         now = self._clock.wall()
         room = replace(template, alias=alias, template=template.alias, max_rooms=None, created_at=now, updated_at=now)
-        admit(room, principal, None, None, now)
+        admit(room, principal, None, read_person(records)[1], now)
         self._reserve(template, principal, alias, now)
+        self._idle_rooms.delete_swept(alias, deadline)
         room_id = upstream_id(self._provisioning.create_or_adopt(room, deadline))
         self._store.write_new(alias, dump(replace(room, room_id=room_id).to_json()), room_id)
 
@@ -266,20 +268,5 @@ class Directory:
             raise MemberNotFound
 
     def sweep(self) -> list[str]:
-        """Delete the rooms of templates that nobody has used for ``idle_delete_after``; answers their aliases."""
-        swept = []
-        for name in self._store.templates():
-            for alias in self._store.instances(name):
-                record = self._store.record(alias)
-                if record is None:
-                    self._store.unreserve(name, alias)
-                elif self._idle(Room.parse(record)):
-                    self.delete_room(alias, Deadline.after(self._clock, SWEEP_SECS), keep_upstream=False)
-                    swept.append(alias)
-        return swept
-
-    def _idle(self, room: Room) -> bool:
-        if room.idle_delete_after is None:
-            return False
-        last_used = self._store.last_used(room.alias) or room.created_at
-        return self._clock.wall() - last_used > room.idle_delete_after
+        """``IdleRooms.sweep``."""
+        return self._idle_rooms.sweep()

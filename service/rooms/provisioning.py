@@ -83,6 +83,15 @@ class Provisioning:
             return answer
         return self.update(room_id, webhook, deadline)
 
+    def in_use(self, room_id: UUID, deadline: Deadline) -> bool:
+        """Whether somebody is in the room; nobody is in one that is gone."""
+        try:
+            return bool(self._telnyx.retrieve_room(room_id, deadline=deadline).data.get("active_session_id"))
+        except UpstreamRejected as refusal:
+            if refusal.upstream_status != HTTPStatus.NOT_FOUND:
+                raise
+            return False
+
     def delete(self, room_id: UUID, deadline: Deadline) -> None:
         self._telnyx.delete_room(room_id, deadline=deadline)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from service.clock import Clock, Deadline
 from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnavailable
+from service.rooms.idle_rooms import IdleRooms
 from service.rooms.models import TEMPLATE_SUFFIX, Room, is_alias
 from service.rooms.provisioning import Provisioning, upstream_id
 from service.rooms.versions import Precondition, check, dump
@@ -28,9 +29,10 @@ _TRIES: Final = 5
 class RoomWriter:
     """Raises ``StoreUnavailable`` and, where Telnyx is asked, the ``UpstreamError`` family."""
 
-    def __init__(self, store: DirectoryStore, provisioning: Provisioning, clock: Clock) -> None:
+    def __init__(self, store: DirectoryStore, provisioning: Provisioning, idle_rooms: IdleRooms, clock: Clock) -> None:
         self._store = store
         self._provisioning = provisioning
+        self._idle_rooms = idle_rooms
         self._clock = clock
 
     def is_full(self, *, template: bool) -> bool:
@@ -66,6 +68,7 @@ class RoomWriter:
         def make(room: Room) -> Room:
             if answers:
                 return self._settled(room, deadline)
+            self._idle_rooms.delete_swept(alias, deadline)
             answers.append(self._provisioning.create_or_adopt(room, deadline, more))
             return replace(room, room_id=upstream_id(answers[-1]))
 
@@ -105,6 +108,8 @@ class RoomWriter:
     def _settled(self, room: Room, deadline: Deadline, named: Collection[str] | None = None) -> Room:
         if room.is_template:
             return room
+        if room.room_id is None:
+            self._idle_rooms.delete_swept(room.alias, deadline)
         return replace(room, room_id=self._provisioning.settle(room, deadline, named))
 
 

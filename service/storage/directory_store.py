@@ -14,6 +14,8 @@ from service.storage.room_store import snapshot_call
 from service.storage.scripts import Call, command, script
 
 _HOUR_MS: Final = 3_600_000
+# Of tokens that were stored without their life: the longest that Telnyx grants.
+_MAX_LIFE_SECS: Final = 3600
 
 MemberWrite = Literal["new", "replaced", "changed", "full"]
 
@@ -95,15 +97,39 @@ class DirectoryStore:
         keys = RoomKeys(alias)
         if room_id is not None:
             self._redis.run(command("HDEL", redis_keys.ROOM_IDS, room_id.hex))
-        names = (keys.members, keys.bans, keys.adopted, keys.used, keys.invites, keys.invite_uses)
+        names = (keys.members, keys.bans, keys.adopted, keys.used, keys.life, keys.invites, keys.invite_uses)
         self._redis.run_removal(command("DEL", keys.record, more_keys=(*names, keys.roster, keys.live)), Removal(alias))
         self._redis.run(command("ZREM", redis_keys.ROOM_INDEX, alias))
         self._redis.run(command("SREM", redis_keys.TEMPLATES, alias))
 
-    def last_used(self, alias: str) -> float | None:
-        """Epoch seconds of the last new token."""
-        found = self._redis.run(command("GET", RoomKeys(alias).used))
-        return float(found) if found is not None else None
+    def sweep(self, alias: str, record: bytes, room_id: UUID, unused_since: float, ended_before: float) -> bool:
+        """Remove a room, but for its bans, if ``record`` is its record, no token was made ``unused_since`` and none
+        lives that ends later than ``ended_before`` (epoch seconds). Until ``forget_swept`` its ``room_id`` is kept.
+        """
+        keys = RoomKeys(alias)
+        names = (keys.record, keys.used, keys.life, keys.swept, keys.members, keys.adopted)
+        more = (keys.invites, keys.invite_uses, keys.roster, keys.live)
+        args = (record, unused_since, ended_before, str(room_id), _MAX_LIFE_SECS)
+        if not self._redis.run_removal(script("sweep_room").on((*names, *more), args), Removal(alias)):
+            return False
+        self._redis.run(command("ZREM", redis_keys.ROOM_INDEX, alias))
+        return True
+
+    def swept_id(self, alias: str) -> UUID | None:
+        """The id at Telnyx of a room that was swept, and is perhaps still there."""
+        found = self._redis.run(command("GET", RoomKeys(alias).swept))
+        return UUID(found.decode()) if found is not None else None
+
+    def forget_swept(self, alias: str, room_id: UUID) -> None:
+        """It is gone there too."""
+        self._redis.run(command("HDEL", redis_keys.ROOM_IDS, room_id.hex))
+        self._redis.run(command("DEL", RoomKeys(alias).swept))
+
+    def last_use(self, alias: str) -> tuple[float, float] | None:
+        """When the last new token was made, and until when a token lives, epoch seconds."""
+        keys = RoomKeys(alias)
+        used, life = self._redis.run_all([command("GET", keys.used), command("GET", keys.life)])
+        return (float(used), float(used) + float(life or _MAX_LIFE_SECS)) if used is not None else None
 
     def members(self, alias: str) -> list[bytes]:
         return cast("list[bytes]", self._redis.read_much([command("HVALS", RoomKeys(alias).members)])[0])

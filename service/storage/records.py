@@ -97,7 +97,7 @@ class TokenWrite:
 def read_snapshot(reply: Any, revoked: Iterable[bytes | None], waited: float = 0.0) -> RoomSnapshot:
     """What ``snapshot.lua`` and the revocation read answered, ``waited`` seconds after they were asked."""
     if reply[0] is None:
-        return RoomSnapshot(AccessRecords(None, revoked=tuple(revoked)), None, -1, 0.0)
+        return RoomSnapshot(AccessRecords(None, ban=reply[1], revoked=tuple(revoked)), None, -1, 0.0)
     room, member, ban, adopted, token, left, calls, window, invite, occupancy, other = reply
     records = AccessRecords(room, member, ban, adopted, tuple(revoked), invite)
     return RoomSnapshot(records, read_sealed(token, left, waited), calls, window / 1000, occupancy, other == 1)

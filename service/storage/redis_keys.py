@@ -64,6 +64,8 @@ class RoomKeys:
         self.bans = self.base + "bans"
         self.adopted = self.base + "adopted"
         self.used = self.base + "used"
+        self.life = self.base + "life"
+        self.swept = self.base + "swept"
         self.roster = self.base + "roster"
         self.live = self.base + "live"
         self.invites = self.base + "invites"

@@ -117,7 +117,7 @@ class RoomStore:
         keys, entry = RoomKeys(alias), owner.entry
         names = (
             *(keys.record, keys.members, keys.bans, keys.token(entry), keys.refresh(entry), keys.lease(entry)),
-            *(keys.devices(owner.user_field), keys.used, keys.invites),
+            *(keys.devices(owner.user_field), keys.used, keys.invites, keys.life),
         )
         refresh = new.refresh or SealedToken(b"", new.max_refresh_secs)
         unreadable = "" if new.unreadable is None else hashlib.sha1(new.unreadable, usedforsecurity=False).hexdigest()

@@ -106,7 +106,7 @@ class Broker:
         snapshot = self._snapshot(request, count=True)
         if snapshot.records.room is None:
             check_not_revoked(snapshot.records, request.principal)
-            self._directory.make_from_template(request.principal, request.alias, request.deadline)
+            self._directory.make_from_template(request.principal, request.alias, snapshot.records, request.deadline)
             snapshot = self._snapshot(request, count=True)
         try:
             return self._authorize(request, snapshot)

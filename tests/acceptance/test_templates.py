@@ -209,3 +209,96 @@ def test_a_room_of_a_template_keeps_its_idle_time_when_put_again(
     valkey.client.set(RoomKeys(f"{prefix}-1").used, int(time.time()) - 3700)
 
     assert f"{prefix}-1" in app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).sweep()
+
+
+def sweep(sandbox: Sandbox, valkey: Valkey) -> list[str]:
+    """What housekeeping does once a minute."""
+    return app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).sweep()
+
+
+def unused_for(valkey: Valkey, alias: str, seconds: int) -> None:
+    """The last new token was made so long ago."""
+    valkey.client.set(RoomKeys(alias).used, int(time.time()) - seconds)
+
+
+@pytest.fixture
+def consultation(service: ServiceProcess) -> str:
+    """A room that somebody made by joining, and that is idle after a minute."""
+    prefix = fresh("brief")
+    put(service, f"{prefix}-*", access=EVERYBODY, idle_delete_after=60)
+    assert Caller(service.url, fresh("user")).token(f"{prefix}-1").ok
+    return f"{prefix}-1"
+
+
+@pytest.mark.cooperative
+def test_no_room_is_swept_while_a_token_lives(sandbox: Sandbox, valkey: Valkey, consultation: str) -> None:
+    """Whoever holds one may come in until it ends, however short the room may be idle."""
+    unused_for(valkey, consultation, 590)
+    assert consultation not in sweep(sandbox, valkey)
+
+    unused_for(valkey, consultation, 700)
+    assert consultation in sweep(sandbox, valkey)
+
+
+@pytest.mark.cooperative
+def test_no_room_is_swept_while_somebody_is_in(
+    service: ServiceProcess, sandbox: Sandbox, valkey: Valkey, consultation: str
+) -> None:
+    """Telnyx knows also of those who have no token of ours, such as telephones."""
+    token = Caller(service.url, "alice").token(consultation).json()["token"]
+    seat = sandbox.control("POST", "participants", token=token)["id"]
+    unused_for(valkey, consultation, 3700)
+    assert consultation not in sweep(sandbox, valkey)
+    assert sandbox.control("GET", f"participants/{seat}")["state"] == "joined"
+
+    sandbox.control("DELETE", f"participants/{seat}")
+    assert consultation in sweep(sandbox, valkey)
+
+
+@pytest.mark.cooperative
+def test_a_ban_outlives_the_room(service: ServiceProcess, sandbox: Sandbox, valkey: Valkey, consultation: str) -> None:
+    """Swept and made again by somebody else, it keeps out who was banned; who was cannot make it either."""
+    host = Caller(service.url, "host", rooms={consultation: "moderator"})
+    assert host.ask("PUT", f"/v1/rooms/{consultation}/bans/bob", json={}).ok
+    unused_for(valkey, consultation, 3700)
+    assert consultation in sweep(sandbox, valkey)
+    bob = Caller(service.url, "bob")
+
+    assert bob.token(consultation).json()["code"] == "banned"
+    assert bob.ask("GET", f"/v1/rooms/{consultation}").json()["code"] == "banned"
+    assert rooms_named(sandbox, f"vts-{consultation}") == []
+    assert Caller(service.url, fresh("user")).token(consultation).ok
+    assert bob.token(consultation).json()["code"] == "banned"
+
+
+@pytest.mark.cooperative
+@pytest.mark.usefixtures("_clear")
+def test_a_room_whose_deletion_was_interrupted_is_not_joined(
+    service: ServiceProcess, sandbox: Sandbox, valkey: Valkey, consultation: str
+) -> None:
+    """Telnyx was away when it was swept: the next join deletes it there, and makes another of its name."""
+    (old,) = rooms_named(sandbox, f"vts-{consultation}")
+    unused_for(valkey, consultation, 3700)
+    sandbox.fault("delete_room", "status", status=503)
+    sweep(sandbox, valkey)
+    assert [room["id"] for room in rooms_named(sandbox, f"vts-{consultation}")] == [old["id"]]
+    sandbox.clear_faults()
+    joined = Caller(service.url, fresh("user")).token(consultation).json()["room"]["id"]
+
+    assert joined != old["id"]
+    sweep(sandbox, valkey)
+    assert [room["id"] for room in rooms_named(sandbox, f"vts-{consultation}")] == [joined]
+
+
+@pytest.mark.cooperative
+@pytest.mark.usefixtures("_clear")
+def test_an_interrupted_deletion_is_finished(sandbox: Sandbox, valkey: Valkey, consultation: str) -> None:
+    """By the next sweep, where nobody joins meanwhile."""
+    unused_for(valkey, consultation, 3700)
+    sandbox.fault("delete_room", "status", status=503)
+    sweep(sandbox, valkey)
+    sandbox.clear_faults()
+    sweep(sandbox, valkey)
+
+    assert rooms_named(sandbox, f"vts-{consultation}") == []
+    assert not valkey.client.exists(RoomKeys(consultation).swept)

@@ -2,9 +2,10 @@
 -- KEYS: record, members, bans, adopted, token, rate, invites, live, devices
 -- ARGV: user field, 1 to count else 0, window in ms, a guest's invite or '', base of the room's keys
 local record = redis.call('GET', KEYS[1])
-if not record then return {false} end
-local member = redis.call('HGET', KEYS[2], ARGV[1])
 local ban = redis.call('HGET', KEYS[3], ARGV[1])
+-- A room that a template makes again has the bans that it had.
+if not record then return {false, ban} end
+local member = redis.call('HGET', KEYS[2], ARGV[1])
 local invite = ARGV[4] ~= '' and redis.call('HGET', KEYS[7], ARGV[4])
 -- Cache of the wrong type, or writes that are off, must not stop a read of permission.
 local function lenient(...)

@@ -1,5 +1,5 @@
 -- Store a new token, unless what permission was decided on has changed, or a longer-lived token is there already.
--- KEYS: record, members, bans, token, refresh, lease, devices, used, invites
+-- KEYS: record, members, bans, token, refresh, lease, devices, used, invites, life
 -- ARGV: user field, fingerprint of (record, member, ban, invite), token, its ms, refresh token or '', its ms (without
 --       one: for how long the one that is there can be used), SHA-1 of an unreadable token seen or '', lease owner,
 --       now, entry, most devices, base of the room's keys, a guest's invite or '', this server's time when the command
@@ -24,6 +24,9 @@ if ARGV[5] ~= '' and refresh_left > 0 then
 elseif redis.call('PTTL', KEYS[5]) > refresh_left then
   redis.call('PEXPIRE', KEYS[5], refresh_left)
 end
+-- For how long after this use some token of the room lives.
+local ends = tonumber(redis.call('GET', KEYS[8]) or '0') + tonumber(redis.call('GET', KEYS[10]) or '0') - ARGV[9]
+redis.call('SET', KEYS[10], math.ceil(math.max(ends, ARGV[4] / 1000)))
 redis.call('SET', KEYS[8], ARGV[9])
 local devices = KEYS[7]
 if redis.call('TYPE', devices)['ok'] ~= 'zset' then redis.call('DEL', devices) end

@@ -1,0 +1,70 @@
+"""Rooms made from a template that nobody uses any more: taken out of the directory, then deleted at Telnyx.
+
+Rules for editors:
+* a room goes only if no token of it lives and nobody is in. One script looks and takes it out, so that no token can be
+  made in between;
+* what is still to be deleted at Telnyx is recorded until it is gone. Whoever makes a room of that name deletes it
+  first, and so never adopts a room that is about to go.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from service.clock import Clock, Deadline
+from service.errors import DeadlineExceeded, Overloaded, RecordUnreadable, RoomNotFound, UpstreamError
+from service.rooms.authorization import upstream_room
+from service.rooms.provisioning import Provisioning
+from service.storage.directory_store import DirectoryStore
+
+# The time that Telnyx has for one room.
+SWEEP_SECS: Final = 8.0
+# More than the clocks of two replicas differ, and a life is rounded.
+TOKEN_SLACK_SECS: Final = 30.0
+
+_log: Final = logging.getLogger(__name__)
+
+
+class IdleRooms:
+    """Raises ``StoreUnavailable``."""
+
+    def __init__(self, store: DirectoryStore, provisioning: Provisioning, clock: Clock) -> None:
+        self._store = store
+        self._provisioning = provisioning
+        self._clock = clock
+
+    def sweep(self) -> list[str]:
+        """Delete what is idle; answers the aliases. What fails is tried again the next time."""
+        swept = []
+        for template in self._store.templates():
+            for alias in self._store.instances(template):
+                deadline = Deadline.after(self._clock, SWEEP_SECS)
+                try:
+                    if (record := self._store.record(alias)) is not None:
+                        if not self._take_out(alias, record, deadline):
+                            continue
+                        swept.append(alias)
+                    self.delete_swept(alias, deadline)
+                    self._store.unreserve(template, alias)
+                except (RecordUnreadable, RoomNotFound, UpstreamError, DeadlineExceeded, Overloaded) as trouble:
+                    _log.warning("idle room not deleted", extra={"room": alias, "code": trouble.code})
+        return swept
+
+    def _take_out(self, alias: str, record: bytes, deadline: Deadline) -> bool:
+        """Remove an idle room from the directory: from then on nobody gets a token for it."""
+        room, now = upstream_room(*self._store.room_and_adopted(alias))[0], self._clock.wall()
+        if room.room_id is None or room.idle_delete_after is None:
+            return False
+        unused_since, ended_before = now - room.idle_delete_after, now - TOKEN_SLACK_SECS
+        used, lives_until = self._store.last_use(alias) or (room.created_at, 0.0)
+        if used > unused_since or lives_until > ended_before or self._provisioning.in_use(room.room_id, deadline):
+            return False
+        return self._store.sweep(alias, record, room.room_id, unused_since, ended_before)
+
+    def delete_swept(self, alias: str, deadline: Deadline) -> None:
+        """Delete at Telnyx what was taken out; raises the ``UpstreamError`` family and ``DeadlineExceeded`` too."""
+        room_id = self._store.swept_id(alias)
+        if room_id is not None:
+            self._provisioning.delete(room_id, deadline)
+            self._store.forget_swept(alias, room_id)
