@@ -1,7 +1,7 @@
 #!/bin/sh
 # Clones afresh, runs the README's first commands in order, and times them: how long a stranger waits for a token. Then
-# asks the calls of the documents and holds the answers against those they show. Fails if the first token takes two minutes, or
-# if what is printed is not what the README says. Ports as by default.
+# asks the calls of the documents and holds the answers against those they show. Fails if the first token takes two minutes,
+# or if what is printed is not what the documents say. Ports as by default.
 set -eu
 repository=$(cd "$(dirname "$0")/.." && pwd)
 folder=$(mktemp -d)
@@ -30,5 +30,5 @@ esac
 for path in healthz readyz docs openapi.yaml console/; do
     curl -fsS -o /dev/null "http://127.0.0.1:8080/$path" && echo "/$path is there"
 done
-.venv/bin/python -m pytest -q tests/commands/test_documents.py
+make test ARGS=tests/commands/test_documents.py
 [ "$took" -lt 120 ]
