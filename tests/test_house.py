@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-import sys
 import tomllib
 from collections.abc import Callable
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from service.config import settings
 from service.observability import telemetry
 from service.web.auth import Gate, GatedBlueprint
 from service.web.request_body import operation_id
-from tests import house, syntax
+from tests import house
 from tests.http.doubles import document, make_face
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -301,18 +299,6 @@ def test_a_view_without_a_gate_is_refused(tmp_path: Path) -> None:
     answer = app.test_client().get("/v1/forgotten")
 
     assert (answer.status_code, answer.get_json()["code"]) == (500, "internal_error")
-
-
-def test_what_is_imported_is_installed() -> None:
-    """By the image for the service, and by ``make run`` for the sandbox and the commands of a laptop."""
-    pinned = set(re.findall(r"(?m)^([\w-]+)==", (ROOT / "requirements.txt").read_text("utf-8")))
-    (besides,) = re.findall(r"\^\(([\w|]+)\)==", (ROOT / "Makefile").read_text("utf-8"))
-    known = {name.replace("_", "-").lower() for name in pinned | set(besides.split("|"))}
-    imported = {name for source in house.sources(ROOT).values() for name in syntax.libraries(source)}
-    libraries = imported - set(sys.stdlib_module_names) - {"service", "_typeshed"}
-
-    sold_as = packages_distributions()
-    assert {name for name in libraries if not {one.lower() for one in sold_as[name]} & known} == set()
 
 
 def test_the_reference_lists_the_settings() -> None:

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests import house
 from tests.commands.cli import BASE
 from tests.processes import ROOT, free_port, until
 
@@ -71,6 +73,25 @@ def command(pid: int) -> str:
 def alive(family: dict[int, str]) -> list[str]:
     """Those of ``family`` that still run; a process that took over a number has another command."""
     return [line for pid, line in family.items() if line and command(pid) == line]
+
+
+def test_what_runs_is_installed() -> None:
+    """Every module, and the worker that runs them, where nothing is but what the image and ``make run`` install."""
+    pinned = set(re.findall(r"(?m)^([\w-]+)==", (ROOT / "requirements.txt").read_text("utf-8")))
+    (besides,) = re.findall(r"\^\(([\w|]+)\)==", (ROOT / "Makefile").read_text("utf-8"))
+    known = pinned | set(besides.split("|"))
+    others = [
+        name
+        for name, sold_as in packages_distributions().items()
+        if not {one.replace("_", "-").lower() for one in sold_as} & known
+    ]
+    modules = ["gunicorn.workers.ggevent", *house.sources(ROOT)]
+    # What is ``None`` here cannot be imported.
+    absent = f"import sys; sys.modules.update(dict.fromkeys({others}))"
+    code = "\n".join([absent, *(f"import {name}" for name in modules if name != house.GUNICORN_SETTINGS)])
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture
