@@ -1,5 +1,5 @@
 # The production image: `serve` and what it needs, without the sandbox, the tests or pip.
-# Build it with: docker build -t video-token-service .
+# Build it with: make image
 # Its root may be read-only: it writes to /tmp and /dev/shm alone.
 
 # Any image with Python 3.11 to 3.13 as `python`; a release should name it by digest.
@@ -22,8 +22,15 @@ RUN rm -r service/sandbox service/console/sandbox \
  && python -m compileall -q --invalidation-mode unchecked-hash service
 
 FROM ${BASE}
+# The commit that it is made of, and when that was.
+ARG REVISION=unknown
+ARG CREATED=unknown
 LABEL org.opencontainers.image.title="video-token-service" \
-      org.opencontainers.image.description="Client tokens for Telnyx Video rooms"
+      org.opencontainers.image.description="Client tokens for Telnyx Video rooms" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"
 # What installs packages is of use only to somebody who got in.
 RUN rm -rf /usr/local/lib/python3.*/site-packages/* /usr/local/lib/python3.*/ensurepip /usr/local/bin/pip*
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

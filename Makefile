@@ -10,7 +10,7 @@ RUNNABLE := $(VENV)/runnable-$(SUM)
 READY := $(VENV)/ready-$(SUM)
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run unit test check clients faults fuzz soak bench bench-scale lock clean
+.PHONY: run unit test check clients faults fuzz soak bench bench-scale lock image sbom clean
 
 run: $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
@@ -52,6 +52,18 @@ bench-scale: $(READY)
 
 lock: $(READY)
 	@tests/lock.sh $(VENV)
+
+# By whichever engine is there. IMAGE is a name without a tag: the tag is the version.
+IMAGE ?= video-token-service
+ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(if $(shell command -v $(engine)),$(engine))))
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+image:
+	$(or $(ENGINE),$(error docker, podman or buildah is needed)) build --tag $(IMAGE):$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) --build-arg CREATED=$$(git log -1 --format=%cI) $(ARGS) .
+
+# What is in the image, as CycloneDX.
+sbom: $(READY)
+	$(VENV)/bin/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --output-file sbom-$(VERSION).json
 
 clean:
 	rm -rf $(VENV) tests/clients/node_modules tests/clients/.build .run .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/node/node_modules

@@ -5,10 +5,12 @@ First the recipe of the image, then the tree that it makes, then the deployment 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from redis.exceptions import NoPermissionError
 from service.cli import children
 from service.cli.valkey import _command as valkey_command
 from service.config.settings import Settings, variables
+from service.observability import telemetry
 from tests.processes import ROOT, Valkey, environment, free_port, until
 
 _APP = "/app"
@@ -142,6 +145,13 @@ def test_packages_are_installed_by_hash_and_as_wheels() -> None:
         assert option in installs[0]
 
 
+def test_it_says_what_release_it_is() -> None:
+    """By the labels of the Open Container Initiative; the build is told of which commit it is."""
+    (labels,) = _all(FINAL, "LABEL")
+    assert f'org.opencontainers.image.version="{telemetry.VERSION}"' in labels
+    assert {"REVISION=unknown", "CREATED=unknown"} <= set(_all(FINAL, "ARG"))
+
+
 def test_it_runs_as_a_numbered_user_that_is_not_root() -> None:
     """An orchestrator that refuses root can see by the number that this is not root."""
     assert _all(FINAL, "USER") == ["10001:10001"]
@@ -227,18 +237,22 @@ def test_sigterm_ends_it_well_and_clean(image: Path, valkey: Valkey, tmp_path: P
 # --- the deployment -----------------------------------------------------------------------------------------------
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_bytes())
-SERVICE, VALKEY = COMPOSE["services"]["service"], COMPOSE["services"]["valkey"]
-_GIVEN = {"AUTH_ISSUER": "https://login.test", "AUTH_AUDIENCE": "video", "PUBLIC_URL": "https://tokens.test"}
+SERVICE, VALKEY, CADDY = (COMPOSE["services"][name] for name in ("service", "valkey", "caddy"))
+# What an image is told by its engine and by the files beside the recipe, and what only ``make run`` sets.
+_FIXED = {"TELNYX_API_KEYS", "TELNYX_API_KEY", "SERVICE_SECRETS", "REDIS_URL", "DRAIN_SECONDS", "CONSOLE_SANDBOX"}
+_FIXED |= {"HOST", "PORT", "METRICS_PORT"}
 
 
 def _filled(text: str) -> str:
-    """Compose's ``${NAME:-default}`` and ``${NAME:?message}``, with what an operator exports."""
-    return re.sub(r"\$\{(\w+):[-?]([^}]*)\}", lambda found: _GIVEN.get(found[1], found[2]), text)
+    """Compose's ``${NAME:-default}`` where nobody has set it."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
 
 
 def _make_secrets(folder: Path, key: str = "KEY-of-no-account") -> Path:
+    """The script's copy in ``folder``, so that what it makes lies there."""
     (folder / "key").write_text(f"{key}\n", "utf-8")
-    subprocess.run([ROOT / "deploy" / "make-secrets", folder / "key", folder / "secrets"], check=True)
+    shutil.copy2(ROOT / "deploy" / "make-secrets", folder)
+    subprocess.run([folder / "make-secrets", folder / "key"], check=True)
     return folder / "secrets"
 
 
@@ -250,10 +264,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
 def test_a_container_can_do_little(name: str) -> None:
-    """A read-only root, no capabilities, no way to more of them, and bounds on memory, processors and processes."""
+    """A read-only root, no capabilities but Caddy's to open port 443, no way to more of them, and bounds on memory,
+    processors and processes.
+    """
     spec = COMPOSE["services"][name]
     assert spec["read_only"] is True
     assert spec["cap_drop"] == ["ALL"]
+    assert spec.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "caddy" else [])
     assert spec["security_opt"] == ["no-new-privileges:true"]
     assert set(spec["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
 
@@ -265,9 +282,13 @@ def test_an_image_is_named_by_its_version(name: str) -> None:
 
 
 def test_only_the_public_port_is_published_and_on_this_machine() -> None:
-    """One port reaches the host, on its loopback unless told otherwise; metrics and the store stay inside."""
+    """One port reaches the host, on its loopback unless told otherwise; metrics and the store stay inside. Those of
+    HTTPS are Caddy's, who is asked for by a profile.
+    """
     assert [_filled(port) for port in SERVICE["ports"]] == ["127.0.0.1:8080:8080"]
     assert "ports" not in VALKEY
+    assert {port.split(":")[0] for port in CADDY["ports"]} == {"80", "443"}
+    assert CADDY["profiles"] == ["tls"]
 
 
 def test_the_store_is_reached_by_the_service_alone() -> None:
@@ -275,7 +296,7 @@ def test_the_store_is_reached_by_the_service_alone() -> None:
     (network,) = VALKEY["networks"]
     assert COMPOSE["networks"][network] == {"internal": True}
     assert network in SERVICE["networks"]
-    assert set(COMPOSE["services"]) == {"service", "valkey"}
+    assert network not in CADDY["networks"]
 
 
 def test_a_stop_is_waited_for() -> None:
@@ -293,16 +314,27 @@ def test_no_secret_is_in_an_environment() -> None:
 
 def test_the_settings_of_the_deployment_are_complete(made: Path) -> None:
     """What compose gives to the service, with secrets just made, is an environment without a fault."""
-    env = {name: _filled(text).replace("/run/secrets", str(made)) for name, text in SERVICE["environment"].items()}
-    settings = Settings.from_env(env)
+    env = {name: text.replace("/run/secrets", str(made)) for name, text in SERVICE["environment"].items() if text}
+    lines = (made.parent / ".env").read_text("utf-8").splitlines()
+    told = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    assert set(told) <= set(SERVICE["environment"])
+    settings = Settings.from_env(env | told)
+    assert settings.warnings() == ()
     assert settings.telnyx_api_keys[0].reveal() == "KEY-of-no-account"
     assert settings.redis_url.reveal().endswith("@valkey:6379/0")
+
+
+def test_every_setting_is_handed_on() -> None:
+    """Whatever an operator may set reaches the service: what is secret, and the table of issuers, as a file."""
+    possible = {field.variable: field.secret or field.variable == "AUTH_ISSUERS" for field in variables()}
+    wanted = {f"{name}_FILE" if by_file else name for name, by_file in possible.items() if name not in _FIXED}
+    assert {name for name, text in SERVICE["environment"].items() if text is None} == wanted
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
 def test_every_secret_of_a_container_is_made(made: Path, name: str) -> None:
     """A container gets only secrets that the script makes, readable by its user, in a folder closed to others."""
-    for secret in COMPOSE["services"][name]["secrets"]:
+    for secret in COMPOSE["services"][name].get("secrets", []):
         assert (made / secret).stat().st_mode & 0o777 == 0o644
     assert made.stat().st_mode & 0o777 == 0o700
 
@@ -315,23 +347,35 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def store(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with _store(made, tmp_path_factory.mktemp("data")) as port:
+        yield port
+
+
+@contextlib.contextmanager
+def _store(made: Path, data: Path) -> Iterator[int]:
     """Valkey with the deployment's own options and users; answers its port."""
-    places = {"/data": str(tmp_path_factory.mktemp("data")), "valkey-server": valkey_command()[0]}
+    places = {"/data": str(data), "valkey-server": valkey_command()[0]}
     command = [places.get(text, text.replace("/run/secrets", str(made))) for text in VALKEY["command"]]
     port = free_port()
     process = children.start([*command, "--bind", "127.0.0.1", "--port", str(port)], output=subprocess.DEVNULL)
-    until(lambda: _client(port, "health", "none").ping(), what="the store")
-    yield port
-    children.stop(process)
+    try:
+        until(lambda: _client(port, "health", "none").ping(), what="the store")
+        yield port
+    finally:
+        children.stop(process)
 
 
 def _client(port: int, user: str | None = None, password: str | None = None) -> redis.Redis:
     return redis.Redis(port=port, username=user, password=password, protocol=2)
 
 
+def _service_client(port: int, made: Path) -> redis.Redis:
+    return _client(port, None, urlsplit((made / "redis_url").read_text("utf-8")).password)
+
+
 def test_the_service_may_use_the_store_and_nothing_of_it_is_evicted(store: int, made: Path) -> None:
     """With the password that was made the store is open, keeps what it has, and writes it down."""
-    with _client(store, None, urlsplit((made / "redis_url").read_text("utf-8")).password) as client:
+    with _service_client(store, made) as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         assert client.config_get("appendonly") == {"appendonly": "yes"}
 
@@ -347,3 +391,38 @@ def test_the_health_check_of_the_store_can_do_nothing_else(store: int) -> None:
     assert "--user health --pass none" in VALKEY["healthcheck"]["test"][1]
     with _client(store, "health", "none") as client, pytest.raises(NoPermissionError):
         client.config_get("maxmemory")
+
+
+def test_a_snapshot_that_is_restored_gives_everything_back(store: int, made: Path, tmp_path: Path) -> None:
+    """Taken as the page on backups says, and started as compose does; dump.rdb alone would give an empty store."""
+    with _service_client(store, made) as client:
+        client.set("vts:record", "a room")
+        client.hset("vts:bans", "eve", "for good")
+        client.set("vts:token", "sealed", px=600_000)
+    snapshot = _snapshot(store, (made / "valkey_backup").read_text("utf-8").strip())
+    restore = [ROOT / "deploy" / "restore-valkey", tmp_path]
+    subprocess.run(restore, input=snapshot, check=True)
+
+    with _store(made, tmp_path) as port, _service_client(port, made) as client:
+        assert (client.get("vts:record"), client.hgetall("vts:bans")) == (b"a room", {b"eve": b"for good"})
+        assert 0 < client.pttl("vts:token") <= 600_000
+    assert subprocess.run(restore, input=snapshot, capture_output=True, check=False).returncode == 1
+
+
+def test_who_takes_snapshots_can_do_nothing_else(store: int, made: Path) -> None:
+    """Its user reads no key and changes none."""
+    with _client(store, "backup", (made / "valkey_backup").read_text("utf-8").strip()) as client:
+        for refused in (lambda: client.get("vts:record"), lambda: client.set("vts:record", 1), client.config_get):
+            with pytest.raises(NoPermissionError):
+                refused()
+
+
+def _snapshot(port: int, password: str) -> bytes:
+    """What ``valkey-cli --user backup --rdb FILE`` asks for."""
+    with socket.create_connection(("127.0.0.1", port), 20) as connection, connection.makefile("rb") as reply:
+        connection.sendall(f"AUTH backup {password}\r\n".encode())
+        assert reply.readline() == b"+OK\r\n"
+        connection.sendall(b"SYNC\r\n")
+        while (line := reply.readline()) == b"\n":
+            pass
+        return reply.read(int(line[1:]))

@@ -1,170 +1,240 @@
-"""The Kubernetes manifests, held without a cluster: they agree with each other, with Settings and with compose."""
+"""The Kubernetes manifests as `kubectl kustomize` renders them, the example alone and with every component: they agree
+with each other, with Settings and with compose.
+"""
 
 from __future__ import annotations
 
+import base64
 import re
+import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from service.cli import children
 from service.config.settings import Settings, variables
+from service.observability import telemetry
 from tests.processes import ROOT
 
-OBJECTS: dict[str, dict[str, Any]] = {
-    item["kind"]: item for item in yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_bytes())
-}
-COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_bytes())["services"]["service"]
-POD: dict[str, Any] = OBJECTS["Deployment"]["spec"]["template"]["spec"]
-(CONTAINER,) = POD["containers"]
-LABELS = {"app.kubernetes.io/name": "video-token-service"}
-MIB = {"Mi": 1, "Gi": 1024, "M": 1, "m": 1}
+COMPOSE: Final = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_bytes())["services"]["service"]
+VERSION: Final = "1.32"
+NAME: Final = {"app.kubernetes.io/name": "video-token-service"}
+
+ISSUERS: Final = """
+[[issuer]]
+name = "staff"
+issuer = "https://login.test"
+audience = "video"
+discovery_url = "true"
+trust = ["admin"]
+"""
+
+Objects = dict[tuple[str, str], dict[str, Any]]
+
+pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
 
 
-def default(variable: str) -> str | None:
-    """What a setting is where nothing is said."""
-    (field,) = [field for field in variables() if field.variable == variable]
-    return field.default
+class Folder:
+    """A copy of the manifests with the secrets of an operator, as the example tells them to make it."""
+
+    def __init__(self, place: Path) -> None:
+        shutil.copytree(ROOT / "deploy/kubernetes", place / "kubernetes")
+        self.example = place / "kubernetes/example"
+        (place / "key").write_text("KEY-of-no-account\n", "utf-8")
+        command = [ROOT / "deploy/make-secrets", place / "key", self.example / "secrets"]
+        subprocess.run(command, check=True, capture_output=True)
+        self.file = self.example / "kustomization.yaml"
+
+    def change(self, pattern: str, replacement: str) -> None:
+        changed = re.sub(pattern, replacement, text := self.file.read_text("utf-8"))
+        assert changed != text
+        self.file.write_text(changed, "utf-8")
+
+    def with_every_component(self) -> None:
+        self.change("# - ../", "- ../")
+        more = {"redis_ca.pem": "", "issuers.toml": ISSUERS, "telnyx_public_keys": base64.b64encode(bytes(32)).decode()}
+        self.change(r"secrets/redis_url\]", f"secrets/redis_url, {', '.join(f'secrets/{name}' for name in more)}]")
+        self.change(r" +- AUTH_.*\n", "")
+        for name, text in more.items():
+            (self.example / "secrets" / name).write_text(text, "utf-8")
+
+    def rendered(self) -> Objects:
+        command = ["kubectl", "kustomize", str(self.example)]
+        text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        return {
+            (one["kind"], re.sub("-[a-z0-9]{10}$", "", one["metadata"]["name"])): one
+            for one in yaml.safe_load_all(text)
+        }
 
 
-def mebibytes(text: str) -> int:
-    """An amount of memory as either file writes it."""
-    found = re.fullmatch(r"(\d+)(Mi|Gi|M|m)", text)
-    assert found
-    return int(found[1]) * MIB[found[2]]
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Objects:
+    return Folder(tmp_path_factory.mktemp("example")).rendered()
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """What a container of the Deployment runs with, once the operator has made its secrets."""
-    (tmp_path / "key").write_text("KEY-of-no-account\n", "utf-8")
-    subprocess.run([ROOT / "deploy" / "make-secrets", tmp_path / "key", tmp_path / "secrets"], check=True)
-    data = OBJECTS["ConfigMap"]["data"]
-    return Settings.from_env(
-        {name: text.replace("/run/secrets", str(tmp_path / "secrets")) for name, text in data.items()}
-    )
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Folder, Objects]:
+    folder = Folder(tmp_path_factory.mktemp("everything"))
+    folder.with_every_component()
+    return folder, folder.rendered()
 
 
-def test_the_settings_are_complete(settings: Settings) -> None:
-    """The ConfigMap, with secrets just made, is an environment without a fault."""
+def pod(objects: Objects) -> dict[str, Any]:
+    spec: dict[str, Any] = objects["Deployment", "video-token-service"]["spec"]["template"]["spec"]
+    return spec
+
+
+def container(objects: Objects) -> dict[str, Any]:
+    (only,) = pod(objects)["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def ports(objects: Objects) -> set[int | str]:
+    """Where Redis may be reached."""
+    (rule,) = objects["NetworkPolicy", "video-token-service-redis"]["spec"]["egress"]
+    return {port["port"] for port in rule["ports"]}
+
+
+def test_every_object_is_one_that_kubernetes_takes(example: Objects, everything: tuple[Folder, Objects]) -> None:
+    """By Kubernetes' own schemas, with no member that it does not know; a ServiceMonitor is not Kubernetes' own."""
+    assert {kind for kind, _ in everything[1]} - {kind for kind, _ in example} == {
+        *("HorizontalPodAutoscaler", "ServiceMonitor"),
+    }
+    for objects in (example, everything[1]):
+        for (kind, _), one in objects.items():
+            if kind != "ServiceMonitor":
+                kubernetes_validate.validate(one, VERSION, strict=True)
+
+
+def test_selectors_mean_the_pods_of_this_service_and_no_others(everything: tuple[Folder, Objects]) -> None:
+    """Policies, budget, Services and Deployment; nothing takes the whole namespace."""
+    objects = everything[1]
+    assert objects["Deployment", "video-token-service"]["spec"]["template"]["metadata"]["labels"] == NAME
+    for (kind, _), one in objects.items():
+        selector = one["spec"].get("podSelector", one["spec"].get("selector")) if "spec" in one else None
+        if selector is not None and kind != "ServiceMonitor":
+            assert selector.get("matchLabels", selector) == NAME
+
+
+@pytest.mark.parametrize("which", ["example", "everything"])
+def test_the_settings_are_complete_and_none_is_secret(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """What the pods get starts a service; secrets are files of the Secret, which is where the settings say."""
+    objects = request.getfixturevalue(which)
+    objects = objects if isinstance(objects, dict) else objects[1]
+    for name, value in objects["Secret", "video-token-service"]["data"].items():
+        (tmp_path / name).write_bytes(base64.b64decode(value))
+    told = objects["ConfigMap", "video-token-service"]["data"]
+    settings = Settings.from_env({name: text.replace("/run/secrets", str(tmp_path)) for name, text in told.items()})
+
     assert settings.telnyx_api_keys[0].reveal() == "KEY-of-no-account"
+    assert any("admin" in issuer.trust for issuer in settings.issuers)
+    (mount,) = [one for one in container(objects)["volumeMounts"] if one["name"] == "secrets"]
+    assert mount == {"name": "secrets", "mountPath": "/run/secrets", "readOnly": True}
 
 
-def test_every_value_of_the_config_map_is_text() -> None:
-    """A number or a truth value would be refused by Kubernetes."""
-    assert all(isinstance(value, str) for value in OBJECTS["ConfigMap"]["data"].values())
+def test_a_changed_setting_or_secret_rolls_the_pods(tmp_path: Path) -> None:
+    """Their names change with what they hold, and the pods name them."""
+    folder = Folder(tmp_path)
+    before = pod(folder.rendered())
+    folder.change("app.example.com", "other.example.com")
+    changed = pod(folder.rendered())
+    (folder.example / "secrets/telnyx_api_key").write_text("KEY-rotated\n", "utf-8")
+    rotated = pod(folder.rendered())
+
+    assert before["containers"][0]["envFrom"] != changed["containers"][0]["envFrom"]
+    assert changed["volumes"][0] != rotated["volumes"][0]
 
 
-def test_settings_that_both_deployments_give_are_given_the_same_way() -> None:
-    """Kubernetes hands secrets over as compose does: by files of the same names."""
-    files = {name: value for name, value in COMPOSE["environment"].items() if name.endswith("_FILE")}
-    assert {name: value for name, value in OBJECTS["ConfigMap"]["data"].items() if name.endswith("_FILE")} == files
+def test_settings_that_both_deployments_give_are_given_the_same_way(example: Objects) -> None:
+    """Kubernetes hands secrets over as compose does, by files of the same names, and nothing secret by its value."""
+    told = example["ConfigMap", "video-token-service"]["data"]
+    assert {name: told[name] for name in told if name.endswith("_FILE")} == {
+        name: value for name, value in COMPOSE["environment"].items() if value and name.endswith("_FILE")
+    }
+    assert sorted(Path(told[name]).name for name in told if name.endswith("_FILE")) == sorted(COMPOSE["secrets"])
+    assert not {field.variable for field in variables() if field.secret} & set(told)
+    assert "env" not in container(example)
 
 
-def test_no_secret_is_in_an_environment() -> None:
-    """Whatever is secret comes from a file of a mounted Secret that no other user may read."""
-    secret = {field.variable for field in variables() if field.secret}
-    assert not secret & set(OBJECTS["ConfigMap"]["data"])
-    assert "env" not in CONTAINER
-    (volume,) = [volume["secret"] for volume in POD["volumes"] if "secret" in volume]
-    assert volume["defaultMode"] == 0o440
-
-
-def test_the_commands_in_the_manifest_make_every_secret() -> None:
-    """The Secret that an operator is told to make has a key for each file that a setting names."""
-    told = re.findall(r"--from-file=secrets/(\w+)", (ROOT / "deploy" / "kubernetes.yaml").read_text("utf-8"))
-    named = [Path(value).name for name, value in OBJECTS["ConfigMap"]["data"].items() if name.endswith("_FILE")]
-    assert sorted(told) == sorted(named) == sorted(COMPOSE["secrets"])
-
-
-def test_it_can_do_as_little_as_under_compose() -> None:
-    """A numbered user that is not root, a read-only root, no capabilities, no way to more, and no account."""
-    assert CONTAINER["securityContext"] == {
+def test_it_can_do_as_little_and_gets_as_much_as_under_compose(example: Objects) -> None:
+    """A read-only root, no capabilities, no way to more, no account; the same image, processors, memory and place."""
+    spec, limits = container(example), container(example)["resources"]["limits"]
+    assert spec["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": COMPOSE["read_only"],
         "capabilities": {"drop": COMPOSE["cap_drop"]},
     }
-    user = POD["securityContext"]
-    assert user["runAsNonRoot"] is True
-    assert f"USER {user['runAsUser']}:{user['runAsGroup']}\n" in (ROOT / "Dockerfile").read_text("utf-8")
-    assert user["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert (POD["automountServiceAccountToken"], POD["enableServiceLinks"]) == (False, False)
+    assert (pod(example)["automountServiceAccountToken"], pod(example)["enableServiceLinks"]) == (False, False)
+    assert spec["image"].endswith(f"/{COMPOSE['image']}")
+    assert spec["image"].endswith(f":{telemetry.VERSION}")
+    theirs = COMPOSE["deploy"]["resources"]["limits"]
+    assert (limits["cpu"], limits["memory"]) == (theirs["cpus"], theirs["memory"] + "i")
+    (tmp,) = [volume["emptyDir"] for volume in pod(example)["volumes"] if volume["name"] == "tmp"]
+    assert f"size={tmp['sizeLimit'].removesuffix('Mi')}m" in COMPOSE["tmpfs"][0]
 
 
-def test_it_gets_as_much_as_under_compose() -> None:
-    """The same image, processors, memory, and room for temporary files."""
-    limits, theirs = CONTAINER["resources"]["limits"], COMPOSE["deploy"]["resources"]["limits"]
-    assert CONTAINER["image"] == COMPOSE["image"]
-    assert (limits["cpu"], mebibytes(limits["memory"])) == (theirs["cpus"], mebibytes(theirs["memory"]))
-    (tmp,) = [volume["emptyDir"] for volume in POD["volumes"] if volume["name"] == "tmp"]
-    assert f"size={mebibytes(tmp['sizeLimit'])}m" in COMPOSE["tmpfs"][0]
+def test_ports_are_those_of_the_settings_and_that_of_metrics_is_not_public(example: Objects) -> None:
+    """The names mean the defaults of PORT and METRICS_PORT; the policy opens the second to one namespace only."""
+    defaults = {field.variable: field.default for field in variables()}
+    ports = {port["name"]: str(port["containerPort"]) for port in container(example)["ports"]}
+    assert ports == {"http": defaults["PORT"], "metrics": defaults["METRICS_PORT"]}
+    assert [port["targetPort"] for port in example["Service", "video-token-service"]["spec"]["ports"]] == ["http"]
+    rules = example["NetworkPolicy", "video-token-service"]["spec"]["ingress"]
+    assert [rule["ports"] for rule in rules if "from" not in rule] == [[{"port": "http"}]]
+    assert [rule["ports"] for rule in rules if "from" in rule] == [[{"port": "metrics"}]]
 
 
-def test_ports_are_those_of_the_settings() -> None:
-    """The names that probes, the Service and the policy use mean the defaults of PORT and METRICS_PORT."""
-    ports = {port["name"]: str(port["containerPort"]) for port in CONTAINER["ports"]}
-    assert ports == {"http": default("PORT"), "metrics": default("METRICS_PORT")}
-    assert (
-        OBJECTS["Deployment"]["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == ports["metrics"]
-    )
-
-
-def test_the_metrics_port_is_not_public() -> None:
-    """The Service does not have it, and the policy opens it to one namespace only."""
-    assert [port["targetPort"] for port in OBJECTS["Service"]["spec"]["ports"]] == ["http"]
-    rules = OBJECTS["NetworkPolicy"]["spec"]["ingress"]
-    assert [[port["port"] for port in rule["ports"]] for rule in rules if "from" not in rule] == [["http"]]
-    (limited,) = [rule for rule in rules if "from" in rule]
-    assert limited["ports"] == [{"port": "metrics"}]
-    assert "Ingress" in OBJECTS["NetworkPolicy"]["spec"]["policyTypes"]
-
-
-def test_a_dead_process_is_restarted_and_an_unready_one_is_not() -> None:
+def test_a_dead_process_is_restarted_and_an_unready_one_is_not(example: Objects) -> None:
     """Liveness and start ask /healthz, which no dependency can fail; only readiness asks /readyz."""
-    asked = {name: CONTAINER[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    asked = {name: container(example)[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
     assert {name: probe["path"] for name, probe in asked.items()} == {
-        "startupProbe": "/healthz",
-        "livenessProbe": "/healthz",
-        "readinessProbe": "/readyz",
+        "startup": "/healthz",
+        "liveness": "/healthz",
+        "readiness": "/readyz",
     }
     assert {probe["port"] for probe in asked.values()} == {"http"}
 
 
-def test_draining_outlasts_the_readiness_probe(settings: Settings) -> None:
-    """A balancer that trusts the probe has turned away before the replica stops."""
-    probe = CONTAINER["readinessProbe"]
-    noticed = (probe["periodSeconds"] + probe["timeoutSeconds"]) * probe["failureThreshold"]
-    assert settings.drain_seconds > noticed
-
-
-def test_the_grace_period_outlasts_draining(settings: Settings) -> None:
-    """Nothing is killed that the supervisor would still wait for."""
-    assert POD["terminationGracePeriodSeconds"] > settings.drain_seconds + children.STOP_SECS
-
-
-def test_every_selector_means_these_pods() -> None:
-    """Deployment, Service, budget, policy and spread all name the labels that the pods have."""
-    spec = {kind: item["spec"] for kind, item in OBJECTS.items() if "spec" in item}
-    selectors = [
-        spec["Deployment"]["selector"]["matchLabels"],
-        spec["Deployment"]["template"]["metadata"]["labels"],
-        spec["Service"]["selector"],
-        spec["PodDisruptionBudget"]["selector"]["matchLabels"],
-        spec["NetworkPolicy"]["podSelector"]["matchLabels"],
-        *[spread["labelSelector"]["matchLabels"] for spread in POD["topologySpreadConstraints"]],
-    ]
-    assert selectors == [LABELS] * 7
-
-
-def test_an_upgrade_and_a_drained_node_leave_replicas_to_serve() -> None:
-    """New replicas come before old ones go, one at a time may be evicted, and they lie on different nodes and zones."""
-    spec = OBJECTS["Deployment"]["spec"]
+def test_a_replica_that_goes_is_left_in_peace(example: Objects) -> None:
+    """A balancer that trusts the probe has turned away before it stops; nothing is killed that is still waited for; new
+    replicas come before old ones go, one at a time may be evicted, and they lie on different nodes and zones.
+    """
+    probe, spec = container(example)["readinessProbe"], example["Deployment", "video-token-service"]["spec"]
+    drain = float(example["ConfigMap", "video-token-service"]["data"]["DRAIN_SECONDS"])
+    assert drain > (probe["periodSeconds"] + probe["timeoutSeconds"]) * probe["failureThreshold"]
+    assert pod(example)["terminationGracePeriodSeconds"] > drain + children.STOP_SECS
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
-    assert OBJECTS["PodDisruptionBudget"]["spec"]["maxUnavailable"] < spec["replicas"] - 1
-    assert [spread["topologyKey"] for spread in POD["topologySpreadConstraints"]] == [
-        "kubernetes.io/hostname",
-        "topology.kubernetes.io/zone",
-    ]
+    budget = example["PodDisruptionBudget", "video-token-service"]["spec"]["maxUnavailable"]
+    assert budget < spec["replicas"] - 1
+    assert len({spread["topologyKey"] for spread in pod(example)["topologySpreadConstraints"]}) == 2
+
+
+def test_any_user_may_run_it(example: Objects) -> None:
+    """No number is asked for, so that a namespace may choose one; the files of the secret can be read by any."""
+    spec = pod(example)
+    assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert spec["volumes"][0]["secret"]["defaultMode"] == 0o444
+
+
+def test_pods_reach_telnyx_and_redis_and_little_else(example: Objects, everything: tuple[Folder, Objects]) -> None:
+    """443 leads to the internet alone, Redis' ports to the network around alone, and each component opens its own."""
+    names, internet = example["NetworkPolicy", "video-token-service"]["spec"]["egress"]
+    assert {port["port"] for port in names["ports"]} == {53, 5353}
+    assert internet["ports"] == [{"port": 443}]
+    assert all("10.0.0.0/8" in one["ipBlock"]["except"] or "::/0" in one["ipBlock"]["cidr"] for one in internet["to"])
+    (redis,) = example["NetworkPolicy", "video-token-service-redis"]["spec"]["egress"]
+    assert all(one["ipBlock"]["cidr"] not in {"0.0.0.0/0", "::/0"} for one in redis["to"])
+    assert (ports(example), ports(everything[1])) == ({6379}, {6379, 6380, 26379})
+
+
+def test_what_scales_by_itself_has_no_number_of_replicas(example: Objects, everything: tuple[Folder, Objects]) -> None:
+    """Else each ``apply`` would set it back."""
+    assert example["Deployment", "video-token-service"]["spec"]["replicas"] == 3
+    assert "replicas" not in everything[1]["Deployment", "video-token-service"]["spec"]
