@@ -52,6 +52,7 @@ from service.storage.revocation_store import RevocationStore
 from service.storage.room_store import RoomStore
 from service.storage.roster_store import RosterStore
 from service.storage.round_trip import TimeLimits
+from service.storage.share_store import Shares
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.tokens.models import HeldToken
@@ -82,6 +83,8 @@ from service.web.token_endpoint import TokenEndpoint
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
 # Calls to Redis that a worker has under way at a time.
 MAX_REDIS_CALLS: Final = 64
+# Of token calls those that reach Telnyx, a minute and caller over all rooms, for each that a room allows.
+NEW_TOKENS_FACTOR: Final = 2
 
 
 def create_from_env() -> Flask:
@@ -133,6 +136,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             moderation=moderation,
             meeting=running,
             gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
+            shares=Shares(gateways.redis, new_tokens=NEW_TOKENS_FACTOR * settings.token_rate_limit_per_minute),
             inbox=WebhookReceiver(
                 settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, worker
             ),

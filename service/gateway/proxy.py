@@ -26,6 +26,7 @@ from service.identity.revocations import Revocations
 from service.identity.verifier import Principal
 from service.meetings.moderation import Meeting, ParticipantSelector
 from service.rooms.moderators import Moderator
+from service.storage.share_store import COMPOSITIONS, calling
 from service.telnyx import Answer, Telnyx
 from service.tokens.models import IssuedToken
 
@@ -187,6 +188,8 @@ class GatewayProxy:
     def _composed(self, row: Row, call: Call) -> Outcome:
         if not call.principal.admin and any(call.body.get(member) for member in _WEBHOOKS):
             raise InsufficientScope
+        if (caller := calling.get()) is not None:
+            caller.spend(COMPOSITIONS)
         session = UUID(call.body["session_id"])
         moderator = self._finder.session(call.principal, session, call.deadline)
         regions = (call.body.get("video_layout") or {}).values()

@@ -15,11 +15,13 @@ from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamRejected
+from service.fair_semaphore import FairSemaphore
 from service.gateway.operations import RETRIEVE_OPERATION, Kind
 from service.identity.verifier import Principal
 from service.rooms.directory import MOST_LOOKED_AT, Directory
 from service.rooms.models import Role
 from service.rooms.moderators import Moderator, Moderators
+from service.storage.share_store import UNKNOWN_IDS, calling
 from service.telnyx import Answer, Telnyx
 from service.telnyx.paging import MOST_ON_A_PAGE, pages
 from service.ttl_cache import Expiring
@@ -27,6 +29,10 @@ from service.ttl_cache import Expiring
 REMEMBERED: Final = 4096
 # Which room a session is of, and what our name for an upstream id is, does not change.
 KEPT_SECS: Final = 3600.0
+# For so long an id that Telnyx does not know is not asked for again.
+UNKNOWN_SECS: Final = 30.0
+# So many look-ups at a time may each caller have under way in a process.
+MAX_AT_ONCE: Final = 4
 # For so long somebody who moderated something may have ids looked up.
 TRUSTED_SECS: Final = 60.0
 
@@ -50,6 +56,8 @@ class Resolver:
         self._rooms_of_sessions: Expiring[UUID, UUID] = Expiring(clock, most=REMEMBERED)
         self._aliases: Expiring[UUID, str] = Expiring(clock, most=REMEMBERED)
         self._moderators: Expiring[tuple[str, str], bool] = Expiring(clock, most=REMEMBERED)
+        self._unknown: Expiring[tuple[Kind, UUID], bool] = Expiring(clock, most=REMEMBERED)
+        self._places: Expiring[str, FairSemaphore] = Expiring(clock, most=REMEMBERED)
 
     def alias(self, room_id: UUID) -> str:
         """Our name for a room; whoever uses it checks that the room of that name still has this id."""
@@ -80,8 +88,23 @@ class Resolver:
     def find(
         self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None = None
     ) -> Found:
-        """Look up anything but a room; ``query`` goes with the call."""
+        """Look up anything but a room; ``query`` goes with the call. Raises ``RateLimited`` after many in vain."""
         self._check_moderates(principal)
+        caller, places = calling.get(), self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
+        self._places.put(principal.user, places, TRUSTED_SECS)
+        with places:
+            if caller is not None:
+                caller.require(UNKNOWN_IDS)
+            try:
+                return self._find(principal, kind, ident, deadline, query)
+            except RoomNotFound:
+                if caller is not None:
+                    caller.spend(UNKNOWN_IDS)
+                raise
+
+    def _find(
+        self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None
+    ) -> Found:
         answer = self._look(kind, ident, deadline, query)
         session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
         room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
@@ -137,10 +160,13 @@ class Resolver:
         return room_id
 
     def _look(self, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None) -> Answer:
+        if self._unknown.value((kind, ident)):
+            raise RoomNotFound
         try:
             answer = self._telnyx.call(RETRIEVE_OPERATION[kind], ident, query=query, deadline=deadline)
         except UpstreamRejected as refusal:
             if refusal.upstream_status == HTTPStatus.NOT_FOUND:
+                self._unknown.put((kind, ident), True, UNKNOWN_SECS)
                 raise RoomNotFound from None
             raise
         if uuid_of(answer.data.get("id")) != ident:

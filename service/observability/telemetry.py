@@ -161,7 +161,7 @@ _UPSTREAM_BUCKETS: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3,
 _REMOVAL_BUCKETS: Final = (1, 2, 5, 15, 60, 300, 600, 1200, 3600)
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
 _BREAKER_LEVELS: Final = {"closed": 0, "half_open": 1, "open": 2}
-_UPSTREAM_BREAKERS: Final = ("tokens", "management", "credentials")
+_UPSTREAM_BREAKERS: Final = ("tokens", "moderation", "management", "credentials")
 _SOURCES: Final = ("issued", "refreshed", "cache", "stale")
 
 

@@ -8,7 +8,7 @@ from service.storage import redis_keys
 from service.storage.redis_client import RedisClient
 from service.storage.scripts import command
 
-Kind = Literal["tokens", "management"]
+Kind = Literal["tokens", "moderation", "management"]
 
 
 class Cooldowns:

@@ -117,6 +117,11 @@ def created_by(user: str) -> str:
     return f"{PREFIX}{{{digest(user)}}}:created"
 
 
+def share(name: str, user: str) -> str:
+    """Counter of what a user has used of what all share."""
+    return f"{PREFIX}{{{digest(user)}}}:share:{digest(name)}"
+
+
 def instances(template: str) -> str:
     """Sorted set of the rooms made from a template."""
     return f"{PREFIX}{{index}}:instances:{digest(template)}"

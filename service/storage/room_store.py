@@ -154,10 +154,14 @@ class RoomStore:
             return
 
     def forget_tokens(self, alias: str, user: str) -> None:
+        """As ``drop_tokens``, and no process goes on from what it remembers of them."""
+        self.drop_tokens(alias, user)
+        self._redis.announce(Removal(alias, user))
+
+    def drop_tokens(self, alias: str, user: str) -> None:
         """Drop all tokens of this user in this room, on every device; raises ``StoreUnavailable``."""
         keys = RoomKeys(alias)
         self._redis.run(script("forget_tokens").on((keys.devices(digest(user)),), (keys.base,)))
-        self._redis.announce(Removal(alias, user))
 
     def adopt(self, alias: str, room_id: UUID, value: bytes, seconds: int) -> None:
         """Remember, as cache, under which upstream id the room is to be had now, and of which room that id is."""

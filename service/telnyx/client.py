@@ -3,7 +3,8 @@
 Rules for editors:
 * a call that may have had an effect is not repeated, unless its repetition does no harm (``Operation.repeatable``);
 * a wait that upstream asks for is handed to the caller, never slept in a worker;
-* token calls and management calls have breakers, cool-downs and places of their own: neither starves the other;
+* token calls, what serves a change (kick, mute, a room to be made) and look-ups have breakers, cool-downs and places of
+  their own: none starves the others, and of each a caller has a share;
 * no body and no token reaches a log.
 """
 
@@ -31,7 +32,7 @@ from service.http_client import Reply, Transport, TransportError
 from service.observability import tracing
 from service.secret import Secret
 from service.telnyx.breaker import Breaker
-from service.telnyx.load import ConcurrencyLimit, RetryBudget
+from service.telnyx.load import ConcurrencyLimit, RetryBudget, of_caller
 from service.telnyx.operations import OPERATIONS, Kind, Operation
 from service.telnyx.responses import (
     Answer,
@@ -51,7 +52,7 @@ REST_SECS: Final = 5.0
 CREDENTIALS_REST_SECS: Final = 60.0
 # For each place of token calls so much of one for all others: they are rarer, and nobody waits at a door for them.
 MANAGEMENT_SHARE: Final = 0.25
-KINDS: Final[tuple[Kind, ...]] = ("tokens", "management")
+KINDS: Final[tuple[Kind, ...]] = ("tokens", "moderation", "management")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -92,7 +93,8 @@ class Telnyx:
         self._random = random
         self._cooldowns = cooldowns
         self._metrics = metrics
-        places = {"tokens": concurrency, "management": max(1, int(concurrency * MANAGEMENT_SHARE))}
+        fewer = max(1, int(concurrency * MANAGEMENT_SHARE))
+        places = {kind: concurrency if kind == "tokens" else fewer for kind in KINDS}
         self._transport = Transport(sum(places.values()))
         self._budget = RetryBudget()
         self._limits = {kind: ConcurrencyLimit(places[kind], metrics.shed) for kind in KINDS}
@@ -167,8 +169,11 @@ class Telnyx:
         deadline: Deadline,
         before: Callable[[], object] | None = None,
     ) -> Answer:
-        """Any of the 25 operations by its name in ``OPERATIONS``; ``before`` is called before each attempt."""
-        operation = OPERATIONS[name]
+        """Any of the 25 operations by its name in ``OPERATIONS``; ``before`` is called before each attempt.
+
+        Raises ``RateLimited`` too, where it would be more than the share of the caller whom the request is of.
+        """
+        operation = of_caller(OPERATIONS[name])
         if ("{id}" in operation.path) != isinstance(target, UUID):
             # Anything else could be a path of its own.
             raise TypeError(f"{name} takes {'a UUID' if '{id}' in operation.path else 'no id'}")

@@ -1,12 +1,17 @@
-"""How much we ask of Telnyx: so many calls at a time, in the order of asking, and retries within a budget."""
+"""How much we ask of Telnyx: so many calls at a time, in the order of asking, retries within a budget, and of each
+caller no more than a share.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from service.clock import Deadline
 from service.errors import DeadlineExceeded, Overloaded
 from service.fair_semaphore import FairSemaphore, Refused
+from service.storage.share_store import LOOK_UPS, MODERATION, calling
+from service.telnyx.operations import Operation
 
 RETRY_SHARE: Final = 0.1
 RETRY_BURST: Final = 10.0
@@ -52,3 +57,15 @@ class ConcurrencyLimit:
             yield
         finally:
             self._places.release()
+
+
+def of_caller(operation: Operation) -> Operation:
+    """The operation as it counts in this request, after its caller's share has paid for it."""
+    caller = calling.get()
+    if caller is None:
+        return operation
+    if operation.kind == "tokens":
+        caller.spend(caller.new_tokens)
+        return operation
+    caller.spend(LOOK_UPS if caller.reads else MODERATION)
+    return operation if caller.reads else replace(operation, kind="moderation")

@@ -6,7 +6,9 @@ from typing import Final, Literal
 
 from service.http_client import MAX_BYTES
 
-Kind = Literal["tokens", "management"]
+# Of calls that have breakers, cool-downs and places of their own. An operation of ``management`` counts as
+# ``moderation`` where it serves a request that changes something.
+Kind = Literal["tokens", "moderation", "management"]
 
 MAX_LIST_BYTES: Final = 4 * MAX_BYTES
 

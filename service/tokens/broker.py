@@ -20,6 +20,8 @@ from service.errors import (
     DeadlineExceeded,
     OwnTrouble,
     RateLimited,
+    RecordUnreadable,
+    Refused,
     RoomNotFound,
     StoreUnavailable,
     UpstreamRoomMissing,
@@ -99,7 +101,14 @@ class Broker:
     def forget(self, principal: Principal, alias: str) -> None:
         """Drop all tokens of this user for this room, on every device. Says nothing of whether there is such a room."""
         snapshot = self._rooms.snapshot(alias, principal.owner(), principal.session_id, count=False)
-        check_not_revoked(snapshot.records, principal)
+        try:
+            authorize(snapshot.records, principal, self._clock.wall())
+        except RoomNotFound:
+            # Nobody goes on from what is remembered of a stranger, so no process has to be told.
+            self._rooms.drop_tokens(alias, principal.user)
+            return
+        except (Refused, RecordUnreadable):
+            pass
         self._rooms.forget_tokens(alias, principal.user)
 
     def _first_look(self, request: TokenRequest) -> AuthorizedRequest:
@@ -155,7 +164,7 @@ class Broker:
         except UpstreamRoomMissing:
             # Its tokens were forgotten: the one at hand opens nothing any more.
             raise
-        except (OwnTrouble, TimeoutError) as trouble:
+        except (OwnTrouble, RateLimited, TimeoutError) as trouble:
             return self._serve_stale(authorized, trouble)
         current = self._look_again(authorized)
         if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, self._left(renewed)):
@@ -185,7 +194,9 @@ class Broker:
             held is not None and left >= held.token.min_servable and not authorized.limits.outlived_by(held.token, left)
         )
 
-    def _serve_stale(self, authorized: AuthorizedRequest, trouble: OwnTrouble | TimeoutError) -> IssuedToken:
+    def _serve_stale(
+        self, authorized: AuthorizedRequest, trouble: OwnTrouble | RateLimited | TimeoutError
+    ) -> IssuedToken:
         """The token at hand, if it may still be handed out; else raises ``trouble``."""
         held = authorized.held
         if held is None or not self._is_servable(authorized):

@@ -13,6 +13,7 @@ from flask import Blueprint, Flask, current_app, g, request
 from service.errors import InsufficientScope
 from service.identity.verifier import Principal
 from service.rooms.moderators import Moderator
+from service.storage.share_store import CALLS
 from service.web.request_body import check_request
 from service.web.services import services
 
@@ -67,6 +68,8 @@ def _refuse_ungated() -> None:
 
 def _require_user() -> None:
     g.principal = services().verifier.verify(request.headers.getlist("Authorization"))
+    reads = request.method in {"GET", "HEAD"}
+    services().shares.begin(g.principal.user, admin=g.principal.admin, reads=reads).spend(CALLS)
 
 
 def _require_moderator() -> None:

@@ -18,6 +18,7 @@ from service.clock import Deadline
 from service.errors import MalformedRequest
 from service.observability import telemetry, tracing
 from service.observability.telemetry import Metrics
+from service.storage.share_store import calling
 from service.web.services import services
 
 REQUEST_SECONDS: Final = 8.0
@@ -111,6 +112,7 @@ def close_if_unread(environ: Mapping[str, Any]) -> None:
 def end() -> None:
     """What comes next on this connection is another request."""
     telemetry.request_id.set(None)
+    calling.set(None)
     tracing.current.set(None)
 
 

@@ -22,6 +22,7 @@ from service.rooms.directory import Directory
 from service.rooms.guests import Guests
 from service.rooms.moderators import Moderators
 from service.storage.redis_client import RedisClient
+from service.storage.share_store import Shares
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.web.openapi import OpenApiValidator
@@ -67,6 +68,7 @@ class Services:
     meeting: Meeting
     gateway: GatewayProxy
     inbox: WebhookReceiver
+    shares: Shares
     large_bodies: BoundedSemaphore = field(default_factory=BoundedSemaphore)
 
 

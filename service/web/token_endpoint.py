@@ -98,6 +98,7 @@ class TokenEndpoint:
         services = self._services
         authorization = environ.get("HTTP_AUTHORIZATION")
         call.principal = services.verifier.verify([] if authorization is None else [authorization])
+        services.shares.begin(call.principal.user, admin=call.principal.admin, reads=False)
         wanted = self._wanted(environ, call)
         if not is_alias(call.alias):
             # No room could have this name, which costs no look-up.

@@ -12,7 +12,8 @@ import requests
 from service.meetings.moderation import MAX_BANS
 from service.rooms.directory import MAX_MEMBERS
 from service.rooms.room_writer import MAX_ROOMS, MAX_TEMPLATES
-from service.storage.redis_keys import ROOM_INDEX, TEMPLATES, RoomKeys, digest
+from service.storage.redis_keys import REMOVALS, ROOM_INDEX, TEMPLATES, RoomKeys, digest, share
+from service.storage.share_store import CALLS, COMPOSITIONS, LOOK_UPS, MODERATION, Share
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room
 
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
@@ -99,3 +100,57 @@ def test_the_directory_has_at_most_so_many_rooms(service: ServiceProcess, valkey
     finally:
         valkey.client.zrem(ROOM_INDEX, *others)
         valkey.client.srem(TEMPLATES, *templates)
+
+
+def use_up(valkey: Valkey, what: Share | str, user: str) -> None:
+    """As if the user had asked so often in this minute."""
+    valkey.client.set(share(what if isinstance(what, str) else what.name, user), 10**9, px=60_000)
+
+
+def asked_too_often(answer: requests.Response) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited"), answer.text
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+
+
+def test_each_caller_has_a_share_of_all_calls(service: ServiceProcess, valkey: Valkey) -> None:
+    """Who has used it up is told to wait, others are not concerned; nor are tokens, which a running call needs."""
+    alias, mia, mel = fresh("limit"), Caller(service.url, fresh("mia")), Caller(service.url, fresh("mel"))
+    make_room(service.url, alias, access=[{"authenticated": True, "role": "participant"}])
+    assert mia.ask("GET", "/v1/rooms").ok
+    assert 0 < valkey.client.pttl(share(CALLS.name, mia.user)) <= 60_000
+    use_up(valkey, CALLS, mia.user)
+
+    asked_too_often(mia.ask("GET", "/v1/rooms"))
+    asked_too_often(mia.ask("DELETE", f"/v1/rooms/{alias}/token"))
+    assert mia.token(alias).ok
+    assert mel.ask("GET", "/v1/rooms").ok
+
+
+def test_each_caller_has_a_share_of_what_reaches_telnyx(service: ServiceProcess, valkey: Valkey) -> None:
+    """Of look-ups, of actions and of new tokens, each apart; a token in hand is served all the same."""
+    alias, mia = fresh("limit"), Caller(service.url, fresh("mia"))
+    make_room(service.url, alias, access=[{"authenticated": True, "role": "moderator"}])
+    people, mute = f"/v1/rooms/{alias}/participants", f"/v1/rooms/{alias}/actions/mute"
+    assert mia.token(alias).ok
+    use_up(valkey, LOOK_UPS, mia.user)
+    asked_too_often(mia.ask("GET", people))
+    assert mia.ask("POST", mute, json={"all": True}).ok
+    use_up(valkey, MODERATION, mia.user)
+    asked_too_often(mia.ask("POST", mute, json={"all": True}))
+    use_up(valkey, "new tokens", mia.user)
+
+    asked_too_often(mia.token(alias, device_id="another"))
+    assert mia.token(alias).json()["source"] == "cache"
+    valkey.client.delete(*(share(one.name, mia.user) for one in (LOOK_UPS, MODERATION)))
+    use_up(valkey, COMPOSITIONS, mia.user)
+    composed = mia.ask("POST", "/v2/room_compositions", json={"session_id": "9e1c3a52-9be4-4e6e-9d4e-1f3b0f0b6a52"})
+    assert (composed.status_code, composed.json()["errors"][0]["meta"]["code"]) == (429, "rate_limited")
+
+
+def test_forgetting_tokens_of_rooms_of_others_tells_nobody(service: ServiceProcess, valkey: Valkey, alias: str) -> None:
+    """The list of removals that every process reads grows by nothing that a stranger does."""
+    eve, before = Caller(service.url, "eve"), valkey.client.xlen(REMOVALS)
+    for name in (alias, fresh(), alias):
+        assert eve.ask("DELETE", f"/v1/rooms/{name}/token").status_code == 204
+
+    assert valkey.client.xlen(REMOVALS) == before

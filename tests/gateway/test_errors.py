@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tests.gateway.world import Ask, World, ask_for, error
-from tests.processes import Valkey
+from tests.processes import Valkey, fresh
 
 RETRIEVE = "retrieve_room"
 
@@ -113,7 +113,7 @@ def test_a_wait_is_handed_on(alone: World) -> None:
 
 
 def test_management_does_not_starve_joining(alone: World) -> None:
-    """While Telnyx wants no management calls, tokens go on."""
+    """While Telnyx wants no look-ups, tokens go on, and so does what changes something: kick, mute, new rooms."""
     fault(alone, RETRIEVE, 429)
     moderator = alone.people["moderator"]
 
@@ -121,6 +121,9 @@ def test_management_does_not_starve_joining(alone: World) -> None:
     assert alone.ask("moderator", ask_for("list_room_sessions", alone.own)).status_code == 503
     assert alone.ask("moderator", ask_for("generate_join_client_token", alone.own)).status_code == 201
     assert moderator.token(alone.own.alias).ok
+    assert alone.ask("moderator", ask_for("mute_participants", alone.own)).ok
+    assert alone.ask("moderator", ask_for("kick_participants", alone.own)).ok
+    assert alone.people["admin"].ask("PUT", f"/v1/admin/rooms/{fresh()}", json={}).status_code == 201
 
 
 def test_an_answer_that_cannot_be_used(alone: World) -> None:

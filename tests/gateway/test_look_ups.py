@@ -5,8 +5,9 @@ from __future__ import annotations
 from service.clock import Clock
 from service.rooms.directory import MOST_LOOKED_AT
 from service.storage.redis_keys import ROOM_INDEX
+from service.storage.share_store import UNKNOWN_IDS
 from service.ttl_cache import Expiring
-from tests.gateway.world import LOOK_UPS, World, ask_for, error
+from tests.gateway.world import LOOK_UPS, World, ask_for, error, unknown_place
 from tests.processes import Valkey
 
 ACTING = ("list_session_participants", "list_room_participants", "list_room_compositions")
@@ -45,6 +46,32 @@ def test_rooms_are_never_looked_up(world: World) -> None:
     """Their ids are in the house."""
     assert world.ask("moderator", ask_for("list_room_recordings", world.own)).ok
     assert world.asked_upstream() == ["list_room_recordings"]
+
+
+def test_ids_that_are_not_there_are_no_way_to_use_telnyx_up(world: World) -> None:
+    """A moderator of some room asks for 60 ids that nobody has: half of them reach Telnyx, then a wait is asked for.
+    Nobody else's calls are concerned.
+    """
+    other, asked = "moderator of another room", []
+    for number in range(60):
+        answer = world.ask(other, ask_for("retrieve_room_session" if number % 2 else "end_session", unknown_place()))
+        asked += world.asked_upstream()
+
+    assert len(asked) == UNKNOWN_IDS.most
+    error(answer, 429, "rate_limited")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert world.ask("moderator", ask_for("retrieve_room_session", world.own)).ok
+    assert world.ask("moderator", ask_for("mute_participants", world.own)).ok
+
+
+def test_an_id_that_is_not_there_is_remembered_for_a_while(world: World) -> None:
+    """By each of the two workers, whoever asks."""
+    ask, asked = ask_for("retrieve_room_recording", unknown_place()), []
+    for who in ("moderator", "moderator of another room", "admin") * 3:
+        error(world.ask(who, ask), 404, "room_not_found")
+        asked += world.asked_upstream()
+
+    assert len(asked) <= 2
 
 
 def test_in_a_large_directory_the_room_decides(alone: World, own_valkey: Valkey) -> None:
