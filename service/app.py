@@ -33,6 +33,7 @@ from service.meetings.moderation import Meeting
 from service.meetings.participants import Presence
 from service.meetings.reconciler import Reconciler
 from service.meetings.tickets import Tickets
+from service.meetings.waiting_room import WaitingRoom
 from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
@@ -135,6 +136,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             guests=Guests(gateways.invites, guest_signer, gateways.clock),
             moderation=moderation,
             meeting=running,
+            waiting_room=WaitingRoom(MeetingStore(gateways.redis), gateways.rooms, default_ttl=settings.token_ttl_secs),
             gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
             shares=Shares(gateways.redis, new_tokens=NEW_TOKENS_FACTOR * settings.token_rate_limit_per_minute),
             inbox=WebhookReceiver(

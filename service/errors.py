@@ -5,20 +5,10 @@ framework: ``web.problems`` is the only place that turns one into an answer. The
 
     ServiceError
       CallerError                     the request is at fault; a repeat of it cannot help
-        MalformedRequest 400, InvalidLogoutToken 400, UnsupportedMediaType 415, InvalidRequest 422, RequestTimeout 408,
-        BodyTooLarge 413,
-        BadSignature 403, RouteNotFound 404, MethodNotAllowed 405, PreconditionFailed 412,
-        UpstreamRejectedRequest 422, RateLimited 429
-        Unauthenticated 401           MissingCredentials, InvalidToken, SessionRevoked
-        Refused                       RoomNotFound, InviteNotFound 404, TooManyInvites, LimitReached, RoomFull 409,
-                                      Banned, NotOpenYet, Closed, InsufficientRole, InsufficientScope,
-                                      InvalidRefreshToken 403
+        Unauthenticated               the credential is missing or bad: 401
+        Refused                       the caller is known and may not do this: 403, 404, 409
       OwnTrouble                      ours, never the caller's: no 401, no 403
-        WebhooksNotConfigured, KeysUnavailable, Overloaded, StoreUnavailable (StoreOutage, RecordUnreadable) 503,
-        DeadlineExceeded 504
-        UpstreamError                 UpstreamUnavailable 503, UpstreamThrottled 503, UpstreamTimeout 504,
-                                      UpstreamRejectedCredentials, UpstreamRejected, UpstreamInvalidResponse,
-                                      UpstreamRoomMissing 502
+        UpstreamError                 Telnyx's
 
 Rules for editors: a code is part of the contract and never changes; ``detail`` is read by callers and holds no secret,
 no exception text and no upstream body; 401 means that the caller's own credential is certainly bad.
@@ -54,9 +44,7 @@ class MalformedRequest(CallerError):
 
 
 class InvalidLogoutToken(CallerError):
-    """The logout token is certainly bad. Which check failed is logged, never told (OpenID Connect Back-Channel Logout
-    2.8).
-    """
+    """The logout token is certainly bad. Which check failed is logged, never told (Back-Channel Logout 2.8)."""
 
     status, code, title = 400, "invalid_logout_token", "The logout token is not valid"
 
@@ -210,6 +198,19 @@ class Closed(Refused):
     """A role whose window is over."""
 
     status, code, title = 403, "closed", "The room is closed"
+
+
+class WaitingForAdmission(Refused):
+    """A role, and a moderator has to come, or to let the caller in; ``detail`` says which."""
+
+    status, code, title, retryable = 403, "waiting_for_admission", "A moderator has to let you in", True
+    default_retry_after = 5.0
+
+
+class AdmissionRefused(Refused):
+    """A moderator has refused the caller for this meeting."""
+
+    status, code, title = 403, "admission_refused", "You were not let into this meeting"
 
 
 class InsufficientRole(Refused):

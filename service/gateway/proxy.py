@@ -156,6 +156,8 @@ class GatewayProxy:
         if row.name == "kick_participants":
             self._kick(moderator, chosen, call)
         else:
+            if row.name == "end_session":
+                self._meeting.forget_admissions(moderator.room)
             self._ask(call)
         return Outcome(row.status, _OK, alias=alias)
 

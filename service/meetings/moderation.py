@@ -168,10 +168,16 @@ class Meeting:
 
     def end(self, room: Room, deadline: Deadline) -> int:
         """End what runs in the room; answers how many sessions that was."""
+        self.forget_admissions(room)
         sessions = self._presence.sessions(room.room_id, deadline) if room.room_id is not None else []
         for session in sessions:
             self._telnyx.call("end_session", session, deadline=deadline)
         return len(sessions)
+
+    def forget_admissions(self, room: Room) -> None:
+        """The meeting is over: who was let in has to wait again, where anybody waits."""
+        if room.has_waiting:
+            self._store.end_meeting(room.alias)
 
     def bans(self, alias: str, cursor: str, limit: int) -> Page[Ban]:
         """The bans that stand, by user id."""

@@ -7,14 +7,14 @@ than the others. Pure: nothing here reads a clock or a store.
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from service.errors import RoomNotFound
+from service.errors import AdmissionRefused, RecordUnreadable, RoomNotFound, WaitingForAdmission
 from service.identity.revocations import latest
 from service.identity.verifier import Principal, check_revoked
-from service.rooms.access import admit
+from service.rooms.access import Admission, admit
 from service.rooms.adoption import adopted_id
 from service.rooms.invites import Invite
 from service.rooms.models import Ban, Member, Role, Room
-from service.storage.records import AccessRecords
+from service.storage.records import ADMITTED, ENTERED, REFUSED, AccessRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,40 @@ class Access:
 def authorize(records: AccessRecords, principal: Principal, now: float) -> Access:
     """The access of ``principal`` at ``now``, epoch seconds.
 
-    Raises ``SessionRevoked``, ``RoomNotFound`` (no such room, or no role in it), ``Banned``, ``NotOpenYet``, ``Closed``
-    and ``RecordUnreadable``.
+    Raises ``SessionRevoked``, ``RecordUnreadable`` and what ``evaluate`` raises.
     """
     room, recorded_id = existing_room(records, principal)
+    admission = evaluate(room, principal, records, now)
+    member, _, _ = read_person(records)
+    return Access(room, room.room_id or recorded_id, recorded_id, member, admission.role, admission.until)
+
+
+def evaluate(room: Room, principal: Principal, records: AccessRecords, now: float) -> Admission:
+    """Whether ``principal`` may enter ``room`` at ``now``, and if the door is open, whether they have to wait there.
+
+    Raises ``RoomNotFound`` (no role in it), ``Banned``, ``NotOpenYet``, ``Closed``, ``AdmissionRefused``,
+    ``WaitingForAdmission`` and ``RecordUnreadable``.
+    """
     member, ban, invite = read_person(records)
     admission = admit(room, principal, member, ban, now, invite)
-    return Access(room, room.room_id or recorded_id, recorded_id, member, admission.role, admission.until)
+    if room.has_waiting and admission.role is not Role.MODERATOR:
+        guest = principal.invited is not None
+        _check_admitted(room, records.admission, guest=guest, moderator_is_in=records.moderator_is_in)
+    return admission
+
+
+def _check_admitted(room: Room, admission: bytes | None, *, guest: bool, moderator_is_in: bool) -> None:
+    """What was decided in this meeting holds, and whoever was given a token in it comes back without asking."""
+    if admission in {ADMITTED, ENTERED}:
+        return
+    if admission == REFUSED:
+        raise AdmissionRefused
+    if admission is not None:
+        raise RecordUnreadable
+    if room.host_required and not moderator_is_in:
+        raise WaitingForAdmission("No moderator is in the room yet")
+    if room.waiting_room == "participants" or (room.waiting_room == "guests" and guest):
+        raise WaitingForAdmission("A moderator has to let you in")
 
 
 def existing_room(records: AccessRecords, principal: Principal) -> tuple[Room, UUID]:

@@ -21,8 +21,7 @@ from service.errors import (
     RoomQuotaExceeded,
 )
 from service.identity.verifier import Principal
-from service.rooms.access import admit
-from service.rooms.authorization import Access, authorize, check_not_revoked, existing_room, read_person, upstream_room
+from service.rooms.authorization import Access, authorize, check_not_revoked, evaluate, existing_room, upstream_room
 from service.rooms.idle_rooms import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
 from service.rooms.models import Member, Room, template_for
@@ -90,7 +89,7 @@ class Directory:
             if records.room is not None or template is None:
                 raise RoomNotFound
             candidate = replace(template, alias=alias, template=template.alias)
-            entry = listing_of(candidate, principal, None, read_person(records)[1], self._clock.wall())
+            entry = listing_of(candidate, principal, records, self._clock.wall())
         if entry is None:
             raise RoomNotFound
         return entry
@@ -144,8 +143,7 @@ class Directory:
         room = Room.parse(records.room)
         if room.is_template:
             return None
-        member, ban, invite = read_person(records)
-        return listing_of(room, principal, member, ban, self._clock.wall(), invite)
+        return listing_of(room, principal, records, self._clock.wall())
 
     def template(self, alias: str) -> Room | None:
         """The template that ``alias`` fits, if there is one."""
@@ -156,15 +154,15 @@ class Directory:
     def make_from_template(self, principal: Principal, alias: str, records: AccessRecords, deadline: Deadline) -> None:
         """Create the room of a template on the first admitted join; ``records`` tell of a ban that outlived it.
 
-        Raises what ``admit`` raises for a principal whom the template's rules refuse, ``RoomQuotaExceeded`` where the
-        template or the caller's hourly share is used up.
+        Raises what ``evaluate`` raises for a principal whom the template's rules refuse, or who would wait there;
+        ``RoomQuotaExceeded`` where the template or the caller's hourly share is used up.
         """
         template = self.template(alias)
         if template is None:
             raise RoomNotFound
         now = self._clock.wall()
         room = replace(template, alias=alias, template=template.alias, max_rooms=None, created_at=now, updated_at=now)
-        admit(room, principal, None, read_person(records)[1], now)
+        evaluate(room, principal, records, now)
         self._reserve(template, principal, alias, now)
         self._idle_rooms.delete_swept(alias, deadline)
         room_id = upstream_id(self._provisioning.create_or_adopt(room, deadline))

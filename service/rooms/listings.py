@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from service.errors import Banned, Closed, NotOpenYet, Refused
+from service.errors import AdmissionRefused, Banned, Closed, NotOpenYet, Refused, WaitingForAdmission
 from service.identity.verifier import Principal
-from service.rooms.access import admit, grants
-from service.rooms.invites import Invite
-from service.rooms.models import Ban, Member, Role, Room
+from service.rooms.access import grants
+from service.rooms.authorization import evaluate, read_person
+from service.rooms.models import Role, Room
+from service.storage.records import AccessRecords
 
 _T = TypeVar("_T")
 
@@ -54,16 +55,15 @@ def matches(room: Room, words: str) -> bool:
     return all(word in text for word in words.casefold().split())
 
 
-def listing_of(
-    room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float, invite: Invite | None = None
-) -> RoomListing | None:
+def listing_of(room: Room, principal: Principal, records: AccessRecords, now: float) -> RoomListing | None:
     """``None`` for a room in which ``principal`` has no role."""
+    member, _, invite = read_person(records)
     role = max((grant.role for grant in grants(room, principal, member, invite)), default=None)
     if role is None:
         return None
     try:
-        admission = admit(room, principal, member, ban, now, invite)
-    except (Banned, NotOpenYet, Closed) as refusal:
+        admission = evaluate(room, principal, records, now)
+    except (Banned, NotOpenYet, Closed, WaitingForAdmission, AdmissionRefused) as refusal:
         return RoomListing(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
     return RoomListing(room, admission.role, open=True, code=None, opens_at=None)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
 from service.clock import parse_rfc3339, rfc3339
@@ -25,6 +25,8 @@ DEFAULT_MOST_ROOMS: Final = 100
 # Telnyx's own default and limits (docs/telnyx.md 3.1).
 DEFAULT_PARTICIPANTS: Final = 10
 
+# Who waits until a moderator lets them in: everybody who is no moderator, or guests alone.
+WaitingRule = Literal["participants", "guests"]
 _T = TypeVar("_T")
 
 
@@ -181,6 +183,8 @@ class Room:
     max_participants: int
     enable_recording: bool
     phone_legs: bool
+    waiting_room: WaitingRule | None
+    host_required: bool
     token_ttl_secs: int | None
     template: str | None
     max_rooms: int | None
@@ -205,6 +209,8 @@ class Room:
             max_participants=spec.get("max_participants", DEFAULT_PARTICIPANTS),
             enable_recording=spec.get("enable_recording", False),
             phone_legs=spec.get("phone_legs", False),
+            waiting_room=spec.get("waiting_room"),
+            host_required=spec.get("host_required", False),
             token_ttl_secs=spec.get("token_ttl_secs"),
             template=spec.get("template"),
             max_rooms=spec.get("max_rooms", DEFAULT_MOST_ROOMS) if is_template else None,
@@ -222,10 +228,16 @@ class Room:
     def is_template(self) -> bool:
         return self.alias.endswith(TEMPLATE_SUFFIX)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether anybody may have to wait at its door."""
+        return self.waiting_room is not None or self.host_required
+
     def spec(self) -> dict[str, Any]:
         """What an administrator would write to get this room; members with no value are left out."""
         optional = {
             "title": self.title,
+            "waiting_room": self.waiting_room,
             "token_ttl_secs": self.token_ttl_secs,
             "max_rooms": self.max_rooms,
             "idle_delete_after": self.idle_delete_after,
@@ -236,6 +248,7 @@ class Room:
             "max_participants": self.max_participants,
             "enable_recording": self.enable_recording,
             **({"phone_legs": True} if self.phone_legs else {}),
+            **({"host_required": True} if self.host_required else {}),
             **{name: value for name, value in optional.items() if value is not None},
         }
 
@@ -266,6 +279,8 @@ def _room_of(spec: Mapping[str, Any]) -> Room:
         max_participants=spec["max_participants"],
         enable_recording=spec["enable_recording"],
         phone_legs=spec.get("phone_legs", False),
+        waiting_room=spec.get("waiting_room"),
+        host_required=spec.get("host_required", False),
         token_ttl_secs=spec.get("token_ttl_secs"),
         template=spec["template"],
         max_rooms=spec.get("max_rooms"),

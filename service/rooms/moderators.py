@@ -6,7 +6,7 @@ Without Redis nobody may (administrators and moderators are refused then), so no
 from dataclasses import dataclass
 from uuid import UUID
 
-from service.errors import InsufficientRole, RoomNotFound
+from service.errors import AdmissionRefused, InsufficientRole, RoomNotFound, WaitingForAdmission
 from service.identity.verifier import Principal
 from service.rooms.directory import Directory
 from service.rooms.models import Role, Room, is_alias
@@ -49,7 +49,10 @@ class Moderators:
             raise RoomNotFound
         if principal.admin:
             return Moderator(principal, self._directory.room_for_admin(principal, alias))
-        access = self._directory.access(principal, alias)
+        try:
+            access = self._directory.access(principal, alias)
+        except (WaitingForAdmission, AdmissionRefused):
+            raise InsufficientRole from None
         if access.role is not Role.MODERATOR:
             raise InsufficientRole
         return Moderator(principal, access.room, access.until)

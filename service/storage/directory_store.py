@@ -97,8 +97,11 @@ class DirectoryStore:
         keys = RoomKeys(alias)
         if room_id is not None:
             self._redis.run(command("HDEL", redis_keys.ROOM_IDS, room_id.hex))
-        names = (keys.members, keys.bans, keys.adopted, keys.used, keys.life, keys.invites, keys.invite_uses)
-        self._redis.run_removal(command("DEL", keys.record, more_keys=(*names, keys.roster, keys.live)), Removal(alias))
+        names = (
+            *(keys.members, keys.bans, keys.adopted, keys.used, keys.life, keys.invites, keys.invite_uses, keys.roster),
+            *(keys.live, keys.meeting, keys.hosts, keys.waiting, keys.waiters),
+        )
+        self._redis.run_removal(command("DEL", keys.record, more_keys=names), Removal(alias))
         self._redis.run(command("ZREM", redis_keys.ROOM_INDEX, alias))
         self._redis.run(command("SREM", redis_keys.TEMPLATES, alias))
 

@@ -1,12 +1,14 @@
-"""What a running meeting adds to a room: bans (state) and whose ticket is whose (cache)."""
+"""What a running meeting adds to a room: bans (state), who waits and was let in, and whose ticket is whose (cache)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 from service.storage import redis_keys
+from service.storage.records import ADMITTED, REFUSED
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
 from service.storage.removals import Removal
+from service.storage.room_store import LISTED_SECS, MEETING_PAUSE_SECS
 from service.storage.scripts import command, script
 
 # Longer than any ticket can be shown for the first time, and any session that shows it goes on.
@@ -56,6 +58,28 @@ class MeetingStore:
     def _records_of(self, key: str, users: Collection[str]) -> list[bytes]:
         found = self._redis.run(command("HMGET", key, *map(redis_keys.digest, users))) if users else []
         return [record for record in found if record is not None]
+
+    def waiting(self, alias: str) -> list[bytes]:
+        """Records of those who wait, in no order."""
+        keys = RoomKeys(alias)
+        call = script("list_waiting").on((keys.waiting, keys.waiters), (LISTED_SECS * 1000,), reads=True)
+        return cast("list[bytes]", self._redis.read_much([call])[0])
+
+    def decide(self, alias: str, users: Sequence[str], life: float, *, most: int, admit: bool) -> bool:
+        """Admit or refuse users for this meeting; ``False`` if ``most`` have been decided on. ``life`` is that of a
+        token of the room, in seconds.
+        """
+        keys, decision = RoomKeys(alias), ADMITTED if admit else REFUSED
+        lasts = int((2 * life + MEETING_PAUSE_SECS) * 1000)
+        args = (decision, lasts, most, *(redis_keys.digest(user) for user in users))
+        call = script("decide_admissions").on((keys.meeting, keys.waiting, keys.waiters), args)
+        removals = [] if admit else [Removal(alias, user) for user in users]
+        return bool((self._redis.run_removal(call, *removals) if removals else self._redis.run(call)) == b"decided")
+
+    def end_meeting(self, alias: str) -> None:
+        """What was decided holds no more."""
+        keys = RoomKeys(alias)
+        self._redis.run_removal(script("end_meeting").on((keys.meeting, keys.hosts), (keys.base,)), Removal(alias))
 
     def own_tickets(self, alias: str, shown: Sequence[tuple[str, str]]) -> list[str]:
         """Whose each ticket is: (ticket id, participant id) in order of joining; the first to show one owns it."""

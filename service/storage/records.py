@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
+
+# What a room's meeting says of somebody: a moderator's decision, or that they were given a token in it.
+ADMITTED: Final = b"admitted"
+REFUSED: Final = b"refused"
+ENTERED: Final = b"entered"
 
 
 @dataclass(slots=True)
@@ -18,6 +23,10 @@ class AccessRecords:
     adopted: bytes | None = None
     revoked: tuple[bytes | None, ...] = ()
     invite: bytes | None = None
+    # Of rooms at whose door somebody may have to wait: which meeting this is, and what it says.
+    meeting: bytes | None = None
+    admission: bytes | None = None
+    moderator_is_in: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -44,7 +53,8 @@ class RoomSnapshot:
 
     ``unstored``: the token is one that this process alone knows, and Redis takes writes.
     For a user without the token asked for: ``occupancy`` says how many are in, if that is known, and
-    ``has_other_device`` whether there is a token for another device.
+    ``has_other_device`` whether there is a token for another device. ``listed``: there is no need to put this user on
+    the list of those who wait.
     """
 
     records: AccessRecords
@@ -54,6 +64,7 @@ class RoomSnapshot:
     occupancy: bytes | None = None
     has_other_device: bool = False
     unstored: bool = False
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,7 @@ class TokenWrite:
 
     ``lease_acquired``: when the lease was granted, so that Redis can tell a command that reaches it too late.
     ``max_refresh_secs``: for how long a refresh token can be used; one that is there already is kept no longer.
+    ``moderator``: the token's owner is one.
     """
 
     records: AccessRecords
@@ -92,15 +104,18 @@ class TokenWrite:
     unreadable: bytes | None
     lease_acquired: ClockPair | None = None
     max_refresh_secs: float = 86_400.0
+    moderator: bool = False
 
 
 def read_snapshot(reply: Any, revoked: Iterable[bytes | None], waited: float = 0.0) -> RoomSnapshot:
     """What ``snapshot.lua`` and the revocation read answered, ``waited`` seconds after they were asked."""
     if reply[0] is None:
         return RoomSnapshot(AccessRecords(None, ban=reply[1], revoked=tuple(revoked)), None, -1, 0.0)
-    room, member, ban, adopted, token, left, calls, window, invite, occupancy, other = reply
-    records = AccessRecords(room, member, ban, adopted, tuple(revoked), invite)
-    return RoomSnapshot(records, read_sealed(token, left, waited), calls, window / 1000, occupancy, other == 1)
+    room, member, ban, adopted, token, left, calls, window, invite, occupancy, other = reply[:11]
+    meeting, admission, hosted, listed = reply[11:]
+    records = AccessRecords(room, member, ban, adopted, tuple(revoked), invite, meeting, admission, hosted == 1)
+    sealed = read_sealed(token, left, waited)
+    return RoomSnapshot(records, sealed, calls, window / 1000, occupancy, other == 1, listed=listed == 1)
 
 
 def read_sealed(value: bytes | None, left_ms: int, waited: float) -> SealedToken | None:

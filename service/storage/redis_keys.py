@@ -70,6 +70,13 @@ class RoomKeys:
         self.live = self.base + "live"
         self.invites = self.base + "invites"
         self.invite_uses = self.base + "invite-uses"
+        # When the meeting began, and whom a moderator has admitted or refused since.
+        self.meeting = self.base + "meeting"
+        # Tokens of moderators.
+        self.hosts = self.base + "hosts"
+        # Who waits, by the moment of their last call, and what is known of them.
+        self.waiting = self.base + "waiting"
+        self.waiters = self.base + "waiters"
 
     def token(self, entry: str) -> str:
         return f"{self.base}token:{entry}"

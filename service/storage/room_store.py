@@ -30,6 +30,11 @@ from service.storage.removals import Removal
 from service.storage.scripts import Call, command, script
 
 LEASE_SECS: Final = 4
+# Somebody who waits asks every few seconds; whoever has asked for no longer than this is gone.
+LISTED_SECS: Final = 30
+MAX_WAITING: Final = 500
+# For so long after the last token of a room it may be renewed once more without Redis (``fallback``).
+MEETING_PAUSE_SECS: Final = 300
 MAX_DEVICES_PER_USER: Final = 5
 
 
@@ -57,6 +62,12 @@ class RoomStore:
             calls = self._fallback.count(alias, owner)
             snapshot = replace(snapshot, calls=calls, window_left=float(RATE_WINDOW_SECS))
         return snapshot
+
+    def enlist(self, alias: str, owner: Owner, record: bytes) -> None:
+        """Put somebody on the list of those who wait, unless it is full. Later calls of theirs keep them there."""
+        keys = RoomKeys(alias)
+        args = (owner.user_field, record, LISTED_SECS * 1000, MAX_WAITING)
+        self._redis.run(script("enlist").on((keys.waiting, keys.waiters), args))
 
     def _remembered(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> RoomSnapshot:
         records = self._fallback.records(alias, owner, session)
@@ -117,7 +128,7 @@ class RoomStore:
         keys, entry = RoomKeys(alias), owner.entry
         names = (
             *(keys.record, keys.members, keys.bans, keys.token(entry), keys.refresh(entry), keys.lease(entry)),
-            *(keys.devices(owner.user_field), keys.used, keys.invites, keys.life),
+            *(keys.devices(owner.user_field), keys.used, keys.invites, keys.life, keys.meeting, keys.hosts),
         )
         refresh = new.refresh or SealedToken(b"", new.max_refresh_secs)
         unreadable = "" if new.unreadable is None else hashlib.sha1(new.unreadable, usedforsecurity=False).hexdigest()
@@ -125,17 +136,21 @@ class RoomStore:
             *(owner.user_field, new.records.fingerprint, new.token.value, _ms(new.token.left)),
             *(refresh.value, _ms(refresh.left), unreadable, new.lease, int(self._clock.wall()), entry),
             *(MAX_DEVICES_PER_USER, keys.base, owner.invite, *self._moment(new.lease_acquired)),
+            *(new.records.meeting or "", _ms(new.token.left + MEETING_PAUSE_SECS), int(new.moderator)),
         )
         return script("store_token").on(names, args)
 
-    def sync_local_token(self, alias: str, owner: Owner, records: AccessRecords, session: str | None) -> None:
+    def sync_local_token(
+        self, alias: str, owner: Owner, records: AccessRecords, session: str | None, *, moderator: bool
+    ) -> None:
         """Store the token that this process alone knows: it was issued while Redis took none."""
         lease = secrets.token_hex(16)
         found = self.acquire_lease(alias, owner, lease)
         token, refresh = self._fallback.unstored(alias, owner)
         # Whoever holds the lease may be asking Telnyx in vain: no reason to keep the token from them.
         if token is not None:
-            self.store_token(alias, owner, TokenWrite(records, session, token, refresh, lease, None, found.at))
+            new = TokenWrite(records, session, token, refresh, lease, None, found.at, moderator=moderator)
+            self.store_token(alias, owner, new)
 
     def _moment(self, acquired: ClockPair | None) -> tuple[int | str, int]:
         """Now by the server's clock, and for how many ms a caller waits. The command may reach the server later: after
@@ -177,8 +192,8 @@ def snapshot_call(alias: str, owner: Owner, *, count: bool) -> Call:
     """The call behind ``RoomStore.snapshot``, for those who look at many rooms at once."""
     keys, user = RoomKeys(alias), owner.user_field
     names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
-    more = (keys.rate(user), keys.invites, keys.live, keys.devices(user))
-    args = (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base)
+    more = (keys.rate(user), keys.invites, keys.live, keys.devices(user), keys.meeting, keys.hosts, keys.waiting)
+    args = (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base, LISTED_SECS * 1000, MAX_WAITING)
     return script("snapshot").on((*names, *more), args, reads=True)
 
 

@@ -7,6 +7,7 @@ Rules for editors:
 """
 
 import base64
+import contextlib
 import math
 import random
 from collections.abc import Callable
@@ -25,13 +26,16 @@ from service.errors import (
     RoomNotFound,
     StoreUnavailable,
     UpstreamRoomMissing,
+    WaitingForAdmission,
 )
 from service.identity.verifier import Principal
 from service.meetings.occupancy import check_capacity
 from service.meetings.reconciler import Reconciler
+from service.meetings.waiting_room import Waiter
 from service.observability.telemetry import Metrics
-from service.rooms.authorization import authorize, check_not_revoked
+from service.rooms.authorization import authorize, check_not_revoked, read_person
 from service.rooms.directory import Directory
+from service.rooms.models import Member, Role
 from service.secret import Secret
 from service.storage.records import RoomSnapshot
 from service.storage.redis_keys import digest
@@ -88,7 +92,13 @@ class Broker:
         snapshot, held = authorized.snapshot, authorized.held
         self._check_rate(snapshot)
         if snapshot.unstored and held is not None:
-            self._rooms.sync_local_token(request.alias, request.owner, snapshot.records, request.principal.session_id)
+            self._rooms.sync_local_token(
+                request.alias,
+                request.owner,
+                snapshot.records,
+                request.principal.session_id,
+                moderator=authorized.access.role is Role.MODERATOR,
+            )
         if snapshot.token is None and not snapshot.has_other_device:
             check_capacity(authorized.access.room, snapshot.occupancy, request.principal.user)
         left = self._left(held)
@@ -119,10 +129,22 @@ class Broker:
             snapshot = self._snapshot(request, count=True)
         try:
             return self._authorize(request, snapshot)
+        except WaitingForAdmission:
+            if not snapshot.listed:
+                self._enlist(request, snapshot)
+            raise
         except RoomNotFound:
             # A room that is not theirs must take as long to refuse as one that is not there.
             self._directory.template(request.alias)
             raise
+
+    def _enlist(self, request: TokenRequest, snapshot: RoomSnapshot) -> None:
+        principal, (member, _, _) = request.principal, read_person(snapshot.records)
+        name, guest = _name(request, member), principal.invited is not None
+        waiter = Waiter(principal.user, name, guest=guest, since=self._clock.wall())
+        # Whoever is not on the list waits all the same.
+        with contextlib.suppress(StoreUnavailable):
+            self._rooms.enlist(request.alias, request.owner, waiter.to_bytes())
 
     def _look_again(self, before: AuthorizedRequest) -> AuthorizedRequest:
         """The same request by what Redis says now; it is not counted twice."""
@@ -213,7 +235,7 @@ class Broker:
     def _answer(self, authorized: AuthorizedRequest, held: HeldToken) -> IssuedToken:
         request, access, principal = authorized.request, authorized.access, authorized.request.principal
         token, left, jitter, role = held.token, self._left(held), self._jitter(), access.role.label
-        name = principal.name or (access.member.name if access.member else None) or request.display_name
+        name = _name(request, access.member)
         stale = held.source == "stale"
         return IssuedToken(
             token=Secret(token.token),
@@ -241,6 +263,10 @@ class Broker:
         # It has to be one of its kind; that nobody can make one up is the signature's business.
         ticket_id = base64.urlsafe_b64encode(random.randbytes(12)).decode()
         return self._signer.sign(claims, now=self._clock.wall(), lifetime=left, ticket_id=ticket_id)
+
+
+def _name(request: TokenRequest, member: Member | None) -> str | None:
+    return request.principal.name or (member.name if member else None) or request.display_name
 
 
 def _reset_secs(snapshot: RoomSnapshot) -> int:

@@ -26,6 +26,7 @@ from service.errors import (
 )
 from service.observability.telemetry import Metrics
 from service.rooms.adoption import adoption
+from service.rooms.models import Role
 from service.rooms.provisioning import Provisioning
 from service.secret import Secret
 from service.storage.records import LeaseResult, SealedToken, TokenWrite
@@ -220,6 +221,7 @@ class Renewal:
             refresh=self._sealed_refresh(request, renewed, pair, renewed.token.life - left, usable),
             lease=lease,
             unreadable=unreadable,
+            moderator=authorized.access.role is Role.MODERATOR,
             lease_acquired=found.at,
             max_refresh_secs=usable,
         )

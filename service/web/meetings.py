@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from flask import Response, jsonify
 
@@ -28,6 +28,9 @@ def blueprint() -> GatedBlueprint:
     meeting.add_url_rule(room + "/actions/mute", view_func=mute_participants, methods=["POST"])
     meeting.add_url_rule(room + "/actions/unmute", view_func=unmute_participants, methods=["POST"])
     meeting.add_url_rule(room + "/actions/end", view_func=end_meeting, methods=["POST"])
+    meeting.add_url_rule(room + "/waiting", view_func=list_waiting, methods=["GET"])
+    meeting.add_url_rule(room + "/actions/admit", view_func=admit_waiting, methods=["POST"])
+    meeting.add_url_rule(room + "/actions/refuse", view_func=refuse_waiting, methods=["POST"])
     meeting.add_url_rule(room + "/bans", view_func=list_bans, methods=["GET"])
     meeting.add_url_rule(room + "/bans/<user_id:user>", view_func=put_ban, methods=["PUT"])
     meeting.add_url_rule(room + "/bans/<user_id:user>", view_func=delete_ban, methods=["DELETE"])
@@ -77,6 +80,22 @@ def end_meeting(alias: str) -> Response:
     return jsonify({"sessions": ended})
 
 
+def list_waiting(alias: str) -> Response:
+    """Those who wait until a moderator lets them in."""
+    cursor, limit = paging.start(query())
+    return jsonify(paging.shown(services().waiting_room.waiting(alias, cursor, limit)))
+
+
+def admit_waiting(alias: str) -> Response:
+    """Let people in for this meeting."""
+    return _decide("admit", alias)
+
+
+def refuse_waiting(alias: str) -> Response:
+    """Keep people out for this meeting."""
+    return _decide("refuse", alias)
+
+
 def list_bans(alias: str) -> Response:
     """The bans that stand, by user id."""
     cursor, limit = paging.start(query())
@@ -95,6 +114,13 @@ def delete_ban(alias: str, user: str) -> Response:
     services().meeting.unban(moderator(), user_id(user))
     _audit("unban", alias, users=(user,), participants=0, trouble=None)
     return Response(status=204)
+
+
+def _decide(action: Literal["admit", "refuse"], alias: str) -> Response:
+    decided = services().waiting_room.decide(moderator().room, body().get("users"), admit=action == "admit")
+    _audit(action, alias, users=decided, participants=0, trouble=None)
+    services().metrics.meeting_action(action, "done")
+    return jsonify({"users": decided})
 
 
 def _act(action: Action, alias: str) -> Response:

@@ -27,6 +27,7 @@ from service.identity.key_sources import KeySource, KeyState
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
+from service.meetings.waiting_room import WaitingRoom
 from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics, logging_config
 from service.rooms.directory import Directory
@@ -262,6 +263,7 @@ def make_face(drain_file: Path) -> Face:
             guests=cast("Guests", told),
             moderation=cast("Moderators", told),
             meeting=cast("Meeting", told),
+            waiting_room=cast("WaitingRoom", told),
             gateway=cast("GatewayProxy", told),
             inbox=cast("WebhookReceiver", told),
             shares=cast("Shares", dependencies),

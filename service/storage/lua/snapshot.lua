@@ -1,6 +1,7 @@
 -- All that a token request needs to know of a room, and the count of the caller's requests.
--- KEYS: record, members, bans, adopted, token, rate, invites, live, devices
--- ARGV: user field, 1 to count else 0, window in ms, a guest's invite or '', base of the room's keys
+-- KEYS: record, members, bans, adopted, token, rate, invites, live, devices, meeting, hosts, waiting
+-- ARGV: user field, 1 to count else 0, window in ms, a guest's invite or '', base of the room's keys,
+--       ms for which somebody who waits is listed after each call, and how many are at most
 local record = redis.call('GET', KEYS[1])
 local ban = redis.call('HGET', KEYS[3], ARGV[1])
 -- A room that a template makes again has the bans that it had.
@@ -28,4 +29,31 @@ local held = 0
 for _, entry in ipairs(live and lenient('ZRANGE', KEYS[9], 0, -1) or {}) do
   if redis.call('EXISTS', ARGV[5] .. 'token:' .. entry) == 1 then held = 1 end
 end
-return {record, member, ban, adopted, token, left, count, window, invite, live, held}
+-- In a JSON text these stand for members and for nothing else: within a string the quotes would be escaped.
+if not (record:find('"waiting_room":', 1, true) or record:find('"host_required":', 1, true)) then
+  return {record, member, ban, adopted, token, left, count, window, invite, live, held, false, false, 0, 1}
+end
+local meeting = redis.call('HGET', KEYS[10], 'begun')
+local admission = meeting and redis.call('HGET', KEYS[10], ARGV[1])
+local newest = meeting and not admission and lenient('ZRANGE', KEYS[9], -1, -1, 'WITHSCORES') or {}
+if newest[2] and tonumber(newest[2]) >= tonumber(meeting) then admission = 'entered' end
+local hosted, listed = 0, 1
+if not admission then
+  for _, entry in ipairs(lenient('ZRANGE', KEYS[11], 0, -1) or {}) do
+    if redis.call('EXISTS', ARGV[5] .. 'token:' .. entry) == 1 then hosted = 1 end
+  end
+end
+if not admission and ARGV[2] == '1' then
+  local time = redis.call('TIME')
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
+  if lenient('ZSCORE', KEYS[12], ARGV[1]) then
+    lenient('ZADD', KEYS[12], now, ARGV[1])
+  elseif (lenient('ZCARD', KEYS[12]) or 0) < tonumber(ARGV[7]) then
+    listed = 0
+  else
+    -- A full list is of no use while it holds those who have gone.
+    local gone = lenient('ZRANGEBYSCORE', KEYS[12], '-inf', now - ARGV[6], 'LIMIT', 0, 1) or {}
+    if gone[1] then listed = 0 end
+  end
+end
+return {record, member, ban, adopted, token, left, count, window, invite, live, held, meeting, admission, hosted, listed}
