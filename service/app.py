@@ -84,8 +84,6 @@ from service.web.token_endpoint import TokenEndpoint
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
 # Calls to Redis that a worker has under way at a time.
 MAX_REDIS_CALLS: Final = 64
-# Of token calls those that reach Telnyx, a minute and caller over all rooms, for each that a room allows.
-NEW_TOKENS_FACTOR: Final = 2
 
 
 def create_from_env() -> Flask:
@@ -138,7 +136,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             meeting=running,
             waiting_room=WaitingRoom(MeetingStore(gateways.redis), gateways.rooms, default_ttl=settings.token_ttl_secs),
             gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
-            shares=Shares(gateways.redis, new_tokens=NEW_TOKENS_FACTOR * settings.token_rate_limit_per_minute),
+            shares=Shares(gateways.redis, token_calls=settings.token_rate_limit_per_minute),
             inbox=WebhookReceiver(
                 settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, worker
             ),

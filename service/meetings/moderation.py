@@ -36,6 +36,7 @@ from service.rooms.models import Ban, Member, Role, Room
 from service.rooms.moderators import Moderator
 from service.storage.meeting_store import MeetingStore
 from service.storage.room_store import RoomStore
+from service.storage.share_store import BANS, calling
 from service.telnyx import Telnyx
 
 Action = Literal["kick", "mute", "unmute"]
@@ -240,6 +241,8 @@ class Meeting:
         records = {user: _dump(Ban(user, until, by, now, moderator.invite)) for user in users}
         if not records:
             return []
+        if (caller := calling.get()) is not None:
+            caller.spend(BANS, len(records))
         write = partial(self._store.write_bans, alias, records, rfc3339(now), replace=replacing, most=MAX_BANS)
         standing = write()
         if standing is None:

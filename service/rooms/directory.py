@@ -35,7 +35,7 @@ NEW_ROOMS_AN_HOUR: Final = 5
 # docs/SECURITY.md has all limits of what callers can make grow.
 MAX_MEMBERS: Final = 2000
 # A page of rooms is looked for in at most this many rooms; the cursor goes on from there.
-MOST_LOOKED_AT: Final = 1000
+MOST_LOOKED_AT: Final = 200
 LOOK_AT_ONCE: Final = 100
 
 _Item = TypeVar("_Item")

@@ -6,11 +6,10 @@ from typing import Final, Literal, cast
 from uuid import UUID
 
 from service.storage import redis_keys, revocation_store
-from service.storage.records import AccessRecords, read_snapshot
+from service.storage.records import AccessRecords
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys
 from service.storage.removals import Removal
-from service.storage.room_store import snapshot_call
 from service.storage.scripts import Call, command, script
 
 _HOUR_MS: Final = 3_600_000
@@ -35,11 +34,10 @@ class DirectoryStore:
 
     def access_records(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[AccessRecords]:
         """What the rooms say of one user, in one round trip and in order."""
-        snapshots = [snapshot_call(alias, owner, count=False) for alias in aliases]
-        revocations = revocation_store.calls(owner.issuer, owner.user, session)
-        replies = self._redis.read_much([*snapshots, *revocations])
-        revoked = revocation_store.moments(replies[len(snapshots) :])
-        return [read_snapshot(reply, revoked).records for reply in replies[: len(snapshots)]]
+        looks = [_access_call(RoomKeys(alias), owner) for alias in aliases]
+        replies = self._redis.read_much([*looks, *revocation_store.calls(owner.issuer, owner.user, session)])
+        revoked = tuple(revocation_store.moments(replies[len(looks) :]))
+        return [_access_records(*reply, revoked=revoked) for reply in replies[: len(looks)]]
 
     def aliases(self, after: str, limit: int) -> list[str]:
         """Up to ``limit`` names of rooms that sort after ``after``."""
@@ -193,6 +191,24 @@ class DirectoryStore:
         """Take a lease that ends by itself; for what one of all replicas should do."""
         key = f"{redis_keys.PREFIX}{{lease}}:{redis_keys.digest(name)}"
         return self._redis.run(command("SET", key, owner, "EX", seconds, "NX")) is not None
+
+
+def _access_call(keys: RoomKeys, owner: Owner) -> Call:
+    names = (keys.record, keys.members, keys.bans, keys.adopted, keys.invites)
+    return script("access").on(names, (owner.user_field, owner.invite), reads=True)
+
+
+def _access_records(
+    room: bytes | None,
+    ban: bytes | None,
+    member: bytes | None = None,
+    adopted: bytes | None = None,
+    invite: bytes | None = None,
+    *,
+    revoked: tuple[bytes | None, ...],
+) -> AccessRecords:
+    """What ``access.lua`` answered."""
+    return AccessRecords(room, member, ban, adopted, revoked, invite)
 
 
 def _calls_for_aliases(room_id: UUID) -> list[Call]:

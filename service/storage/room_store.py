@@ -51,7 +51,7 @@ class RoomStore:
         began = self._clock.monotonic()
         revocations = revocation_store.calls(owner.issuer, owner.user, session)
         try:
-            reply, *revoked = self._redis.run_all([snapshot_call(alias, owner, count=count), *revocations])
+            reply, *revoked = self._redis.run_all([_snapshot_call(alias, owner, count=count), *revocations])
         except StoreOutage:
             return self._remembered(alias, owner, session, count=count)
         snapshot = read_snapshot(reply, revocation_store.moments(revoked), self._clock.monotonic() - began)
@@ -188,8 +188,7 @@ class RoomStore:
             return
 
 
-def snapshot_call(alias: str, owner: Owner, *, count: bool) -> Call:
-    """The call behind ``RoomStore.snapshot``, for those who look at many rooms at once."""
+def _snapshot_call(alias: str, owner: Owner, *, count: bool) -> Call:
     keys, user = RoomKeys(alias), owner.user_field
     names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
     more = (keys.rate(user), keys.invites, keys.live, keys.devices(user), keys.meeting, keys.hosts, keys.waiting)

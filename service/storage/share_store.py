@@ -21,55 +21,61 @@ ADMIN_FACTOR: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """At most so many (``most``) of what ``name`` says, within so many seconds."""
+    """At most so many (``most``) of what ``name`` says, within so many seconds.
+
+    ``scaled``: so many for each token call that a user may make for a room within a minute.
+    """
 
     name: str
     most: int
     seconds: int = 60
+    scaled: bool = False
 
 
-CALLS: Final = Share("calls", 600)
-LOOK_UPS: Final = Share("look-ups at the video platform", 240)
-MODERATION: Final = Share("actions at the video platform", 240)
+CALLS: Final = Share("calls", 10, scaled=True)
+NEW_TOKENS: Final = Share("new tokens", 2, scaled=True)
+LOOK_UPS: Final = Share("look-ups at the video platform", 4, scaled=True)
+MODERATION: Final = Share("actions at the video platform", 4, scaled=True)
 UNKNOWN_IDS: Final = Share("ids that are unknown or of other rooms", 30)
+BANS: Final = Share("bans", 5, 3600, scaled=True)
 COMPOSITIONS: Final = Share("compositions", 60, 3600)
 
 
 @dataclass(frozen=True, slots=True)
 class CallerShares:
-    """The shares of one caller, in one request. ``reads``: the request changes nothing."""
+    """The shares of one caller, in one request. ``reads``: it changes nothing. ``scale``: token calls a minute."""
 
     redis: RedisClient
     user: str
     admin: bool
     reads: bool
-    new_tokens: Share
+    scale: int
 
-    def spend(self, share: Share) -> None:
-        """Use one; raises ``RateLimited`` where that is one too many."""
-        call = script("count").on((self._key(share),), (share.seconds * 1000,), repeatable=False)
+    def spend(self, share: Share, count: int = 1) -> None:
+        """Use some; raises ``RateLimited`` where those are too many."""
+        call = script("count").on((self._key(share),), (share.seconds * 1000, count), repeatable=False)
         try:
-            count, left = self.redis.run(call)
+            used, left = self.redis.run(call)
         except StoreUnavailable:
             return
-        if count > self._most(share):
+        if used > self._most(share):
             raise self._refusal(share, left)
 
     def require(self, share: Share) -> None:
         """Raises ``RateLimited`` unless there is one left, which is not used."""
         key = self._key(share)
         try:
-            count, left = self.redis.run_all([command("GET", key), command("PTTL", key)])
+            used, left = self.redis.run_all([command("GET", key), command("PTTL", key)])
         except StoreUnavailable:
             return
-        if int(count or 0) >= self._most(share):
+        if int(used or 0) >= self._most(share):
             raise self._refusal(share, left)
 
     def _key(self, share: Share) -> str:
         return redis_keys.share(share.name, self.user)
 
     def _most(self, share: Share) -> int:
-        return share.most * (ADMIN_FACTOR if self.admin else 1)
+        return share.most * (self.scale if share.scaled else 1) * (ADMIN_FACTOR if self.admin else 1)
 
     def _refusal(self, share: Share, left_ms: int) -> RateLimited:
         window = "a minute" if share.seconds == 60 else "an hour"  # noqa: PLR2004 - there are these two
@@ -82,14 +88,14 @@ calling: ContextVar[CallerShares | None] = ContextVar("calling", default=None)
 
 
 class Shares:
-    """Of every caller; ``new_tokens`` is how many calls for tokens may reach Telnyx for one of them."""
+    """Of every caller; ``token_calls`` is how many calls for a room each may make within a minute."""
 
-    def __init__(self, redis: RedisClient, *, new_tokens: int) -> None:
+    def __init__(self, redis: RedisClient, *, token_calls: int) -> None:
         self._redis = redis
-        self._new_tokens = Share("new tokens", new_tokens)
+        self._token_calls = token_calls
 
     def begin(self, user: str, *, admin: bool, reads: bool) -> CallerShares:
         """From now on this greenlet works for this caller."""
-        shares = CallerShares(self._redis, user, admin, reads, self._new_tokens)
+        shares = CallerShares(self._redis, user, admin, reads, self._token_calls)
         calling.set(shares)
         return shares

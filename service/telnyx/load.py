@@ -10,7 +10,7 @@ from typing import Final
 from service.clock import Deadline
 from service.errors import DeadlineExceeded, Overloaded
 from service.fair_semaphore import FairSemaphore, Refused
-from service.storage.share_store import LOOK_UPS, MODERATION, calling
+from service.storage.share_store import LOOK_UPS, MODERATION, NEW_TOKENS, calling
 from service.telnyx.operations import Operation
 
 RETRY_SHARE: Final = 0.1
@@ -65,7 +65,7 @@ def of_caller(operation: Operation) -> Operation:
     if caller is None:
         return operation
     if operation.kind == "tokens":
-        caller.spend(caller.new_tokens)
+        caller.spend(NEW_TOKENS)
         return operation
     caller.spend(LOOK_UPS if caller.reads else MODERATION)
     return operation if caller.reads else replace(operation, kind="moderation")

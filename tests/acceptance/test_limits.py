@@ -13,7 +13,7 @@ from service.meetings.moderation import MAX_BANS
 from service.rooms.directory import MAX_MEMBERS
 from service.rooms.room_writer import MAX_ROOMS, MAX_TEMPLATES
 from service.storage.redis_keys import REMOVALS, ROOM_INDEX, TEMPLATES, RoomKeys, digest, share
-from service.storage.share_store import CALLS, COMPOSITIONS, LOOK_UPS, MODERATION, Share
+from service.storage.share_store import BANS, CALLS, COMPOSITIONS, LOOK_UPS, MODERATION, NEW_TOKENS, Share
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room
 
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
@@ -102,9 +102,9 @@ def test_the_directory_has_at_most_so_many_rooms(service: ServiceProcess, valkey
         valkey.client.srem(TEMPLATES, *templates)
 
 
-def use_up(valkey: Valkey, what: Share | str, user: str) -> None:
+def use_up(valkey: Valkey, what: Share, user: str) -> None:
     """As if the user had asked so often in this minute."""
-    valkey.client.set(share(what if isinstance(what, str) else what.name, user), 10**9, px=60_000)
+    valkey.client.set(share(what.name, user), 10**9, px=60_000)
 
 
 def asked_too_often(answer: requests.Response) -> None:
@@ -127,7 +127,7 @@ def test_each_caller_has_a_share_of_all_calls(service: ServiceProcess, valkey: V
 
 
 def test_each_caller_has_a_share_of_what_reaches_telnyx(service: ServiceProcess, valkey: Valkey) -> None:
-    """Of look-ups, of actions and of new tokens, each apart; a token in hand is served all the same."""
+    """Of look-ups, of actions and of new tokens, each apart, and of what it can create; a token in hand is served."""
     alias, mia = fresh("limit"), Caller(service.url, fresh("mia"))
     make_room(service.url, alias, access=[{"authenticated": True, "role": "moderator"}])
     people, mute = f"/v1/rooms/{alias}/participants", f"/v1/rooms/{alias}/actions/mute"
@@ -137,11 +137,13 @@ def test_each_caller_has_a_share_of_what_reaches_telnyx(service: ServiceProcess,
     assert mia.ask("POST", mute, json={"all": True}).ok
     use_up(valkey, MODERATION, mia.user)
     asked_too_often(mia.ask("POST", mute, json={"all": True}))
-    use_up(valkey, "new tokens", mia.user)
+    use_up(valkey, NEW_TOKENS, mia.user)
 
     asked_too_often(mia.token(alias, device_id="another"))
     assert mia.token(alias).json()["source"] == "cache"
     valkey.client.delete(*(share(one.name, mia.user) for one in (LOOK_UPS, MODERATION)))
+    use_up(valkey, BANS, mia.user)
+    asked_too_often(mia.ask("PUT", f"/v1/rooms/{alias}/bans/bob", json={}))
     use_up(valkey, COMPOSITIONS, mia.user)
     composed = mia.ask("POST", "/v2/room_compositions", json={"session_id": "9e1c3a52-9be4-4e6e-9d4e-1f3b0f0b6a52"})
     assert (composed.status_code, composed.json()["errors"][0]["meta"]["code"]) == (429, "rate_limited")
