@@ -14,7 +14,7 @@ Rules for editors: a code is part of the contract and never changes; ``detail`` 
 no exception text and no upstream body; 401 means that the caller's own credential is certainly bad.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ServiceError(Exception):
@@ -98,7 +98,7 @@ class PreconditionFailed(CallerError):
 
 
 class UpstreamRejectedRequest(CallerError):
-    """A request that the gateway passed on as it was, and that Telnyx did not accept. Its own words stay inside."""
+    """A request that the gateway passed on, and that Telnyx did not accept; ``errors`` are its reasons, if any."""
 
     status, code, title = 422, "upstream_rejected_request", "The video platform does not accept this request"
 
@@ -292,10 +292,8 @@ class UpstreamError(OwnTrouble):
 
     code, title = "upstream_unavailable", "The video platform cannot be reached"
 
-    def __init__(
-        self, detail: str | None = None, *, retry_after: float | None = None, upstream_status: int | None = None
-    ) -> None:
-        super().__init__(detail, retry_after=retry_after)
+    def __init__(self, detail: str | None = None, *, upstream_status: int | None = None, **extra: Any) -> None:
+        super().__init__(detail, **extra)
         self.upstream_status = upstream_status
 
 
@@ -327,7 +325,7 @@ class UpstreamRejectedCredentials(UpstreamError):
 
 
 class UpstreamRejected(UpstreamError):
-    """400, 404, 409 or 422 to a call that was ours to get right; ``upstream_status`` says which."""
+    """400, 404, 409 or 422 to a call of ours; ``upstream_status`` and ``extra["reasons"]`` say why."""
 
     status, code, title, retryable = 502, "upstream_rejected", "The video platform refused this service's call", False
     default_retry_after = None

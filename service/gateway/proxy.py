@@ -94,7 +94,7 @@ class GatewayProxy:
             # The caller's own request was refused, not one of ours: what it named is gone, or does not fit.
             if refusal.upstream_status == HTTPStatus.NOT_FOUND:
                 raise RoomNotFound from None
-            raise UpstreamRejectedRequest from None
+            raise UpstreamRejectedRequest(errors=refusal.extra.get("reasons", ())) from None
 
     def _token(self, row: Row, call: Call) -> Outcome:
         room_id = _target(call)

@@ -22,6 +22,7 @@ from service.errors import (
 from service.http_client import Reply
 
 EARLIEST_SECS, LATEST_SECS = 1.0, 60.0
+MOST_REASONS, LONGEST_REASON = 20, 300
 _EPOCH_FROM: Final = 1e9
 _DEFAULT_COOLDOWN_SECS: Final = 5.0
 _NOTHING_RUNS: Final = "No private_ip for room"
@@ -75,7 +76,7 @@ def error_of(reply: Reply, now: float, *, forbidden_is_refusal: bool) -> Upstrea
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not forbidden_is_refusal):
         return UpstreamRejectedCredentials(upstream_status=status)
     if status >= HTTPStatus.BAD_REQUEST:
-        return UpstreamRejected(upstream_status=status)
+        return UpstreamRejected(upstream_status=status, reasons=reasons(reply.body))
     return UpstreamInvalidResponse(upstream_status=status)
 
 
@@ -115,6 +116,30 @@ def cooldown_secs(headers: Mapping[str, str], now: float) -> float:
     waits = [_retry_after(headers.get("retry-after", ""), now), _reset(headers.get("x-ratelimit-reset", ""), now)]
     asked = max((wait for wait in waits if wait is not None), default=_DEFAULT_COOLDOWN_SECS)
     return min(LATEST_SECS, max(EARLIEST_SECS, asked))
+
+
+def reasons(body: bytes) -> list[dict[str, str]]:
+    """Why a request was refused, as its maker may read it: where and what of each error of the documented shape, and
+    the texts of the map that a name in use is told by (docs/telnyx.md 4.1).
+    """
+    try:
+        errors = json.loads(body)["errors"]
+        if isinstance(errors, dict):
+            errors = [{"detail": text} for texts in errors.values() for text in texts]
+        return [
+            {"field": _plain(_place(error.get("source"))), "message": _plain(error.get("detail") or error.get("title"))}
+            for error in errors[:MOST_REASONS]
+        ]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return []
+
+
+def _place(source: Any) -> object:
+    return source.get("pointer") or source.get("parameter") if isinstance(source, dict) else ""
+
+
+def _plain(text: object) -> str:
+    return "".join(filter(str.isprintable, text))[:LONGEST_REASON] if isinstance(text, str) else ""
 
 
 def upstream_code(body: bytes) -> str | None:

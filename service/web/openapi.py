@@ -28,6 +28,8 @@ MAX_ERRORS: Final = 20
 _SMALL_BYTES: Final = 2048
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH_YEAR: Final = 1970
+_RESOLUTION: Final = re.compile(r"(\d{2,4})x(\d{2,4})", re.ASCII)
+_SMALLEST, _LARGEST, _MOST_PIXELS = 16, 1280, 1280 * 720
 _INTEGER: Final = re.compile(r"-?\d{1,9}", re.ASCII)
 # Zero-width joiners are part of how words of such scripts are written, and of emoji.
 _JOINERS: Final = "\u200c\u200d"
@@ -109,7 +111,12 @@ def _resolved(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[s
 def _validator(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Draft202012Validator:
     return Draft202012Validator(
         {**schema, "components": document["components"]},
-        formats={"date-time": _is_timestamp, "name": _is_name, "user-id": str.isprintable},
+        formats={
+            "date-time": _is_timestamp,
+            "name": _is_name,
+            "user-id": str.isprintable,
+            "resolution": _is_resolution,
+        },
         validate_formats=True,
         # A matcher whose time grows with the text alone, whatever the pattern.
         pattern_options=RegexOptions(),
@@ -133,6 +140,15 @@ def _is_name(value: str) -> bool:
         if unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} and not joins:
             return False
     return not value.isspace()
+
+
+def _is_resolution(value: str) -> bool:
+    """What Telnyx can make a picture of (docs/telnyx.md 3.3)."""
+    found = _RESOLUTION.fullmatch(value)
+    if found is None:
+        return False
+    width, height = int(found[1]), int(found[2])
+    return min(width, height) >= _SMALLEST and max(width, height) <= _LARGEST and width * height <= _MOST_PIXELS
 
 
 def _typed(text: str, kind: str) -> object:
@@ -184,6 +200,8 @@ _FORMATS: Final = {
     "date-time": "must be an RFC 3339 timestamp with a zone, from 1970 on, such as 2030-01-31T12:00:00Z",
     "name": "must be visible text, without control characters and such as change the direction of writing",
     "user-id": "must be printable characters",
+    "date": "must be a day that there is, such as 2030-01-31",
+    "resolution": "must be WIDTHxHEIGHT, each from 16 to 1280, of at most 921600 pixels, such as 1280x720",
 }
 _MESSAGES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "type": lambda facts: "must be of type " + " or ".join(facts["types"]),

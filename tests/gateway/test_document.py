@@ -120,6 +120,7 @@ def test_unknown_members_are_refused(world: World, operation: str) -> None:
         ("filter[duration_secs]", "x"),
         ("filter[date_ended_at][gte]", "yesterday"),
         ("filter[date_ended_at][gte]", "2026-13-01"),
+        ("filter[date_ended_at][lte]", "2026-02-30"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(world: World, parameter: str, value: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 import requests
 
@@ -139,6 +142,53 @@ def test_no_word_of_telnyx_comes_through(alone: World) -> None:
 
     assert "X-Sandbox" not in answer.headers
     assert "developers.telnyx.com" not in answer.text
+
+
+REASONS = [
+    ({"session_id": "{over}"}, "/session_id", "has no completed video recording"),
+    ({"session_id": "{own}", "video_layout": {"all": {"video_sources": ["{audio}"]}}},
+     "/video_layout/all/video_sources", "names a recording that is no completed video of the session"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "pointer", "detail"), REASONS, ids=[detail for _, _, detail in REASONS])
+def test_telnyxs_reason_reaches_the_moderator(world: World, body: Any, pointer: str, detail: str) -> None:
+    """Where and why, as Telnyx says it: what only Telnyx can know."""
+    over = world.place("sessions", room_id=world.own.room, active=False)
+    of_session = {"room_id": world.own.room, "session_id": world.own.session, "status": "completed"}
+    audio = world.place("recordings", type="audio", participant_id=world.own.participant, **of_session)
+    said = json.dumps(body).replace("{over}", over).replace("{own}", world.own.session).replace("{audio}", audio)
+
+    answer = world.ask("moderator", Ask("POST", "/v2/room_compositions", body=json.loads(said)))
+
+    told = error(answer, 422, "upstream_rejected_request")
+    assert (told["source"], told["detail"]) == ({"pointer": pointer}, detail)
+
+
+@pytest.mark.parametrize("shape", ["map", "bare", "success", "text"])
+def test_other_shapes_of_a_reason(world: World, shape: str) -> None:
+    """What is no documented reason is none, and never an error of ours."""
+    world.sandbox.control("PUT", "switches", error_shape=shape)
+    body = {"session_id": world.place("sessions", room_id=world.own.room, active=False)}
+    try:
+        answer = world.ask("moderator", Ask("POST", "/v2/room_compositions", body=body))
+    finally:
+        world.sandbox.control("PUT", "switches", error_shape="array")
+
+    told = error(answer, 422, "upstream_rejected_request")
+    assert (told["detail"] == "has no completed video recording") == (shape == "map")
+
+
+@pytest.mark.parametrize(
+    "resolution", ["15x100", "1281x16", "1280x721", "1280X720", "1280x", "0x0", "99999x1", "1280x720x1"]
+)
+def test_a_resolution_that_cannot_be_is_refused_here(world: World, resolution: str) -> None:
+    """With the limits, before Telnyx is asked."""
+    body = {"session_id": world.own.session, "resolution": resolution}
+    told = error(world.ask("moderator", Ask("POST", "/v2/room_compositions", body=body)), 422, "invalid_request")
+
+    assert (told["source"], "1280" in told["detail"]) == ({"pointer": "/resolution"}, True)
+    assert world.asked_upstream() == []
 
 
 def test_without_the_store_moderators_are_closed(alone: World, own_valkey: Valkey) -> None:
