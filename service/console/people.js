@@ -7,8 +7,8 @@ import { hour, moment, title } from "./words.js";
 
 const VERIFICATIONS = {
   proven: ["proven", "A ticket signed by the service says who this is"],
-  unproven: ["unproven", "No ticket is asked for here"],
-  impostor: ["impostor", "Not who their context says, or without a ticket"],
+  unproven: ["unproven", "Shows no ticket, so that nobody knows who this is"],
+  impostor: ["impostor", "Not who their context says, or without a ticket where one is required"],
 };
 const REASONS = {
   no_ticket: "shows no ticket",

@@ -62,7 +62,7 @@ class Presence:
         sessions = self.sessions(room.room_id, deadline) if room.room_id is not None else []
         # Those who left count too: a ticket that one of them showed first is not the next one's.
         found = [one for session in sessions for one in self._participants(session, deadline)]
-        proven = self._tickets.prove(room.alias, [one.seen for one in found], phone_legs=room.phone_legs)
+        proven = self._tickets.prove(room.alias, [one.seen for one in found], required=room.requires_tickets)
         here = [_present(one, who) for one, who in zip(found, proven, strict=True) if one.here]
         return sorted(here, key=lambda one: one.joined_at)
 

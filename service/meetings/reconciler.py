@@ -153,7 +153,9 @@ class Reconciler:
             ObservedParticipant(str(participant), one.context, one.at / _MICROS)
             for (_, participant), one in unverified.items()
         ]
-        proofs = dict(zip(unverified, self._tickets.prove(room.alias, seen, phone_legs=room.phone_legs), strict=True))
+        proofs = dict(
+            zip(unverified, self._tickets.prove(room.alias, seen, required=room.requires_tickets), strict=True)
+        )
         proofs |= {place: proof for place, proof in verified.items() if place in new}
         if not proofs:
             return

@@ -1,8 +1,8 @@
 """Who a participant is: the check of the ticket in its ``context``.
 
 Anything may stand in a ``context``, and everybody in the meeting can read everybody's. So a ticket is judged by the
-moment of joining, is good for one participant, and the first that shows it owns it. Who shows none, or one that is not
-theirs, is an impostor, except where a room lets in phone legs, which cannot show any.
+moment of joining, is good for one participant, and the first that shows it owns it. Who shows one that is not theirs is
+an impostor; who shows none is not proven, and an impostor only where the room requires tickets.
 """
 
 import json
@@ -31,8 +31,8 @@ class ObservedParticipant:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantIdentity:
-    """Who a participant is. ``user`` and ``role`` are set where ``verification`` is ``proven``; ``name`` is what the
-    context says, to be believed there alone; ``reason`` says what speaks against an impostor.
+    """Who a participant is. ``user`` and ``role`` are set where ``verification`` is ``proven``, and ``name`` is the
+    ticket's there; elsewhere it is what the context says. ``reason`` says what is missing or wrong.
     """
 
     participant_id: str
@@ -50,13 +50,13 @@ class Tickets:
         self._signer = signer
         self._store = store
 
-    def prove(self, alias: str, seen: Sequence[ObservedParticipant], *, phone_legs: bool) -> list[ParticipantIdentity]:
-        """Who each participant of a room is, in the order given."""
+    def prove(self, alias: str, seen: Sequence[ObservedParticipant], *, required: bool) -> list[ParticipantIdentity]:
+        """Who each participant of a room is, in the order given; ``required``: who shows no ticket is an impostor."""
         in_order = sorted(seen, key=lambda one: one.joined_at)
         read = {one.participant_id: self._read(alias, one) for one in in_order}
         valid = [(claims["jti"], who) for who, (claims, _, _) in read.items() if claims is not None]
         owners = dict(zip((who for _, who in valid), self._store.own_tickets(alias, valid), strict=True))
-        return [_judged(one, *read[one.participant_id], owners, phone_legs=phone_legs) for one in seen]
+        return [_judged(one, *read[one.participant_id], owners, required=required) for one in seen]
 
     def _read(self, alias: str, one: ObservedParticipant) -> tuple[Mapping[str, Any] | None, str | None, str | None]:
         """The claims of a ticket that was good for this room when its bearer joined; the name shown; what is wrong."""
@@ -66,9 +66,9 @@ class Tickets:
             shown = _members(shown.get("username")) or shown
         name, ticket = shown.get("username"), shown.get("ticket")
         name = name if isinstance(name, str) else None
-        if not isinstance(ticket, str):
+        if ticket is None:
             return None, name, "no_ticket"
-        claims = self._signer.read(ticket)
+        claims = self._signer.read(ticket) if isinstance(ticket, str) else None
         if claims is None:
             return None, name, "forged"
         if claims["room"] != alias:
@@ -95,11 +95,13 @@ def _judged(
     reason: str | None,
     owners: Mapping[str, str],
     *,
-    phone_legs: bool,
+    required: bool,
 ) -> ParticipantIdentity:
     if claims is None:
-        verification: Verification = "unproven" if phone_legs and reason == "no_ticket" else "impostor"
+        verification: Verification = "unproven" if reason == "no_ticket" and not required else "impostor"
         return ParticipantIdentity(one.participant_id, verification, None, None, name, reason)
     if owners[one.participant_id] != one.participant_id:
         return ParticipantIdentity(one.participant_id, "impostor", None, None, name, "already_shown")
-    return ParticipantIdentity(one.participant_id, "proven", str(claims["sub"]), str(claims.get("role")), name, None)
+    # What else the context says is the participant's own word.
+    user, role, name = str(claims["sub"]), str(claims.get("role")), claims.get("name")
+    return ParticipantIdentity(one.participant_id, "proven", user, role, name, None)

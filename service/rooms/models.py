@@ -185,6 +185,7 @@ class Room:
     phone_legs: bool
     waiting_room: WaitingRule | None
     host_required: bool
+    require_ticket: bool
     token_ttl_secs: int | None
     template: str | None
     max_rooms: int | None
@@ -211,6 +212,7 @@ class Room:
             phone_legs=spec.get("phone_legs", False),
             waiting_room=spec.get("waiting_room"),
             host_required=spec.get("host_required", False),
+            require_ticket=spec.get("require_ticket", False),
             token_ttl_secs=spec.get("token_ttl_secs"),
             template=spec.get("template"),
             max_rooms=spec.get("max_rooms", DEFAULT_MOST_ROOMS) if is_template else None,
@@ -233,6 +235,11 @@ class Room:
         """Whether anybody may have to wait at its door."""
         return self.waiting_room is not None or self.host_required
 
+    @property
+    def requires_tickets(self) -> bool:
+        """Whether who shows no ticket is an impostor; a telephone has none to show."""
+        return self.require_ticket and not self.phone_legs
+
     def spec(self) -> dict[str, Any]:
         """What an administrator would write to get this room; members with no value are left out."""
         optional = {
@@ -247,8 +254,7 @@ class Room:
             **self.window.to_json(),
             "max_participants": self.max_participants,
             "enable_recording": self.enable_recording,
-            **({"phone_legs": True} if self.phone_legs else {}),
-            **({"host_required": True} if self.host_required else {}),
+            **{name: True for name in ("phone_legs", "host_required", "require_ticket") if getattr(self, name)},
             **{name: value for name, value in optional.items() if value is not None},
         }
 
@@ -281,6 +287,7 @@ def _room_of(spec: Mapping[str, Any]) -> Room:
         phone_legs=spec.get("phone_legs", False),
         waiting_room=spec.get("waiting_room"),
         host_required=spec.get("host_required", False),
+        require_ticket=spec.get("require_ticket", False),
         token_ttl_secs=spec.get("token_ttl_secs"),
         template=spec["template"],
         max_rooms=spec.get("max_rooms"),

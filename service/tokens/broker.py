@@ -12,6 +12,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -250,16 +251,17 @@ class Broker:
             name=name,
             role=role,
             device_id=request.device_id,
-            context=context_text(principal.user, name, role, self._ticket(request, role, left)),
+            context=context_text(principal.user, name, role, partial(self._ticket, request, role, left)),
             source=held.source,
             rate_limit=self._calls_per_minute,
             rate_remaining=max(0, self._calls_per_minute - authorized.snapshot.calls),
             rate_reset_secs=_reset_secs(authorized.snapshot),
         )
 
-    def _ticket(self, request: TokenRequest, role: str, left: float) -> str:
+    def _ticket(self, request: TokenRequest, role: str, left: float, name: str) -> str:
         device = {"device": digest(request.device_id)[:16]} if request.device_id else {}
-        claims = {"sub": request.principal.user, "room": request.alias, "role": role, **device}
+        named = {"name": name} if name else {}
+        claims = {"sub": request.principal.user, "room": request.alias, "role": role, **named, **device}
         # It has to be one of its kind; that nobody can make one up is the signature's business.
         ticket_id = base64.urlsafe_b64encode(random.randbytes(12)).decode()
         return self._signer.sign(claims, now=self._clock.wall(), lifetime=left, ticket_id=ticket_id)

@@ -99,13 +99,12 @@ def test_a_context_in_the_place_of_a_name_proves_too(service: ServiceProcess, sa
 
 
 def test_impostors_are_found_out(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
-    """No ticket, a forged one, another room's, an old one, somebody else's: each fault is named, nobody is proven."""
+    """A forged ticket, another room's, somebody else's: each fault is named, nobody is proven."""
     bob = Caller(service.url, "bob").token(room).json()
     join(service, sandbox, room, "bob", bob["context"])
     ticket = json.loads(bob["context"])["ticket"]
     other = Caller(service.url, "eve").token(open_room(service)).json()["context"]
     contexts = {
-        "no_ticket": json.dumps({"id": "bob", "username": "Bob"}),
         "forged": json.dumps({"ticket": ticket[:-8] + "AAAAAAAA"}),
         "another_room": other,
         "already_shown": bob["context"],
@@ -114,27 +113,47 @@ def test_impostors_are_found_out(service: ServiceProcess, sandbox: Sandbox, room
         join(service, sandbox, room, "eve", context)
     seen = Mo(service, room).participants()
 
-    assert [one["verification"] for one in seen] == ["proven"] + ["impostor"] * 4
+    assert [one["verification"] for one in seen] == ["proven"] + ["impostor"] * 3
     assert [one["reason"] for one in seen] == [None, *contexts]
     assert {one["user_id"] for one in seen[1:]} == {None}
 
 
-@pytest.mark.parametrize("context", ["", "Alice", "[]", '{"ticket": 7}', '{"ticket": "a.b.c"}', "[" * 2000, "x" * 9000])
-def test_any_context_can_be_shown(service: ServiceProcess, sandbox: Sandbox, room: str, context: str) -> None:
-    """Nothing that an app writes there breaks the list."""
+@pytest.mark.parametrize(
+    ("context", "verification"),
+    [
+        *((context, "unproven") for context in ("", "Alice", "[]", '{"username": "Bob"}', "[" * 2000, "x" * 9000)),
+        *((context, "impostor") for context in ('{"ticket": 7}', '{"ticket": "a.b.c"}')),
+    ],
+)
+def test_any_context_can_be_shown(
+    service: ServiceProcess, sandbox: Sandbox, room: str, context: str, verification: str
+) -> None:
+    """Nothing that an app writes there breaks the list; who shows no ticket is not proven, and no impostor."""
     join(service, sandbox, room, "eve", context)
     (seen,) = Mo(service, room).participants()
 
-    assert seen["verification"] == "impostor"
+    assert seen["verification"] == verification
 
 
-def test_phone_legs_are_left_alone(service: ServiceProcess, sandbox: Sandbox) -> None:
-    """In a room that lets them in, a participant without a ticket is unproven; one with a wrong ticket an impostor."""
-    alias = open_room(service, phone_legs=True)
+@pytest.mark.parametrize(("spec", "verification"), [({}, "impostor"), ({"phone_legs": True}, "unproven")])
+def test_a_room_can_require_tickets(
+    service: ServiceProcess, sandbox: Sandbox, spec: dict[str, bool], verification: str
+) -> None:
+    """Who shows none is an impostor then, but for telephones where they may dial in; one with a wrong ticket always."""
+    alias = open_room(service, require_ticket=True, **spec)
     join(service, sandbox, alias, "phone", "+15551234")
     join(service, sandbox, alias, "eve", json.dumps({"ticket": "a.b.c"}))
 
-    assert [one["verification"] for one in Mo(service, alias).participants()] == ["unproven", "impostor"]
+    assert [one["verification"] for one in Mo(service, alias).participants()] == [verification, "impostor"]
+
+
+def test_a_ticket_proves_the_name_too(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
+    """Whatever else a participant writes into the context, they are listed as whom the service let in."""
+    shown = json.loads(Caller(service.url, "bob", name="Bob").token(room).json()["context"])
+    join(service, sandbox, room, "bob", json.dumps({**shown, "id": "alice", "username": "Alice Abel"}))
+    (seen,) = Mo(service, room).participants()
+
+    assert (seen["verification"], seen["user_id"], seen["name"]) == ("proven", "bob", "Bob")
 
 
 def test_a_removed_user_is_out_and_stays_out(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
@@ -148,7 +167,7 @@ def test_a_removed_user_is_out_and_stays_out(service: ServiceProcess, sandbox: S
 
 
 def test_a_participant_is_removed_with_the_user_behind(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
-    """Addressed by participant id, a proven user is banned too; an impostor is only put out."""
+    """Addressed by participant id, a proven user is banned too; others are only put out."""
     bob = join(service, sandbox, room, "bob")
     eve = join(service, sandbox, room, "eve", "{}")
     removed = Mo(service, room).act("kick", participants=[bob, eve]).json()

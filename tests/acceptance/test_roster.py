@@ -15,6 +15,8 @@ from service.storage.redis_keys import RoomKeys, digest
 from tests.acceptance.hooked import Hooked
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room, running, until
 
+FORGED = '{"ticket": "a.b.c"}'
+
 
 @pytest.fixture(scope="module")
 def hooked() -> Iterator[Hooked]:
@@ -90,7 +92,7 @@ def test_the_end_of_a_session_that_was_missed_is_found(hooked: Hooked, room: str
 def test_an_impostor_that_no_webhook_told_of_is_flagged_once(hooked: Hooked, room: str) -> None:
     """However often the room is compared after that."""
     lose_webhooks(hooked)
-    hooked.join(room, "anna", context="nothing")
+    hooked.join(room, "anna", context=FORGED)
     hooked.look(room)
     until(lambda: hooked.lines("impostor in a room", room), what="the line")
     until(lambda: all(entry.known for entry in hooked.known(room).present().values()), what="the note of it")
@@ -111,15 +113,16 @@ def left_reason(house: Hooked, participant: str) -> str | None:
 
 
 def test_impostors_are_put_out_where_that_is_asked_for() -> None:
-    """``IMPOSTOR_POLICY=kick``: soon after the joining, while the proven stay."""
+    """``IMPOSTOR_POLICY=kick``: soon after the joining, while the proven stay, and those who show nothing."""
     house = Hooked(IMPOSTOR_POLICY="kick")
     for _ in running(house):
         alias = house.room()
         anna = house.join(alias, "anna")
-        eve = house.join(alias, "eve", context="{}")
+        carol = house.join(alias, "carol", context="{}")
+        eve = house.join(alias, "eve", context=FORGED)
 
         until(lambda: left_reason(house, eve) == "kicked", what="the removal")  # noqa: B023 - used at once
-        assert left_reason(house, anna) is None
+        assert [left_reason(house, one) for one in (anna, carol)] == [None, None]
 
 
 def test_how_long_a_removal_took_is_measured(hooked: Hooked, room: str) -> None:

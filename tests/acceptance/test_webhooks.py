@@ -156,13 +156,13 @@ def test_an_event_that_cannot_be_read_back_stops_nobody(hooked: Hooked) -> None:
     until(lambda: hooked.count(alias) == 1, what="the event behind it")
 
 
-def test_somebody_without_a_ticket_is_flagged(hooked: Hooked) -> None:
+def test_an_impostor_is_flagged(hooked: Hooked) -> None:
     """One line for whoever watches, with the fault and nothing of what was shown."""
     alias = hooked.room()
-    participant = hooked.join(alias, "anna", context="I am Bert")
+    participant = hooked.join(alias, "anna", context='{"username": "I am Bert", "ticket": "a.b.c"}')
     (line,) = until(lambda: hooked.lines("impostor in a room", alias), what="the line")
 
-    assert (line["participant"], line["reason"], line["logger"]) == (participant, "no_ticket", "audit")
+    assert (line["participant"], line["reason"], line["logger"]) == (participant, "forged", "audit")
     assert "I am Bert" not in hooked.service.output()
 
 

@@ -32,14 +32,33 @@ def refresh(world: World, handle: str, who: str = "participant", room: str | Non
 
 
 def test_the_token_lets_its_holder_in(world: World) -> None:
-    """The answer has Telnyx's four members, and times as mobile samples parse them."""
+    """The answer has Telnyx's four members and ours, and times as mobile samples parse them."""
     data = generate(world)
 
-    assert data.keys() == {"token", "token_expires_at", "refresh_token", "refresh_token_expires_at"}
+    assert data.keys() == {"token", "token_expires_at", "refresh_token", "refresh_token_expires_at", "context"}
     assert MOMENT.fullmatch(data["token_expires_at"])
     assert MOMENT.fullmatch(data["refresh_token_expires_at"])
     joined = world.sandbox.control("POST", "participants", token=data["token"])
     assert joined["room_id"] == world.own.room
+
+
+def test_whoever_hands_on_the_context_is_proven(world: World) -> None:
+    """After a first token and a refresh alike; so a kick by user finds them, and keeps them out."""
+    first = generate(world)
+    again = refresh(world, first["refresh_token"]).json()["data"]
+    seats = [world.sandbox.control("POST", "participants", **_as_shown(data))["id"] for data in (first, again)]
+    bob, mo = world.people["participant"], world.people["moderator"]
+    room = f"/v1/rooms/{world.own.alias}"
+    listed = {one["participant_id"]: one for one in mo.ask("GET", f"{room}/participants").json()["data"]}
+    assert [(listed[seat]["verification"], listed[seat]["user_id"]) for seat in seats] == [("proven", bob.user)] * 2
+
+    removed = mo.ask("POST", f"{room}/actions/kick", json={"users": [bob.user]}).json()
+    assert set(seats) <= set(removed["participants"])
+    assert bob.token(world.own.alias).json()["code"] == "banned"
+
+
+def _as_shown(data: dict[str, Any]) -> dict[str, Any]:
+    return {"token": data["token"], "context": data["context"]}
 
 
 def test_the_same_token_is_cached_for_both_kinds_of_calls(world: World) -> None:
@@ -84,7 +103,7 @@ def test_a_handle_brings_a_token(world: World) -> None:
     answer = refresh(world, generate(world)["refresh_token"])
 
     assert answer.status_code == 201
-    assert answer.json()["data"].keys() == {"token", "token_expires_at"}
+    assert answer.json()["data"].keys() == {"token", "token_expires_at", "context"}
 
 
 def test_a_handle_brings_a_new_token(world: World) -> None:
