@@ -17,6 +17,8 @@ from service.storage.scripts import command, script
 
 # An administrator is a back end or an operator, who does the work of many.
 ADMIN_FACTOR: Final = 10
+# Shares are over all rooms: a low limit for each room does not lower them.
+MIN_SCALE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Share:
 
 
 CALLS: Final = Share("calls", 10, scaled=True)
-NEW_TOKENS: Final = Share("new tokens", 2, scaled=True)
+NEW_TOKENS: Final = Share("new tokens", 5, scaled=True)
 LOOK_UPS: Final = Share("look-ups at the video platform", 4, scaled=True)
 MODERATION: Final = Share("actions at the video platform", 4, scaled=True)
 UNKNOWN_IDS: Final = Share("ids that are unknown or of other rooms", 30)
@@ -92,10 +94,10 @@ class Shares:
 
     def __init__(self, redis: RedisClient, *, token_calls: int) -> None:
         self._redis = redis
-        self._token_calls = token_calls
+        self._scale = max(token_calls, MIN_SCALE)
 
     def begin(self, user: str, *, admin: bool, reads: bool) -> CallerShares:
         """From now on this greenlet works for this caller."""
-        shares = CallerShares(self._redis, user, admin, reads, self._token_calls)
+        shares = CallerShares(self._redis, user, admin, reads, self._scale)
         calling.set(shares)
         return shares
