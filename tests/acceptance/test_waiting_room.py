@@ -108,7 +108,8 @@ def test_a_waiting_room_that_is_opened_later_stops_nobody_who_is_in(service: Ser
     """An expired token ends a call, so whoever has one renews it; who comes now waits."""
     alias = room_with(service)
     assert bob.token(alias).status_code == 200
-    make_room(service.url, alias, access=[*EVERYBODY, {"members": True}], waiting_room="participants")
+    changed = admin(service.url).ask("PATCH", f"/v1/admin/rooms/{alias}", json={"waiting_room": "participants"})
+    assert changed.json()["waiting_room"] == "participants", changed.text
 
     assert bob.token(alias, force=True).status_code == 200
     refused(Caller(service.url, "eve").token(alias), 403, "waiting_for_admission")
@@ -166,6 +167,25 @@ def test_a_participant_decides_nothing(service: ServiceProcess, mia: Caller, bob
     refused(bob.ask("POST", f"/v1/rooms/{alias}/actions/admit", json={"all": True}), 403, "insufficient_role")
     stranger = guest_of(mia, room_with(service))
     refused(stranger.ask("POST", f"/v1/rooms/{alias}/actions/admit", json={"all": True}), 404, "room_not_found")
+
+
+def test_the_gateway_lets_wait_too_and_its_end_of_a_session_is_the_end_of_a_meeting(
+    service: ServiceProcess, sandbox: Sandbox, mia: Caller, bob: Caller, alias: str
+) -> None:
+    """In Telnyx's shape, with our code and the time to come back."""
+    room_id = admin(service.url).ask("GET", f"/v1/admin/rooms/{alias}").json()["room_id"]
+    generate = f"/v2/rooms/{room_id}/actions/generate_join_client_token"
+    answer = bob.ask("POST", generate, json={})
+    assert (answer.status_code, "Retry-After" in answer.headers) == (403, True)
+    meta = answer.json()["errors"][0]["meta"]
+    assert (meta["code"], meta["retryable"], meta["retry_after"] > 0) == ("waiting_for_admission", True, True)
+    assert decide(mia, "admit", alias, all=True) == ["bob"]
+
+    given = bob.ask("POST", generate, json={}).json()["data"]["token"]
+    joined = sandbox.control("POST", "participants", token=given)
+    assert mia.ask("POST", f"/v2/room_sessions/{joined['session_id']}/actions/end", json={}).ok
+    refused_again = bob.ask("POST", generate, json={}).json()["errors"][0]["meta"]["code"]
+    assert refused_again == "waiting_for_admission"
 
 
 def test_those_who_wait_are_listed_in_pages_as_they_came(service: ServiceProcess, mia: Caller, alias: str) -> None:

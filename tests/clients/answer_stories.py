@@ -74,6 +74,7 @@ CODES = (
     ("not_open_yet", 403, "lobby", True),
     ("banned", 403, "leave", True),
     ("closed", 403, "leave", True),
+    ("admission_refused", 403, "leave", True),
     ("insufficient_role", 403, "leave", True),
     ("room_not_found", 404, "leave", True),
     ("internal_error", 500, "report", False),

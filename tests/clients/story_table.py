@@ -142,6 +142,37 @@ def patience() -> Iterator[Story]:
     )
 
 
+def admission() -> Iterator[Story]:
+    """Who waits for a moderator is asked for without end, and nothing has failed."""
+    waiting = problem(403, "waiting_for_admission", retryable=True, retry_after=20)
+    told = [trouble(at, "waiting_for_admission", "wait", failures=0, retry=20) for at in (0, 20, 40, 60)]
+    yield Story("waiting-outlasts-patience", [*[waiting] * 4, FIRST], [*told, got(80, "first")], until=300)
+    yield Story(
+        "patience-begins-anew-after-waiting",
+        [waiting, bare(503)],
+        [
+            told[0],
+            trouble(20, "http_503", retry=0.75),
+            trouble(20.75, "http_503", failures=2, retry=1.5),
+            trouble(22.25, "http_503", failures=3, retry=3),
+            trouble(25.25, "http_503", failures=4, retry=6),
+            trouble(31.25, "http_503", failures=5, retry=11.25),
+            ended(42.5, "unavailable", "http_503"),
+        ],
+    )
+    yield Story(
+        "waiting-with-a-token-ends-with-it",
+        [token("first", expires_in=40, refresh_after=20), waiting],
+        [
+            got(0, "first"),
+            trouble(20, "waiting_for_admission", "wait", failures=0, left=20, retry=20),
+            ended(40, "expired", "waiting_for_admission", "wait"),
+        ],
+    )
+    refused = problem(403, "admission_refused", retryable=False)
+    yield Story("waiting-in-vain", [waiting, refused], [told[0], ended(20, "refused", "admission_refused", "leave")])
+
+
 REFUSED = problem(401, "invalid_token", retryable=False)
 
 
@@ -262,8 +293,8 @@ def requests() -> Iterator[Story]:
 STORIES = tuple(
     story
     for chapter in (
-        statuses, codes, terse, no_tokens, persistence, waits, patience, bearers, bearers_later, sleep, clocks,
-        waking, waking_in_trouble, stopping, requests,
+        statuses, codes, terse, no_tokens, persistence, waits, patience, admission, bearers, bearers_later, sleep,
+        clocks, waking, waking_in_trouble, stopping, requests,
     )
     for story in chapter()
 )  # fmt: skip

@@ -26,17 +26,19 @@ import { bearerUnavailable, networkError, send, staleToken, tokenRequest } from 
  * @property {GetBearer} getBearer
  * @property {string} [deviceId] Keeps the tokens of one user's devices apart.
  * @property {string} [displayName] Used where the bearer names nobody.
- * @property {number} [patienceSeconds] How long to try for the first token; 30 by default.
+ * @property {number} [patienceSeconds] How long to try for the first token, without the time for which the user waits for
+ *   a moderator; 30 by default.
  * @property {typeof globalThis.fetch} [fetch] Used in place of the global one.
  * @property {AbortSignal} [signal] Stops the keeper.
  */
 
 /**
- * An attempt that failed, while the keeper goes on.
+ * An attempt that brought no token, while the keeper goes on. With the reaction `wait` nothing has failed: the user waits
+ * for a moderator.
  * @typedef {object} Trouble
  * @property {Problem} problem
  * @property {Reaction} reaction
- * @property {number} failures In a row, this one included.
+ * @property {number} failures In a row, this one included; 0 while the user waits for a moderator.
  * @property {number} expiresIn Seconds that the token still lives, 0 where there is none.
  * @property {number} retryIn Seconds until the next try.
  */
@@ -164,8 +166,7 @@ export class TokenKeeper {
    * @returns {Promise<Ended>}
    */
   async #keep(onFirst) {
-    const patience = this.#options.patienceSeconds ?? DEFAULT_PATIENCE_SECONDS;
-    this.#ends.awake = this.#clock.awake() + patience;
+    this.#ends.awake = this.#clock.awake() + this.#patience();
     for (;;) {
       try {
         const answer = await this.#attempt();
@@ -263,10 +264,12 @@ export class TokenKeeper {
   async #failed(problem) {
     const lives = this.#current !== null;
     const kind = reaction(problem);
-    if (isFinal(problem) || (!lives && kind !== "retry")) return { reason: "refused", problem, reaction: kind };
-    this.#failures += 1;
+    const waits = kind === "wait";
+    if (isFinal(problem) || (!lives && kind !== "retry" && !waits)) return { reason: "refused", problem, reaction: kind };
+    this.#failures = waits ? 0 : this.#failures + 1;
     const told = retryAfter(problem);
-    const pause = told + this.#backoff();
+    const pause = waits ? Math.max(told, MIN_SECONDS_BETWEEN_TRIES) : told + this.#backoff();
+    if (waits && !lives) this.#ends.awake = this.#clock.awake() + pause + this.#patience();
     const until = this.#ends.awake;
     /** @type {Ended} */
     const over = { reason: lives ? "expired" : "unavailable", problem, reaction: kind };
@@ -277,6 +280,10 @@ export class TokenKeeper {
       await this.#clock.wait(pause, this.#stop.signal, { earliest, until });
     }
     return this.#clock.awake() >= until ? over : null;
+  }
+
+  #patience() {
+    return this.#options.patienceSeconds ?? DEFAULT_PATIENCE_SECONDS;
   }
 
   #backoff() {

@@ -18,8 +18,9 @@
  */
 
 /**
- * What an app does about a problem: try again, sign the user in, wait for `opens_at`, leave the call, report a bug.
- * @typedef {"retry" | "sign_in" | "lobby" | "leave" | "report"} Reaction
+ * What an app does about a problem: try again, show that a moderator has to let the user in, sign the user in, wait for
+ * `opens_at`, leave the call, report a bug.
+ * @typedef {"retry" | "wait" | "sign_in" | "lobby" | "leave" | "report"} Reaction
  */
 
 /** @type {Readonly<Record<string, Reaction>>} */
@@ -27,9 +28,11 @@ const REACTIONS = {
   missing_credentials: "sign_in",
   invalid_token: "sign_in",
   session_revoked: "sign_in",
+  waiting_for_admission: "wait",
   not_open_yet: "lobby",
   banned: "leave",
   closed: "leave",
+  admission_refused: "leave",
   insufficient_role: "leave",
   room_not_found: "leave",
 };

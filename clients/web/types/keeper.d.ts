@@ -62,7 +62,8 @@ export type TokenKeeperOptions = {
      */
     displayName?: string | undefined;
     /**
-     * How long to try for the first token; 30 by default.
+     * How long to try for the first token, without the time for which the user waits for
+     * a moderator; 30 by default.
      */
     patienceSeconds?: number | undefined;
     /**
@@ -75,13 +76,14 @@ export type TokenKeeperOptions = {
     signal?: AbortSignal | undefined;
 };
 /**
- * An attempt that failed, while the keeper goes on.
+ * An attempt that brought no token, while the keeper goes on. With the reaction `wait` nothing has failed: the user waits
+ * for a moderator.
  */
 export type Trouble = {
     problem: Problem;
     reaction: Reaction;
     /**
-     * In a row, this one included.
+     * In a row, this one included; 0 while the user waits for a moderator.
      */
     failures: number;
     /**

@@ -53,6 +53,7 @@ export type Problem = {
     request_id?: string | undefined;
 };
 /**
- * What an app does about a problem: try again, sign the user in, wait for `opens_at`, leave the call, report a bug.
+ * What an app does about a problem: try again, show that a moderator has to let the user in, sign the user in, wait for
+ * `opens_at`, leave the call, report a bug.
  */
-export type Reaction = "retry" | "sign_in" | "lobby" | "leave" | "report";
+export type Reaction = "retry" | "wait" | "sign_in" | "lobby" | "leave" | "report";

@@ -20,15 +20,16 @@ public struct Problem: Sendable, Equatable {
     public var requestId: String?
 }
 
-/// What an app does about a problem: `lobby` waits for `opensAt`, `report` is a bug.
-public enum Reaction: Sendable { case retry, signIn, lobby, leave, report }
+/// What an app does about a problem: `wait` is for a moderator, `lobby` for `opensAt`, `report` is a bug.
+public enum Reaction: Sendable { case retry, wait, signIn, lobby, leave, report }
 
 /// By the code, then by status 401, then by `retryable`, so that a new code needs no new app.
 public func reaction(to problem: Problem) -> Reaction {
     switch problem.code {
     case "missing_credentials", "invalid_token", "session_revoked": return .signIn
+    case "waiting_for_admission": return .wait
     case "not_open_yet": return .lobby
-    case "banned", "closed", "insufficient_role", "room_not_found": return .leave
+    case "banned", "closed", "admission_refused", "insufficient_role", "room_not_found": return .leave
     default: return problem.status == 401 ? .signIn : problem.retryable ? .retry : .report
     }
 }

@@ -9,7 +9,8 @@ import Foundation
 public enum TokenEvent: Sendable {
     /// The first token, and each renewal: hand it to the SDK.
     case token(TokenAnswer)
-    /// An attempt failed, and the keeper goes on; the next `token` means that it is over.
+    /// An attempt brought no token, and the keeper goes on; the next `token` means that it is over. With the reaction
+    /// `wait` nothing has failed: the user waits for a moderator.
     case trouble(Trouble)
     /// The last event: the call cannot go on.
     case ended(Ended)
@@ -18,7 +19,7 @@ public enum TokenEvent: Sendable {
 public struct Trouble: Sendable {
     public let problem: Problem
     public let reaction: Reaction
-    /// In a row, this one included.
+    /// In a row, this one included; 0 while the user waits for a moderator.
     public let failures: Int
     /// Seconds that the token still lives, 0 where there is none.
     public let expiresIn: Double
@@ -47,7 +48,7 @@ public final class TokenKeeper: Sendable {
     private let wakeUps: @Sendable () -> AsyncStream<Void>
     private let getBearer: GetBearer
 
-    /// `patience`: seconds to try for the first token.
+    /// `patience`: seconds to try for the first token, without those for which the user waits for a moderator.
     public init(
         service: URL, room: String, deviceId: String? = nil, displayName: String? = nil, patience: Double = 30,
         session: URLSession = .shared, clock: any KeeperClock = DeviceClock(),
@@ -96,6 +97,7 @@ private enum Limits {
 private actor Life {
     private let request: TokenRequest
     private let clock: any KeeperClock
+    private let patience: Double
     private let getBearer: GetBearer
     private let tell: @Sendable (TokenEvent) -> Void
     private var woken = false
@@ -112,6 +114,7 @@ private actor Life {
     ) {
         self.request = request
         self.clock = clock
+        self.patience = patience
         self.getBearer = getBearer
         self.tell = tell
         ends = (0, clock.awake() + patience)
@@ -181,12 +184,14 @@ private actor Life {
     /// Waits for the next try, or answers how the keeper has ended.
     private func failed(_ problem: Problem) async throws -> Ended? {
         let kind = reaction(to: problem)
-        if problem.isFinal || (!joined && kind != .retry) {
+        let waits = kind == .wait
+        if problem.isFinal || (!joined && kind != .retry && !waits) {
             return Ended(reason: .refused, problem: problem, reaction: kind)
         }
-        failures += 1
+        failures = waits ? 0 : failures + 1
         let told = min(max(problem.retryAfter, 0), Limits.retryAfter)
-        let pause = told + backoff()
+        let pause = waits ? max(told, Limits.betweenTries) : told + backoff()
+        if waits && !joined { ends.awake = clock.awake() + pause + patience }
         let over = Ended(reason: joined ? .expired : .unavailable, problem: problem, reaction: kind)
         if !joined && clock.awake() + pause >= ends.awake { return over }
         if clock.awake() < ends.awake {

@@ -21,14 +21,15 @@ data class Problem(
     val requestId: String? = null
 )
 
-/** What an app does about a problem. [LOBBY] waits for `opensAt`, [REPORT] is a bug. */
-enum class Reaction { RETRY, SIGN_IN, LOBBY, LEAVE, REPORT }
+/** What an app does about a problem. [WAIT] is for a moderator, [LOBBY] for `opensAt`, [REPORT] is a bug. */
+enum class Reaction { RETRY, WAIT, SIGN_IN, LOBBY, LEAVE, REPORT }
 
 /** By the code, then by status 401, then by `retryable`, so that a new code needs no new app. */
 fun reaction(problem: Problem): Reaction = when (problem.code) {
     "missing_credentials", "invalid_token", "session_revoked" -> Reaction.SIGN_IN
+    "waiting_for_admission" -> Reaction.WAIT
     "not_open_yet" -> Reaction.LOBBY
-    "banned", "closed", "insufficient_role", "room_not_found" -> Reaction.LEAVE
+    "banned", "closed", "admission_refused", "insufficient_role", "room_not_found" -> Reaction.LEAVE
     else -> if (problem.status == 401) Reaction.SIGN_IN else if (problem.retryable) Reaction.RETRY else Reaction.REPORT
 }
 

@@ -29,9 +29,9 @@ sealed interface TokenEvent {
     data class Token(val answer: TokenAnswer) : TokenEvent
 
     /**
-     * An attempt failed, and the keeper goes on; the next [Token] means that it is over. `failures` in a row, this one
-     * included; `expiresIn` seconds that the token still lives, 0 where there is none; `retryIn` seconds until the next
-     * try.
+     * An attempt brought no token, and the keeper goes on; the next [Token] means that it is over. `failures` in a row,
+     * this one included; `expiresIn` seconds that the token still lives, 0 where there is none; `retryIn` seconds until
+     * the next try. With [Reaction.WAIT] nothing has failed (0 `failures`): the user waits for a moderator.
      */
     data class Trouble(
         val problem: Problem,
@@ -50,7 +50,8 @@ sealed interface TokenEvent {
 
 /**
  * `getBearer` returns the user's bearer from your identity provider; its argument says that the last one was refused, so
- * get a new one. `wakeUps` is `wakeUps(context)` in an app. `patienceSeconds` is how long to try for the first token.
+ * get a new one. `wakeUps` is `wakeUps(context)` in an app. `patienceSeconds` is how long to try for the first token,
+ * without the time for which the user waits for a moderator.
  */
 class TokenKeeper(
     service: String,
@@ -160,12 +161,14 @@ class TokenKeeper(
         /** Waits for the next try, or answers how the keeper has ended. */
         private suspend fun failed(problem: Problem): TokenEvent.Ended? {
             val kind = reaction(problem)
-            if (isFinal(problem) || (!joined && kind != Reaction.RETRY)) {
+            val waits = kind == Reaction.WAIT
+            if (isFinal(problem) || (!joined && kind != Reaction.RETRY && !waits)) {
                 return TokenEvent.Ended(TokenEvent.Reason.REFUSED, problem, kind)
             }
-            failures += 1
+            failures = if (waits) 0 else failures + 1
             val told = min(max(problem.retryAfter, 0.0), MAX_RETRY_AFTER_SECONDS)
-            val pause = told + backoff()
+            val pause = if (waits) max(told, MIN_SECONDS_BETWEEN_TRIES) else told + backoff()
+            if (waits && !joined) endsAwake = clock.awake() + pause + patienceSeconds
             val reason = if (joined) TokenEvent.Reason.EXPIRED else TokenEvent.Reason.UNAVAILABLE
             val over = TokenEvent.Ended(reason, problem, kind)
             if (!joined && clock.awake() + pause >= endsAwake) return over
