@@ -7,6 +7,8 @@ nothing here needs a lock.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from gevent.event import AsyncResult
 
@@ -16,7 +18,7 @@ class Refused(Exception):
 
 
 class FairSemaphore:
-    """Places to be had by ``acquire`` and ``release``, or for the length of a block."""
+    """Places to be had by ``acquire`` and ``release``, or by ``place`` for the length of a block."""
 
     def __init__(self, places: int) -> None:
         self._free = places
@@ -26,6 +28,18 @@ class FairSemaphore:
     def is_full(self) -> bool:
         """Whether who asks now has to wait."""
         return not self._free
+
+    @contextmanager
+    def place(
+        self, seconds: float | None = None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> Iterator[None]:
+        """A place for the length of a block; raises as ``acquire``. A wait for it happens inside of ``waiting``."""
+        with waiting() if self.is_full else nullcontext():
+            self.acquire(seconds)
+        try:
+            yield
+        finally:
+            self.release()
 
     def acquire(self, seconds: float | None = None) -> None:
         """Take a place; raises ``TimeoutError`` after so many seconds, and ``Refused``."""
@@ -63,9 +77,3 @@ class FairSemaphore:
         elif turn.value:
             # Its turn came at the moment in which it was cut off.
             self.release()
-
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self.release()

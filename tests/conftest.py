@@ -97,7 +97,7 @@ SHORT: Final = (
     "tests/topologies/test_templates.py::test_the_first_join",
 )
 # Fixtures that are processes, and folders whose tests start processes of their own.
-PROCESSES: Final = {"valkey", "sandbox", "service", "idp", "trust", "trusting", "started"}
+PROCESSES: Final = {"valkey", "sandbox", "service", "idp", "trust", "trusting", "started", "watched"}
 WITH_PROCESSES: Final = (
     "tests/acceptance/",
     "tests/agreement/",

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.cooperative
 
 def take(places: FairSemaphore, seen: list[str], name: str, times: int = 1) -> None:
     for _ in range(times):
-        with places:
+        with places.place():
             seen.append(name)
             gevent.sleep(0.01)
 
@@ -29,7 +29,7 @@ def test_who_waits_longest_comes_next() -> None:
 def test_a_caller_that_is_cut_off_leaves_no_place_lost(moment: str) -> None:
     """Whether its turn had come or not, the next caller gets the place."""
     places, seen = FairSemaphore(1), list[str]()
-    with places:
+    with places.place():
         waiting = gevent.spawn(take, places, seen, "cut off")
         gevent.sleep(0)
         # Without a switch it learns of its end when it has been given the place.
@@ -42,7 +42,7 @@ def test_a_caller_that_is_cut_off_leaves_no_place_lost(moment: str) -> None:
 def test_who_waits_too_long_leaves_no_place_lost() -> None:
     """It learns of it by an error, and the next caller gets the place."""
     places, seen = FairSemaphore(1), list[str]()
-    with places, pytest.raises(TimeoutError):
+    with places.place(), pytest.raises(TimeoutError):
         places.acquire(0.01)
     take(places, seen, "next")
 
@@ -52,7 +52,7 @@ def test_who_waits_too_long_leaves_no_place_lost() -> None:
 def test_all_who_wait_can_be_refused() -> None:
     """Who holds a place keeps it, and who comes later may wait again."""
     places, seen = FairSemaphore(1), list[str]()
-    with places:
+    with places.place():
         waiting = [gevent.spawn(places.acquire) for _ in range(3)]
         gevent.sleep(0)
         places.refuse_waiting()

@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import multiprocess
+from prometheus_client import CollectorRegistry, Counter, multiprocess
 
 import service.app
 from service.cli import silent_connections
@@ -82,6 +82,8 @@ _SEND_BUFFER_BYTES = 64 * 1024
 _LINGER_SECS = 2.0
 _LINGER_BYTES = 256 * 1024
 _request_limit: ContextVar[gevent.Timeout] = ContextVar("request_limit")
+# Counted by gunicorn's own process, which starts each of them anew.
+_worker_restarts = Counter("vts_worker_restarts", "Workers that ended and were replaced.", registry=CollectorRegistry())
 
 
 def when_ready(server: Any) -> None:
@@ -126,6 +128,7 @@ def post_request(_worker: object, request: Any, environ: dict[str, Any], _respon
 
 def child_exit(_server: object, worker: Any) -> None:
     """The gauges of a worker end with it."""
+    _worker_restarts.inc()
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 

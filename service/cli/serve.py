@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.cli import children, listener
+from service.cli.process_metrics import ProcessCollector
 from service.cli.stop_signals import StopSignals
 from service.config.settings import Settings, SettingsError
 
@@ -63,7 +64,7 @@ def _supervise(settings: Settings, folder: Path) -> int:
     gunicorn = children.start(command, env=_env(metrics, drain_file), cwd=_ROOT, descriptors=[port.fileno()])
     try:
         try:
-            _show_metrics(settings, metrics)
+            _show_metrics(settings, metrics, ProcessCollector(gunicorn.pid, port.getsockname()[1]))
         except OSError as error:
             print(f"METRICS_PORT {settings.metrics_port} cannot be listened on: {error.strerror}", file=sys.stderr)
             return CONFIGURATION_EXIT
@@ -92,7 +93,8 @@ def _env(metrics: Path, drain_file: Path) -> Mapping[str, str]:
     return {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics), "DRAIN_FILE": str(drain_file)}
 
 
-def _show_metrics(settings: Settings, folder: Path) -> None:
+def _show_metrics(settings: Settings, folder: Path, processes: ProcessCollector) -> None:
     registry = CollectorRegistry()
+    registry.register(processes)
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     start_http_server(settings.metrics_port, settings.host, registry)

@@ -160,6 +160,7 @@ _REMAINING_BUCKETS: Final = (5, 15, 30, 60, 120, 180, 240, 300, 360, 420, 480, 5
 _UPSTREAM_BUCKETS: Final = (0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 8)
 _REMOVAL_BUCKETS: Final = (1, 2, 5, 15, 60, 300, 600, 1200, 3600)
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
+_STORE_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _BREAKER_LEVELS: Final = {"closed": 0, "half_open": 1, "open": 2}
 _UPSTREAM_BREAKERS: Final = ("tokens", "moderation", "management", "credentials")
 _SOURCES: Final = ("issued", "refreshed", "cache", "stale")
@@ -189,6 +190,12 @@ class Metrics:
         self._upstream = histogram("vts_upstream_seconds", calls, _UPSTREAM_BUCKETS, "operation", "outcome")
         waits = "Time spent waiting for another caller's renewal of the same token."
         self._lease_wait = histogram("vts_lease_wait_seconds", waits, _UPSTREAM_BUCKETS)
+        store = "Round trips to Redis that were answered; their sum a second is how many are under way at a time."
+        self._store_calls = histogram("vts_store_seconds", store, _STORE_BUCKETS)
+        waiting = "Requests that wait for a place for their call, by what they call."
+        waiters = Gauge("vts_waiting", waiting, ["dependency"], registry=registry, multiprocess_mode="livesum")
+        self.waiting_for_redis = waiters.labels("redis").track_inprogress
+        self.waiting_for_telnyx = waiters.labels("telnyx").track_inprogress
         self._store_errors = counter("vts_store_errors", "Failed calls to Redis, by kind.", "kind")
         checked = "Bearer tokens checked, by issuer and outcome, and the reason where one is refused."
         self._verifications = counter("vts_verifications", checked, "issuer", "outcome", "reason")
@@ -228,6 +235,9 @@ class Metrics:
 
     def lease_wait(self, seconds: float) -> None:
         self._lease_wait.observe(seconds)
+
+    def store_call(self, seconds: float) -> None:
+        self._store_calls.observe(seconds)
 
     def store_error(self, kind: str) -> None:
         self._store_errors.labels(kind).inc()

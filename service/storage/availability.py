@@ -17,6 +17,7 @@ import random
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
 import gevent
@@ -46,6 +47,8 @@ class StoreMetrics(Protocol):
     """What this package reports."""
 
     def store_error(self, kind: str) -> None: ...
+    def store_call(self, seconds: float) -> None: ...
+    def waiting_for_redis(self) -> AbstractContextManager[object]: ...
     def breaker(self, name: str, state: str) -> None: ...
     def removals_unread(self, *, unread: bool) -> None: ...
 

@@ -213,7 +213,8 @@ class RedisClient:
 
     def _try(self, server: Server, calls: Sequence[Call], manner: _Manner) -> list[Reply]:
         """One attempt at one server. Raises nothing: errors are in the places of replies."""
-        with server.bulk_places if manner.much else server.places:
+        places = server.bulk_places if manner.much else server.places
+        with places.place(waiting=self._metrics.waiting_for_redis):
             began = self._clock.monotonic()
             if self.availability.is_out(server):
                 return [StoreOutage()] * len(calls)
@@ -227,6 +228,7 @@ class RedisClient:
             except Exception as error:  # noqa: BLE001 - whatever a peer sends, a caller hears that the store is away
                 self._lost(server, error, began, manner)
                 return [error] * len(calls)
+            self._metrics.store_call(self._clock.monotonic() - began)
         return [self._sorted(server, call, reply, began) for call, reply in zip(calls, replies, strict=True)]
 
     def _lost(self, server: Server, error: Exception, began: float, manner: _Manner) -> None:

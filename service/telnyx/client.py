@@ -12,6 +12,7 @@ import json
 import logging
 import random as random_module
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -63,6 +64,7 @@ class UpstreamMetrics(Protocol):
     def upstream_call(self, operation: str, outcome: str, seconds: float) -> None: ...
     def breaker(self, name: str, state: str) -> None: ...
     def shed(self) -> None: ...
+    def waiting_for_telnyx(self) -> AbstractContextManager[object]: ...
 
 
 class SharedCooldowns(Protocol):
@@ -97,7 +99,9 @@ class Telnyx:
         places = {kind: concurrency if kind == "tokens" else fewer for kind in KINDS}
         self._transport = Transport(sum(places.values()))
         self._budget = RetryBudget()
-        self._limits = {kind: ConcurrencyLimit(places[kind], metrics.shed) for kind in KINDS}
+        self._limits = {
+            kind: ConcurrencyLimit(places[kind], metrics.shed, metrics.waiting_for_telnyx) for kind in KINDS
+        }
         self._breakers = {kind: self._breaker(kind, REST_SECS) for kind in KINDS}
         self._credentials = self._breaker("credentials", CREDENTIALS_REST_SECS, consecutive=1)
 

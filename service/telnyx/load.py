@@ -3,7 +3,7 @@ caller no more than a share.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Final
 
@@ -36,9 +36,12 @@ class RetryBudget:
 class ConcurrencyLimit:
     """Places for calls; whoever finds none free waits for one, and is refused only while upstream is failing."""
 
-    def __init__(self, places: int, on_shed: Callable[[], None]) -> None:
+    def __init__(
+        self, places: int, on_shed: Callable[[], None], waiting: Callable[[], AbstractContextManager[object]]
+    ) -> None:
         self._places = FairSemaphore(places)
         self._on_shed = on_shed
+        self._waiting = waiting
         self.shed_waiting = self._places.refuse_waiting
 
     @contextmanager
@@ -47,7 +50,8 @@ class ConcurrencyLimit:
         try:
             if failing and self._places.is_full:
                 raise Refused
-            self._places.acquire(deadline.remaining())
+            with self._waiting() if self._places.is_full else nullcontext():
+                self._places.acquire(deadline.remaining())
         except TimeoutError:
             raise DeadlineExceeded from None
         except Refused:

@@ -87,8 +87,9 @@ class Watched(Hooked):
         until(lambda: self.count(alias) == 1, what="the roster")
         kicked = admin(self.service.url).ask("POST", f"/v1/rooms/{alias}/actions/kick", json={"users": ["bob"]})
         assert kicked.status_code == 200, kicked.text
-        until(lambda: self._value("vts_removal_seconds_count") >= 1, what="the removal")
+        until(lambda: self.value("vts_removal_seconds_count") >= 1, what="the removal")
 
-    def _value(self, sample: str) -> float:
+    def value(self, sample: str) -> float:
+        """The sum of the samples whose names begin so."""
         found = [line for line in self.metrics().splitlines() if line.startswith(sample)]
         return sum(float(line.rpartition(" ")[2]) for line in found)

@@ -5,7 +5,9 @@ Of all that is checked of them this alone needs a service in trouble, which is w
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from typing import Final, get_args
 
 import pytest
@@ -15,9 +17,10 @@ from service.tokens.renewal import Source
 from tests.operations import promql
 from tests.operations.known import SOURCES, VALUES
 from tests.operations.promql import Exported
+from tests.operations.stage import Watched
 from tests.operations.test_alerts import ALERTS
 from tests.operations.test_dashboard import SHOWN, queries
-from tests.processes import ROOT, ServiceProcess
+from tests.processes import ROOT, ServiceProcess, until, workers
 
 WRONG: Final = {
     "a metric that is not there": "sum by (job) (rate(vts_tokens_total[5m]))",
@@ -129,3 +132,20 @@ def test_every_breaker_is_there_from_the_start(service: ServiceProcess) -> None:
     told = requests.get(f"{service.url}/readyz", timeout=10).json()["telnyx"]
 
     assert exported.labels["vts_breaker_state"]["name"] == {*told, "redis"}
+
+
+def test_what_a_replica_uses_is_told(watched: Watched, exported: Exported) -> None:
+    """Processor time that grows, memory in a sensible range, connections, round trips to Redis; and a worker that ended
+    is counted.
+    """
+    assert "vts_waiting" in exported.labels
+    before = watched.value("vts_process_cpu_seconds_total")
+    with requests.Session() as session:
+        session.get(f"{watched.service.url}/healthz", timeout=10)
+        assert watched.value("vts_open_connections") >= 1
+    assert 50e6 < watched.value("vts_process_memory_bytes") < 1e9
+    assert watched.value("vts_store_seconds_count") > 0
+    (worker,) = workers(watched.service.process.pid)
+    os.kill(worker, signal.SIGKILL)
+    assert until(lambda: watched.value("vts_worker_restarts_total") == 1, 30, "the count")
+    assert watched.value("vts_process_cpu_seconds_total") >= before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import gevent
@@ -36,6 +37,13 @@ class Counted:
 
     def store_error(self, kind: str) -> None:
         self.errors[kind] += 1
+
+    def store_call(self, seconds: float) -> None:
+        """Not of interest here."""
+
+    def waiting_for_redis(self) -> AbstractContextManager[object]:
+        """Not of interest here."""
+        return nullcontext()
 
     def breaker(self, name: str, state: str) -> None:
         """Not of interest here."""
