@@ -92,7 +92,7 @@ class Resolver:
         self._check_moderates(principal)
         caller, places = calling.get(), self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
         self._places.put(principal.user, places, TRUSTED_SECS)
-        with places:
+        with places.place():
             if caller is not None:
                 caller.require(UNKNOWN_IDS)
             try:

@@ -12,7 +12,6 @@ import json
 import logging
 import random as random_module
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -33,7 +32,7 @@ from service.http_client import Reply, Transport, TransportError
 from service.observability import tracing
 from service.secret import Secret
 from service.telnyx.breaker import Breaker
-from service.telnyx.load import ConcurrencyLimit, RetryBudget, of_caller
+from service.telnyx.load import ConcurrencyLimit, LoadMetrics, RetryBudget, of_caller
 from service.telnyx.operations import OPERATIONS, Kind, Operation
 from service.telnyx.responses import (
     Answer,
@@ -58,13 +57,11 @@ KINDS: Final[tuple[Kind, ...]] = ("tokens", "moderation", "management")
 _log: Final = logging.getLogger(__name__)
 
 
-class UpstreamMetrics(Protocol):
+class UpstreamMetrics(LoadMetrics, Protocol):
     """What this package reports."""
 
     def upstream_call(self, operation: str, outcome: str, seconds: float) -> None: ...
     def breaker(self, name: str, state: str) -> None: ...
-    def shed(self) -> None: ...
-    def waiting_for_telnyx(self) -> AbstractContextManager[object]: ...
 
 
 class SharedCooldowns(Protocol):
@@ -99,9 +96,7 @@ class Telnyx:
         places = {kind: concurrency if kind == "tokens" else fewer for kind in KINDS}
         self._transport = Transport(sum(places.values()))
         self._budget = RetryBudget()
-        self._limits = {
-            kind: ConcurrencyLimit(places[kind], metrics.shed, metrics.waiting_for_telnyx) for kind in KINDS
-        }
+        self._limits = {kind: ConcurrencyLimit(places[kind], metrics) for kind in KINDS}
         self._breakers = {kind: self._breaker(kind, REST_SECS) for kind in KINDS}
         self._credentials = self._breaker("credentials", CREDENTIALS_REST_SECS, consecutive=1)
 

@@ -2,10 +2,10 @@
 caller no more than a share.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from service.clock import Deadline
 from service.errors import DeadlineExceeded, Overloaded
@@ -33,15 +33,19 @@ class RetryBudget:
         return True
 
 
+class LoadMetrics(Protocol):
+    """What is reported of callers who find no place."""
+
+    def shed(self) -> None: ...
+    def waiting_for_telnyx(self) -> AbstractContextManager[object]: ...
+
+
 class ConcurrencyLimit:
     """Places for calls; whoever finds none free waits for one, and is refused only while upstream is failing."""
 
-    def __init__(
-        self, places: int, on_shed: Callable[[], None], waiting: Callable[[], AbstractContextManager[object]]
-    ) -> None:
+    def __init__(self, places: int, metrics: LoadMetrics) -> None:
         self._places = FairSemaphore(places)
-        self._on_shed = on_shed
-        self._waiting = waiting
+        self._metrics = metrics
         self.shed_waiting = self._places.refuse_waiting
 
     @contextmanager
@@ -50,12 +54,12 @@ class ConcurrencyLimit:
         try:
             if failing and self._places.is_full:
                 raise Refused
-            with self._waiting() if self._places.is_full else nullcontext():
+            with self._metrics.waiting_for_telnyx() if self._places.is_full else nullcontext():
                 self._places.acquire(deadline.remaining())
         except TimeoutError:
             raise DeadlineExceeded from None
         except Refused:
-            self._on_shed()
+            self._metrics.shed()
             raise Overloaded from None
         try:
             yield
