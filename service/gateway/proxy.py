@@ -27,7 +27,7 @@ from service.identity.verifier import Principal
 from service.meetings.moderation import Meeting, ParticipantSelector
 from service.rooms.moderators import Moderator
 from service.storage.share_store import COMPOSITIONS, calling
-from service.telnyx import Answer, Telnyx
+from service.telnyx import NOTHING_RUNS, Answer, Telnyx
 from service.tokens.models import IssuedToken
 
 EVERYBODY: Final = "all"
@@ -152,40 +152,53 @@ class GatewayProxy:
         if row.items is not None:
             scope = Scope(moderator.room_id, session)
             return Outcome(row.status, filtering.listed(self._ask(call), row.items, scope), alias=alias)
-        chosen = self._resolve_participants(session, call) if call.body else frozenset()
+        chosen: frozenset[UUID] = frozenset()
+        if call.body:
+            call, chosen = self._of_session_only(session, call)
         if row.name == "kick_participants":
             self._kick(moderator, chosen, call)
-        else:
-            if row.name == "end_session":
-                self._meeting.forget_admissions(moderator.room)
-            self._ask(call)
+            return Outcome(row.status, _OK, alias=alias)
+        if row.name == "end_session":
+            self._meeting.forget_admissions(moderator.room)
+        answer = self._ask(call)
+        if answer.already_over:
+            raise RoomNotFound if answer.status == HTTPStatus.NOT_FOUND else UpstreamRejectedRequest(NOTHING_RUNS)
         return Outcome(row.status, _OK, alias=alias)
 
-    def _resolve_participants(self, session: UUID, call: Call) -> frozenset[UUID]:
-        """The participants that an action means. Everybody whom the body names must be of this session."""
-        asked = call.body["participants"]
+    def _of_session_only(self, session: UUID, call: Call) -> tuple[Call, frozenset[UUID]]:
+        """The call without ids that are not of its session, as Telnyx passes over them, and whom it means.
+
+        Whose ids they are is not asked. Raises ``RoomNotFound`` where nobody is left whom the body names.
+        """
+        asked, excluded = call.body["participants"], _ids(call.body.get("exclude", ()))
         everybody = asked == EVERYBODY
-        named = _ids(() if everybody else asked) | _ids(call.body.get("exclude", ()))
+        named = frozenset() if everybody else _ids(asked)
         # Only a removal has to know who everybody is.
         whole = everybody and call.name == "kick_participants"
-        if not named and not whole:
-            return frozenset()
-        operation, enough = "list_session_participants", None if whole else named
+        if everybody and not excluded and not whole:
+            return call, frozenset()
+        operation, enough = "list_session_participants", None if whole else named | excluded
         people = self._finder.ids(operation, session, {}, session, call.deadline, enough=enough)
-        if not named <= people:
+        if named and not named & people:
             raise RoomNotFound
-        return frozenset(people) if everybody else _ids(asked)
+        body: dict[str, Any] = {"participants": EVERYBODY if everybody else _texts(named & people)}
+        if excluded & people:
+            body["exclude"] = _texts(excluded & people)
+        return replace(call, body=body), frozenset(people) if everybody else named & people
 
     def _kick(self, moderator: Moderator, chosen: frozenset[UUID], call: Call) -> None:
         """As the house removes people: a ban first. They are named one by one: another session's stay."""
-        excepted = frozenset(str(ident) for ident in _ids(call.body.get("exclude", ())))
-        if not chosen:
-            return
+        excepted = frozenset(call.body.get("exclude", ()))
         everybody = call.body["participants"] == EVERYBODY
         whom = ParticipantSelector(frozenset(), chosen, everybody=everybody, excepted=excepted)
-        trouble = self._meeting.kick(moderator, whom, None, call.deadline).trouble
-        if trouble is not None:
-            raise trouble
+        removal = self._meeting.kick(moderator, whom, None, call.deadline) if chosen else None
+        if removal is not None and removal.trouble is not None:
+            raise removal.trouble
+        if removal is None or not removal.participants:
+            # Telnyx was not asked to remove anybody, so it has not said whether there is anything to be removed from.
+            found = self._finder.find(call.principal, "session", _target(call), call.deadline)
+            if found.answer.data.get("active") is False:
+                raise UpstreamRejectedRequest(NOTHING_RUNS)
 
     def _composed(self, row: Row, call: Call) -> Outcome:
         if not call.principal.admin and any(call.body.get(member) for member in _WEBHOOKS):
@@ -285,6 +298,10 @@ def _target(call: Call) -> UUID:
 def _require_admin(call: Call) -> None:
     if not call.principal.admin:
         raise InsufficientScope
+
+
+def _texts(ids: Iterable[UUID]) -> list[str]:
+    return sorted(str(ident) for ident in ids)
 
 
 def _ids(texts: Iterable[str]) -> frozenset[UUID]:

@@ -8,6 +8,6 @@ What goes wrong leaves this package as an exception of ``service.errors``.
 """
 
 from service.telnyx.client import Telnyx
-from service.telnyx.responses import Answer
+from service.telnyx.responses import NOTHING_RUNS, Answer
 
-__all__ = ["Answer", "Telnyx"]
+__all__ = ["NOTHING_RUNS", "Answer", "Telnyx"]

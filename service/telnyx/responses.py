@@ -25,7 +25,7 @@ EARLIEST_SECS, LATEST_SECS = 1.0, 60.0
 MOST_REASONS, LONGEST_REASON = 20, 300
 _EPOCH_FROM: Final = 1e9
 _DEFAULT_COOLDOWN_SECS: Final = 5.0
-_NOTHING_RUNS: Final = "No private_ip for room"
+NOTHING_RUNS: Final = "No private_ip for room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def nothing_to_end(reply: Reply) -> bool:
     """Whether an action found nothing running: 404, or the live API's own 422 (docs/telnyx.md 6)."""
     if reply.status == HTTPStatus.NOT_FOUND:
         return True
-    return reply.status == HTTPStatus.UNPROCESSABLE_ENTITY and _NOTHING_RUNS.encode() in reply.body
+    return reply.status == HTTPStatus.UNPROCESSABLE_ENTITY and NOTHING_RUNS.encode() in reply.body
 
 
 def cooldown_secs(headers: Mapping[str, str], now: float) -> float:
