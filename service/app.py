@@ -288,7 +288,7 @@ def _relay(
 
 
 def _console(settings: Settings) -> Console | None:
-    return Console(settings.console_sandbox, settings.admin_scope) if settings.console == "on" else None
+    return Console(settings.console_sandbox) if settings.console == "on" else None
 
 
 class _App(Flask):

@@ -1,31 +1,26 @@
 /* What administrators do: rooms, members, recordings. */
 
 import { announce, button, el, keyed, named, say, set } from "./dom.js";
-import { confirmed, filled, roleChoice, toast } from "./dialogs.js";
+import { confirmed, roleChoice, toast } from "./dialogs.js";
+import { changedRoom, newRoom } from "./room_form.js";
 import { moment, title } from "./words.js";
 
 const ROOMS = "/v1/admin/rooms";
 const PLAIN = { autocomplete: "off", autocapitalize: "none", spellcheck: "false" };
 const ELSEWHERE = { target: "_blank", rel: "noopener noreferrer" };
-const ACCESS = {
-  members: [{ members: true }],
-  everybody: [{ members: true }, { authenticated: true, role: "participant" }],
-};
-
 export class Admin {
   #api;
-  #open;
+  #words = "";
+  #turn = 0;
   #rows = el("tbody");
-  #note = el("p", { class: "note" });
+  #note = el("p", { class: "note", text: "Asking for the rooms." });
   #detail = el("div", { class: "stack" });
   #chosen = null;
-  // What was found or made here stays in sight, however many rooms there are.
+  // What was made here stays in sight, however many rooms there are.
   #kept = new Set();
 
-  /** `open(record)` shows a room as a meeting. */
-  constructor(api, open) {
+  constructor(api) {
     this.#api = api;
-    this.#open = open;
     const heads = ["Room", "Who may enter", "Tokens", "Places"].map((text) => el("th", { scope: "col", text }));
     heads.push(el("th", { scope: "col" }, el("span", { class: "unseen", text: "Do" })));
     this.node = el(
@@ -50,14 +45,18 @@ export class Admin {
   }
 
   async refresh() {
+    // A long list that was asked for before must not take the place of what was found since.
+    const turn = (this.#turn += 1);
     try {
-      const { items, more } = await this.#api.all(ROOMS);
+      const words = this.#words ? `?q=${encodeURIComponent(this.#words)}` : "";
+      const { items, more } = await this.#api.all(ROOMS + words);
       const listed = new Set(items.map((record) => record.alias));
       const kept = await Promise.all([...this.#kept].filter((alias) => !listed.has(alias)).map(this.#again));
-      say(this.#note, more ? `The first ${items.length} are listed.` : items.length ? "" : "There is no room yet.");
+      if (turn !== this.#turn) return;
+      say(this.#note, more ? `The first ${items.length} are listed.` : items.length ? "" : this.#nothing());
       keyed(
         this.#rows,
-        [...kept.filter(Boolean), ...items],
+        [...(this.#words ? [] : kept.filter(Boolean)), ...items],
         (record) => `${record.alias} ${record.updated_at}`,
         (record) => this.#row(record),
         (node, record) => {
@@ -67,6 +66,10 @@ export class Admin {
     } catch (problem) {
       say(this.#note, `${title(problem.code)}.`);
     }
+  }
+
+  #nothing() {
+    return this.#words ? "No room has these words in its alias or title." : "There is no room yet.";
   }
 
   /** The record of a room that is kept in sight, `null` once it is gone. */
@@ -81,26 +84,22 @@ export class Admin {
   };
 
   #finder() {
-    const alias = el("input", { id: "find", required: true, maxlength: 63, class: "mono", ...PLAIN });
-    const form = el("form", { class: "joined" }, alias, el("button", { type: "submit", text: "Find" }));
+    const words = el("input", { id: "find", type: "search", maxlength: 100, ...PLAIN });
+    const form = el("form", { class: "joined", role: "search" }, words, el("button", { type: "submit", text: "Find" }));
+    const look = async () => {
+      this.#words = words.value.trim();
+      await this.refresh();
+    };
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      await this.#find(alias.value.trim());
+      await look();
+      this.#rows.querySelector("button")?.focus();
     });
-    return el("div", { class: "field other" }, el("label", { for: "find", text: "Find a room" }), form);
-  }
-
-  async #find(alias) {
-    try {
-      await this.#api.get(path(alias));
-    } catch (problem) {
-      toast(problem);
-      return;
-    }
-    this.#kept.add(alias);
-    await this.refresh();
-    const row = [...this.#rows.children].find((one) => one.dataset.key.startsWith(`${alias} `));
-    row?.querySelector("button").focus();
+    // The cross of a search field empties it.
+    words.addEventListener("search", () => words.value || look());
+    const hint = el("small", { id: "find-hint", text: "Words of its alias or title" });
+    set(words, "aria-describedby", hint.id);
+    return el("div", { class: "field other" }, el("label", { for: "find", text: "Find a room" }), hint, form);
   }
 
   #row(record) {
@@ -120,9 +119,17 @@ export class Admin {
       el(
         "td",
         { class: "do" },
+        act("Edit", () => this.#edit(record).catch(toast)),
         act("Members", () => this.#members(record)),
         template ? null : act("Recordings", () => this.#recordings(record)),
-        template ? null : act("Meeting", () => this.#open(record)),
+        template
+          ? null
+          : el("a", {
+              class: "button quiet",
+              href: `#/rooms/${record.alias}`,
+              "aria-label": `Meeting of ${record.alias}`,
+              text: "Meeting",
+            }),
         act("Delete", () => this.#delete(record), "danger"),
       ),
     ];
@@ -130,42 +137,26 @@ export class Admin {
   }
 
   async #create() {
-    const given = await filled(
-      "New room",
-      [
-        [
-          "alias",
-          "Alias",
-          el("input", {
-            required: true,
-            pattern: "[a-z0-9][a-z0-9\\-]*(-\\*)?",
-            maxlength: 63,
-            class: "mono",
-            ...PLAIN,
-          }),
-          "Your own name for it: small letters, digits, hyphens. With -* at its end it makes rooms on demand.",
-        ],
-        ["title", "Title", el("input", { maxlength: 200, autocomplete: "off" })],
-        [
-          "access",
-          "Who may enter",
-          el(
-            "select",
-            {},
-            el("option", { value: "members", text: "Members only" }),
-            el("option", { value: "everybody", text: "Everybody who is signed in" }),
-          ),
-        ],
-        ["ttl", "Life of a token, seconds", el("input", { type: "number", min: 10, max: 3600, placeholder: "600" })],
-      ],
-      "Make the room",
-    );
-    if (given === null) return;
-    const spec = { access: ACCESS[given.access] };
-    if (given.title) spec.title = given.title;
-    if (given.ttl) spec.token_ttl_secs = Number(given.ttl);
-    this.#kept.add(given.alias);
-    await this.#do(() => this.#api.put(path(given.alias), spec), `${given.alias} is there`);
+    const made = await newRoom(async (alias, spec) => {
+      try {
+        await this.#api.put(path(alias), spec, { "If-None-Match": "*" });
+      } catch (problem) {
+        if (problem.status !== 412) throw problem;
+        throw { ...problem, faults: [{ field: "/alias", message: "There is a room of that alias already." }] };
+      }
+    });
+    if (made === null) return;
+    this.#kept.add(made);
+    announce(`${made} is there`);
+    await this.refresh();
+  }
+
+  async #edit(record) {
+    const { content, version } = await this.#api.versioned(path(record.alias));
+    const work = (patch) => this.#api.patch(path(record.alias), patch, { "If-Match": version });
+    if ((await changedRoom(content, work)) === null) return;
+    announce(`${content.title ?? content.alias} is changed`);
+    await this.refresh();
   }
 
   async #delete(record) {
@@ -208,10 +199,12 @@ export class Admin {
         button(
           "Take out",
           async () => {
-            await this.#do(() => this.#api.delete(at(member.user)), `${member.user} is no member now`);
+            const name = member.name ?? member.user;
+            if (!(await confirmed(`Take ${name} out?`, "What the entry lets them do ends now.", "Take out"))) return;
+            await this.#do(() => this.#api.delete(at(member.user)), `${name} is no member now`);
             await show();
           },
-          { class: "quiet danger", "aria-label": `Take ${member.user} out` },
+          { class: "quiet danger", "aria-label": `Take ${member.name ?? member.user} out` },
         ),
       );
     const show = async () => {

@@ -14,8 +14,13 @@ export class Problem extends Error {
 }
 
 /** Ask; answers the JSON of the answer, `null` where there is none. Throws `Problem`. */
-export async function ask(method, url, { bearer, body } = {}) {
-  const headers = {};
+export async function ask(method, url, facts = {}) {
+  return (await versioned(method, url, facts)).content;
+}
+
+/** The same, with the version (`ETag`) of what was answered. */
+export async function versioned(method, url, { bearer, body, conditions = {} } = {}) {
+  const headers = { ...conditions };
   if (bearer !== undefined) headers.Authorization = `Bearer ${bearer}`;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let response;
@@ -31,7 +36,7 @@ export async function ask(method, url, { bearer, body } = {}) {
     throw new Problem({ code: "unreachable", retryable: true, retry_after: 2 });
   }
   const content = await response.json().catch(() => null);
-  if (response.ok) return content;
+  if (response.ok) return { content, version: response.headers.get("ETag") };
   throw new Problem({ status: response.status, retryable: response.status >= 500, ...inOurShape(content) });
 }
 
@@ -57,8 +62,17 @@ export class Api {
     return ask("POST", path, { bearer: this.#bearer, body });
   }
 
-  put(path, body = {}) {
-    return ask("PUT", path, { bearer: this.#bearer, body });
+  put(path, body = {}, conditions = {}) {
+    return ask("PUT", path, { bearer: this.#bearer, body, conditions });
+  }
+
+  patch(path, body, conditions) {
+    return ask("PATCH", path, { bearer: this.#bearer, body, conditions });
+  }
+
+  /** What is there now, with its version. */
+  versioned(path) {
+    return versioned("GET", path, { bearer: this.#bearer });
   }
 
   delete(path) {
@@ -70,7 +84,8 @@ export class Api {
     const items = [];
     let cursor = null;
     do {
-      const page = await this.get(cursor ? `${path}?cursor=${encodeURIComponent(cursor)}` : path);
+      const mark = path.includes("?") ? "&" : "?";
+      const page = await this.get(cursor ? `${path}${mark}cursor=${encodeURIComponent(cursor)}` : path);
       items.push(...page.data);
       cursor = page.next_cursor ?? null;
     } while (cursor && items.length < most);

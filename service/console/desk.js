@@ -2,7 +2,7 @@
 
 import { Api } from "./api.js";
 import { Call } from "./call.js";
-import { el } from "./dom.js";
+import { el, set } from "./dom.js";
 import { toast } from "./dialogs.js";
 import { Health } from "./health.js";
 import { Lobby } from "./lobby.js";
@@ -11,6 +11,8 @@ import { NoSeat, SdkSeat } from "./seats.js";
 
 const LOOK_MS = { sandbox: 2000, real: 5000 };
 const TICK_MS = 250;
+// As in base.css: below that, the list and a room are two views.
+const SIDE_BY_SIDE = "(min-width: 70rem)";
 
 export class Desk {
   outages = [];
@@ -30,7 +32,7 @@ export class Desk {
     this.#me = me;
     this.#sdk = sdk;
     this.sandbox = sandbox;
-    this.#lobby = new Lobby(me.api, this.calls, (entry) => this.choose(entry, true));
+    this.#lobby = new Lobby(me.api, this.calls, (entry) => this.choose(entry));
     const side = el("div", { class: "stack side" }, this.#health.node);
     if (sandbox) {
       this.#weather = sandbox.panel(this.outages, this.#bringIn(users));
@@ -46,6 +48,10 @@ export class Desk {
     );
   }
 
+  get user() {
+    return this.#me.user;
+  }
+
   get api() {
     return this.#me.api;
   }
@@ -54,10 +60,12 @@ export class Desk {
     return entry.role === "moderator" || this.#me.admin;
   }
 
-  async start() {
+  /** Begin with the room of this alias, or with the first that is open where there is a place for it. */
+  async start(alias) {
     const entries = await this.#lobby.refresh();
-    const [first] = (entries ?? []).filter((entry) => entry.open);
-    if (this.#room === null && first) this.choose(first);
+    const first = (entries ?? []).find((entry) => entry.open);
+    if (alias) await this.open(alias);
+    else if (first && matchMedia(SIDE_BY_SIDE).matches) this.#show(first);
     this.#timers = [
       setInterval(() => this.#room?.tick(), TICK_MS),
       setInterval(() => this.#look(), this.sandbox ? LOOK_MS.sandbox : LOOK_MS.real),
@@ -71,11 +79,45 @@ export class Desk {
     await Promise.all([...this.calls.values(), ...this.#others.values()].map((call) => call.leave()));
   }
 
-  choose(entry, focus = false) {
+  /** Show a room, at an address of its own. */
+  choose(entry) {
+    this.#show(entry);
+    const address = `#/rooms/${entry.alias}`;
+    if (location.hash !== address) history.pushState(null, "", address);
+    this.#room.node.querySelector("h2").focus();
+  }
+
+  /** Show the room that an address names. */
+  async open(alias) {
+    if (alias === this.#room?.alias) return set(this.node, "data-room", alias);
+    const entry = await this.#entry(alias);
+    if (entry) this.choose(entry);
+  }
+
+  /** The room, also where only an administrator knows it; `null` where there is none. */
+  async #entry(alias) {
+    try {
+      return await this.#lobby.entry(alias).catch(async (problem) => {
+        if (!this.#me.admin) throw problem;
+        return { ...(await this.api.get(`/v1/admin/rooms/${alias}`)), open: true, role: undefined };
+      });
+    } catch (problem) {
+      toast(problem);
+      return null;
+    }
+  }
+
+  /** Show the list; where there is a place for both, the room beside it stays. */
+  list() {
+    set(this.node, "data-room", null);
+    this.#lobby.node.querySelector("h2").focus();
+  }
+
+  #show(entry) {
     this.#room = new RoomView(entry, this);
     this.#middle.replaceChildren(this.#room.node);
+    set(this.node, "data-room", entry.alias);
     this.#lobby.mark(entry.alias);
-    if (focus) this.#room.node.querySelector("h2").focus();
     this.#look();
   }
 

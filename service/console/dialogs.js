@@ -1,6 +1,6 @@
 /* What is asked before something is done, and what is told when it could not be. */
 
-import { el, field } from "./dom.js";
+import { el, field, say } from "./dom.js";
 import { hint, title } from "./words.js";
 
 const TOLD_MS = 8000;
@@ -36,15 +36,43 @@ export async function confirmed(heading, text, yes) {
   return (await open(heading, form).closed) === "yes";
 }
 
-/** Fill in a form; answers its values by name, or null. `fields` is [name, label, input, hint] for each. */
-export async function filled(heading, fields, yes) {
+/** Fill in a form and have `work(values)` do what it is for; answers what that answers, or null. `fields` is [name,
+ * label, input, hint] for each, named as the service names them: what it refuses is told at the field, and the form
+ * stays open.
+ */
+export async function filled(heading, fields, yes, work) {
   const inputs = fields.map(([name, label, input, note]) => {
     input.name = name;
     return field(label, input, note);
   });
-  const form = el("form", { method: "dialog" }, inputs, choices(yes));
-  if ((await open(heading, form).closed) !== "yes") return null;
-  return Object.fromEntries(new FormData(form));
+  const wrong = el("p", { class: "wrong", role: "alert" });
+  const form = el("form", { method: "dialog" }, inputs, wrong, choices(yes));
+  let done = null;
+  form.addEventListener("input", (event) => event.target.setCustomValidity(""));
+  form.addEventListener("submit", async (event) => {
+    if (event.submitter?.value !== "yes") return;
+    event.preventDefault();
+    try {
+      done = await work(Object.fromEntries(new FormData(form)));
+      form.closest("dialog").close("yes");
+    } catch (problem) {
+      blame(form, wrong, problem);
+    }
+  });
+  await open(heading, form).closed;
+  return done;
+}
+
+function blame(form, wrong, problem) {
+  const faults = problem.faults ?? [];
+  const rest = [];
+  for (const { field: place, message } of faults) {
+    const input = form.elements.namedItem(place.split("/").find(Boolean) ?? "");
+    if (input?.setCustomValidity) input.setCustomValidity(message);
+    else rest.push(`${place} ${message}`);
+  }
+  say(wrong, faults.length ? rest.join("; ") : `${title(problem.code)}. ${hint(problem.code)}`);
+  form.reportValidity();
 }
 
 /** Participant or moderator. */

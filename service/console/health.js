@@ -29,12 +29,12 @@ export class Health {
 }
 
 function rows(told) {
-  const breakers = { closed: ["working", "good"], half_open: ["trying one call", "fair"], open: ["left alone", "bad"] };
+  const breakers = { closed: ["asked", "good"], half_open: ["tried with one call", "fair"], open: ["left alone", "bad"] };
   const loaded = Object.values(told.keys).some((source) => source.loaded);
   return [
     ["Redis", told.redis, told.redis === "up" ? "good" : "bad"],
-    ["Tokens at Telnyx", ...(breakers[told.telnyx.tokens] ?? [told.telnyx.tokens, "fair"])],
-    ["Meetings at Telnyx", ...(breakers[told.telnyx.management] ?? [told.telnyx.management, "fair"])],
+    ["Telnyx, for tokens", ...(breakers[told.telnyx.tokens] ?? [told.telnyx.tokens, "fair"])],
+    ["Telnyx, for meetings", ...(breakers[told.telnyx.management] ?? [told.telnyx.management, "fair"])],
     ["Sign-in keys", loaded ? "known" : "none", loaded ? "good" : "bad"],
   ];
 }

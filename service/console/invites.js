@@ -10,7 +10,7 @@ const HOUR_MS = 3_600_000;
 
 /** Ask what kind of invite, make it, and show it. */
 export async function invite(api, alias) {
-  const given = await filled(
+  const made = await filled(
     `Invite guests to ${alias}`,
     [
       [
@@ -20,24 +20,21 @@ export async function invite(api, alias) {
         "Shown in the room. Left empty, guests say their own.",
       ],
       ["role", "Role", roleChoice()],
-      ["uses", "How many may use it", el("input", { type: "number", min: 1, max: 1000, value: 1, required: true })],
+      ["max_uses", "How many may use it", el("input", { type: "number", min: 1, max: 1000, value: 1, required: true })],
       [
-        "hours",
+        "expires_at",
         "Good for how many hours",
         el("input", { type: "number", min: 1, max: 168, value: 24, required: true }),
       ],
     ],
     "Make the invite",
+    (given) => {
+      const expires = new Date(Date.now() + Number(given.expires_at) * HOUR_MS).toISOString().replace(/\.\d+/u, "");
+      const asked = { role: given.role, max_uses: Number(given.max_uses), expires_at: expires };
+      return api.post(room(alias, "/invites"), given.name ? { ...asked, name: given.name } : asked);
+    },
   );
-  if (given === null) return;
-  const expires = new Date(Date.now() + Number(given.hours) * HOUR_MS).toISOString().replace(/\.\d+/u, "");
-  const asked = { role: given.role, max_uses: Number(given.uses), expires_at: expires };
-  try {
-    const made = await api.post(room(alias, "/invites"), given.name ? { ...asked, name: given.name } : asked);
-    show(api, alias, made);
-  } catch (problem) {
-    toast(problem);
-  }
+  if (made) show(api, alias, made);
 }
 
 function show(api, alias, made) {

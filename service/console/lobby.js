@@ -10,7 +10,7 @@ export class Lobby {
   #choose;
   #calls;
   #list = el("ul", { class: "rooms" });
-  #note = el("p", { class: "note" });
+  #note = el("p", { class: "note", text: "Asking for your rooms." });
   #entries = [];
   #current = null;
   #extra = new Map();
@@ -107,17 +107,20 @@ export class Lobby {
   #state(entry) {
     if (this.#calls.get(entry.alias)?.state === "in") return ["proven", "in call"];
     if (entry.open) return ["open", "open"];
-    return entry.code === "not_open_yet" ? ["later", "later"] : ["refused", entry.code ?? "closed"];
+    return entry.code === "not_open_yet" ? ["later", "later"] : ["refused", title(entry.code ?? "closed")];
+  }
+
+  /** The room of that alias, asked for if it is not in the list. */
+  async entry(alias) {
+    const listed = this.#entries.find((one) => one.alias === alias);
+    if (listed) return listed;
+    const entry = await this.#api.get(room(alias));
+    this.#extra.set(alias, entry);
+    return entry;
   }
 
   async #ask(alias) {
-    try {
-      const entry = await this.#api.get(room(alias));
-      this.#extra.set(alias, entry);
-      this.#choose(entry);
-    } catch (problem) {
-      toast(problem);
-    }
+    await this.entry(alias).then(this.#choose, toast);
   }
 }
 

@@ -15,6 +15,7 @@ const who = document.getElementById("who");
 const config = await ask("GET", "/console/config.json").catch(unreachable);
 const sandbox = config?.sandbox ? new (await import("/console/sandbox.js")).Sandbox(config.sandbox) : null;
 let desk = null;
+let admin = null;
 
 async function begin() {
   const code = new URLSearchParams(location.hash.slice(1)).get("invite");
@@ -22,7 +23,7 @@ async function begin() {
   if (code) {
     main.replaceChildren(redeeming(code, (name) => redeem(code, name)));
   } else if (kept && sandbox) {
-    await asDemo(kept, config, sandbox).then(enter, welcome);
+    await asDemo(kept, sandbox).then(enter, welcome);
   } else {
     await welcome();
   }
@@ -31,13 +32,13 @@ async function begin() {
 async function welcome() {
   set(nav, "hidden", true);
   who.replaceChildren();
-  main.replaceChildren(await signIn(config, sandbox, enter));
+  main.replaceChildren(await signIn(sandbox, enter));
 }
 
 async function redeem(code, name) {
   const guest = await ask("POST", "/v1/invites/redeem", { body: name ? { code, display_name: name } : { code } });
   history.replaceState(null, "", location.pathname);
-  await enter({ ...(await withBearer(guest.token, config)), name: guest.name ?? "Guest" });
+  await enter({ ...(await withBearer(guest.token)), name: guest.name ?? "Guest" });
 }
 
 async function enter(me) {
@@ -50,15 +51,39 @@ async function enter(me) {
     button("Sign out", leave, { class: "quiet" }),
   );
   views(me);
-  main.replaceChildren(desk.node);
+  show("meetings");
   main.querySelector("h2").focus();
-  await desk.start();
+  await desk.start(place().alias);
+  go();
+}
+
+/** What the address names: a room, administration, or the list of rooms. */
+function place() {
+  const [, view, alias] = location.hash.match(/^#\/(\w+)(?:\/([\w-]+))?$/u) ?? [];
+  return { view: view === "administration" && admin ? "administration" : "meetings", alias };
+}
+
+/** Show what the address names. */
+function go() {
+  if (desk === null) return;
+  const { view, alias } = place();
+  show(view);
+  if (view === "administration") admin.refresh();
+  else if (alias) desk.open(alias);
+  else if (location.hash === "#/") desk.list();
+}
+
+function show(view) {
+  for (const tab of nav.children) set(tab, "aria-current", tab.dataset.view === view ? "page" : null);
+  const node = view === "administration" ? admin.node : desk.node;
+  if (main.firstElementChild !== node) main.replaceChildren(node);
 }
 
 async function leave() {
   sessionStorage.removeItem(KEPT);
   await desk?.stop();
-  desk = null;
+  desk = admin = null;
+  history.replaceState(null, "", location.pathname);
   await welcome();
   main.querySelector("button, summary, textarea")?.focus();
 }
@@ -66,21 +91,11 @@ async function leave() {
 /** Two views for administrators; for all others there is one, and nothing to choose. */
 function views(me) {
   set(nav, "hidden", !me.admin);
+  nav.replaceChildren();
   if (!me.admin) return;
-  const admin = new Admin(me.api, (record) => {
-    show("meetings", desk.node);
-    desk.choose({ alias: record.alias, title: record.title, open: true }, true);
-  });
-  const tabs = {
-    meetings: button("Meetings", () => show("meetings", desk.node), { class: "tab" }),
-    rooms: button("Administration", () => show("rooms", admin.node) ?? admin.refresh(), { class: "tab" }),
-  };
-  const show = (name, node) => {
-    for (const [one, tab] of Object.entries(tabs)) set(tab, "aria-current", one === name ? "page" : null);
-    main.replaceChildren(node);
-  };
-  nav.replaceChildren(...Object.values(tabs));
-  set(tabs.meetings, "aria-current", "page");
+  admin = new Admin(me.api);
+  const tab = (view, href, text) => el("a", { class: "button tab", href, "data-view": view, text });
+  nav.append(tab("meetings", "#/", "Meetings"), tab("administration", "#/administration", "Administration"));
 }
 
 function unreachable() {
@@ -90,4 +105,5 @@ function unreachable() {
   return null;
 }
 
+addEventListener("popstate", go);
 if (config) await begin();

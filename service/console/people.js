@@ -21,18 +21,21 @@ const REASONS = {
 export class People {
   #api;
   #alias;
+  #me;
   #sandbox;
   #list = el("ul", { class: "people" });
   #bans = el("ul", { class: "bans" });
   #kept = el("section", { class: "kept", hidden: true }, el("h4", { text: "Kept out" }), this.#bans);
-  #note = el("p", { class: "note" });
+  #note = el("p", { class: "note", text: "Asking who is in." });
   #count = el("span", { class: "count" });
   #muted = new Set();
   #seen = null;
 
-  constructor(api, alias, sandbox, invite) {
+  /** `me` is the user id of whoever looks. */
+  constructor(api, alias, me, sandbox, invite) {
     this.#api = api;
     this.#alias = alias;
+    this.#me = me;
     this.#sandbox = sandbox;
     this.node = el(
       "section",
@@ -102,6 +105,7 @@ export class People {
 
   #person(one) {
     const name = one.name ?? one.user_id ?? "Somebody";
+    const own = one.user_id !== null && one.user_id === this.#me && one.verification === "proven";
     const ids = one.user_id ? { users: [one.user_id] } : { participants: [one.participant_id] };
     const mute = button(
       "Mute",
@@ -115,13 +119,15 @@ export class People {
       "li",
       { class: "person" },
       avatar(name),
-      named(name, [one.user_id, one.role].filter(Boolean).join(" · ")),
+      named(own ? `${name} (you)` : name, [one.user_id, one.role].filter(Boolean).join(" · ")),
       el("span", { class: `mark ${one.verification}`, title: VERIFICATIONS[one.verification][1], text: this.#verification(one) }),
       el(
         "div",
         { class: "tools" },
         mute,
-        button("Remove", () => this.#remove(name, ids), { class: "quiet danger", "aria-label": `Remove ${name}` }),
+        own
+          ? null
+          : button("Remove", () => this.#remove(name, ids), { class: "quiet danger", "aria-label": `Remove ${name}` }),
       ),
     );
   }

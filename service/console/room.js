@@ -37,6 +37,7 @@ export class RoomView {
     this.node = el(
       "div",
       { class: "stack" },
+      el("a", { class: "back", href: "#/", text: "All your rooms" }),
       el(
         "section",
         { class: "card call", "aria-labelledby": "room-title" },
@@ -79,7 +80,7 @@ export class RoomView {
       ),
     );
     if (desk.mayModerate(entry)) {
-      this.#people = new People(desk.api, entry.alias, desk.sandbox, () => invite(desk.api, entry.alias));
+      this.#people = new People(desk.api, entry.alias, desk.user, desk.sandbox, () => invite(desk.api, entry.alias));
       this.node.append(this.#people.node);
     }
     this.follow(desk.calls.get(entry.alias) ?? null);
@@ -141,7 +142,7 @@ export class RoomView {
     const call = this.#call;
     const state = call?.state ?? "idle";
     const inside = state === "in";
-    set(this.node.firstElementChild, "data-state", state);
+    set(this.node.querySelector(".call"), "data-state", state);
     const [mark, words] = badge(this.#entry, call);
     set(this.#state, "class", `mark ${mark}`);
     say(this.#state, words);
@@ -207,9 +208,9 @@ function badge(entry, call) {
   if (call?.state === "in") return ["proven", "in call"];
   if (call?.state === "joining") return ["later", "joining"];
   const code = call?.state === "ended" && call.reason !== "left" ? call.reason : null;
-  if (code) return ["refused", code];
+  if (code) return ["refused", title(code)];
   if (entry.open || entry.role === undefined) return ["open", "open"];
-  return [entry.code === "not_open_yet" ? "later" : "refused", entry.code ?? "closed"];
+  return [entry.code === "not_open_yet" ? "later" : "refused", title(entry.code ?? "closed")];
 }
 
 function line(answer) {
@@ -219,7 +220,7 @@ function line(answer) {
     "li",
     {},
     el("time", { text: hour(answer.at) }),
-    el("span", { class: `mark ${answer.code ? "refused" : answer.source}`, text: answer.code ?? answer.source }),
+    el("span", { class: `mark ${answer.code ? "refused" : answer.source}`, text: answer.code ? "no token" : answer.source }),
     el("span", { class: "words", text: `${words}; ${clock(answer.left)} left${next}` }),
     el("span", { class: "took", text: `${Math.round(answer.took)} ms` }),
   );

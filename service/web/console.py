@@ -57,7 +57,7 @@ def _views(files: dict[str, bytes]) -> tuple[Callable[[], Response], Callable[[s
             raise RouteNotFound
         sandbox = asked.sandbox if _SANDBOX in files else None
         sdk = sandbox is None and _SDK in files
-        config = json.dumps({"sandbox": sandbox, "admin_scope": asked.admin_scope, "sdk": sdk}).encode()
+        config = json.dumps({"sandbox": sandbox, "sdk": sdk}).encode()
         policy = _POLICY.format(besides=f" {_SIGNALLING}" if sdk else f" {sandbox}" if sandbox else "")
         return PageFiles({**files, "config.json": config}, policy, _FRESH).answer(file)
 

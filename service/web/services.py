@@ -33,12 +33,9 @@ EXTENSION = "services"
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """That the console is on, and what it is told: the origin of the sandbox that it may control, if there is one, and
-    the scope by which it knows whom to show administration (what that allows, the gate says).
-    """
+    """That the console is on, and what it is told: the origin of the sandbox that it may control, if there is one."""
 
     sandbox: str | None
-    admin_scope: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,9 @@ class Visitor:
         expect(self.page.locator(".ring")).to_have_attribute("data-state", "in")
         return self
 
+    def link(self, name: str) -> Locator:
+        return self.page.get_by_role("link", name=name, exact=True)
+
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True).or_(
             self.page.locator("button.face", has=self.page.get_by_text(name, exact=True))

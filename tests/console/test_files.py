@@ -32,7 +32,7 @@ def client_of(folder: Path, given: Console | None) -> FlaskClient:
 @pytest.fixture
 def client(tmp_path: Path) -> FlaskClient:
     """Of a service whose console is on, without a sandbox."""
-    return client_of(tmp_path, Console(None, "rooms:admin"))
+    return client_of(tmp_path, Console(None))
 
 
 @pytest.mark.parametrize("path", ["/console/", "/console/index.html", "/console/main.js", "/console/config.json"])
@@ -103,8 +103,8 @@ def test_the_sandbox_is_in_the_policy_where_there_is_one(tmp_path: Path) -> None
         policy = client_of(tmp_path, given).get("/console/").headers["Content-Security-Policy"]
         return re.findall(r"connect-src ([^;]*);", policy)[0]
 
-    assert may_ask(Console(None, "rooms:admin")) == "'self'"
-    assert may_ask(Console("http://127.0.0.1:8081", "rooms:admin")) == "'self' http://127.0.0.1:8081"
+    assert may_ask(Console(None)) == "'self'"
+    assert may_ask(Console("http://127.0.0.1:8081")) == "'self' http://127.0.0.1:8081"
 
 
 def test_without_its_files_there_is_no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,17 +112,17 @@ def test_without_its_files_there_is_no_sandbox(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "console").mkdir()
     (tmp_path / "console" / "index.html").touch()
     monkeypatch.setattr(console, "_FOLDER", tmp_path / "console")
-    client = client_of(tmp_path, Console("http://127.0.0.1:8081", "rooms:admin"))
+    client = client_of(tmp_path, Console("http://127.0.0.1:8081"))
 
     assert client.get("/console/config.json").get_json()["sandbox"] is None
     assert "connect-src 'self';" in client.get("/console/").headers["Content-Security-Policy"]
 
 
 def test_the_page_is_told_what_it_needs(tmp_path: Path) -> None:
-    """Where the sandbox is and what makes an administrator; no secret is among it."""
-    told = client_of(tmp_path, Console("http://127.0.0.1:8081", "boss")).get("/console/config.json").get_json()
+    """Where the sandbox is, and whether there is an SDK; no secret is among it."""
+    told = client_of(tmp_path, Console("http://127.0.0.1:8081")).get("/console/config.json").get_json()
 
-    assert told == {"sandbox": "http://127.0.0.1:8081", "admin_scope": "boss", "sdk": False}
+    assert told == {"sandbox": "http://127.0.0.1:8081", "sdk": False}
 
 
 @pytest.mark.parametrize("sandbox", [None, "http://127.0.0.1:8081"])
@@ -132,7 +132,7 @@ def test_the_sdk_is_for_a_real_account(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("index.html", "sandbox.js", "sdk.js"):
         (tmp_path / "console" / name).touch()
     monkeypatch.setattr(console, "_FOLDER", tmp_path / "console")
-    client = client_of(tmp_path, Console(sandbox, "rooms:admin"))
+    client = client_of(tmp_path, Console(sandbox))
     answer = client.get("/console/")
 
     assert client.get("/console/config.json").get_json()["sdk"] is (sandbox is None)

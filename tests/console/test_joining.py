@@ -151,6 +151,28 @@ def test_a_reload_asks_for_no_second_sign_in(visiting: Visiting) -> None:
     expect(alice.page.get_by_role("heading", name="Who are you?")).to_be_visible()
 
 
+def test_every_view_has_an_address(visiting: Visiting, stage: Stage) -> None:
+    """A reload and a link show the same room again, and Back goes where one was before."""
+    first, second = (stage.room(fresh(name)) for name in ("first", "second"))
+    alice = visiting().enter_as("Alice Abel").open(first).open(second)
+    alice.page.reload()
+    expect(alice.page.locator("#room-title")).to_have_text(second)
+    alice.page.go_back()
+    expect(alice.page.locator("#room-title")).to_have_text(first)
+
+
+def test_on_a_phone_the_list_and_a_room_are_two_views(visiting: Visiting, stage: Stage) -> None:
+    """Join is on the first screen of a room, and a link leads back to the list."""
+    alias = stage.room(fresh("phone"))
+    alice = visiting(viewport={"width": 360, "height": 640}).enter_as("Alice Abel").open(alias)
+    join = alice.button("Join").bounding_box()
+    assert join is not None
+    assert join["y"] + join["height"] <= 640
+    expect(alice.page.get_by_role("heading", name="Your rooms")).to_be_hidden()
+    alice.link("All your rooms").click()
+    expect(alice.page.get_by_role("heading", name="Your rooms")).to_be_visible()
+
+
 def test_a_pasted_bearer_is_kept_nowhere(visiting: Visiting, stage: Stage) -> None:
     """It signs in, and a reload forgets it: nothing of it is in the browser's storage."""
     bearer = stage.bearer("alice")
@@ -189,7 +211,7 @@ export async function initialize(config) {
 def test_with_an_sdk_the_call_is_its(visiting: Visiting, stage: Stage, alias: str) -> None:
     """It gets room, token and context as they came, each new token in turn, and a drop of its ends the call."""
     alice = visiting()
-    alone = {"sandbox": None, "admin_scope": "rooms:admin", "sdk": True}
+    alone = {"sandbox": None, "sdk": True}
     alice.page.route("**/console/config.json", lambda route: route.fulfill(json=alone))
     alice.page.route("**/console/sdk.js", lambda route: route.fulfill(body=_SDK, content_type="text/javascript"))
     alice.sign_in_with(stage.bearer("alice")).join(alias)
@@ -210,7 +232,7 @@ def test_without_a_sandbox_the_token_is_handed_over(visiting: Visiting, stage: S
     """As in production: no demo users, no switches, a bearer to paste, and a token to copy for an SDK."""
     alias = stage.room(fresh("room"))
     alice: Visitor = visiting(permissions=["clipboard-read", "clipboard-write"])
-    alone = {"sandbox": None, "admin_scope": "rooms:admin", "sdk": False}
+    alone = {"sandbox": None, "sdk": False}
     alice.page.route("**/console/config.json", lambda route: route.fulfill(json=alone))
     alice.sign_in_with(stage.bearer("alice")).join(alias).button("Copy for the SDK").click()
 

@@ -55,7 +55,7 @@ def views(visitor: Visitor, alias: str) -> Iterator[str]:
     expect(page.locator(".why")).to_be_visible()
     yield "after a call"
     visitor.button("Sign out").click()
-    visitor.enter_as("Ada Admin").button("Administration").click()
+    visitor.enter_as("Ada Admin").link("Administration").click()
     visitor.button(f"Members of {alias}").click()
     expect(page.locator(".person")).not_to_have_count(0)
     yield "administration"

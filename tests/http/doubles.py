@@ -250,7 +250,7 @@ def make_face(drain_file: Path) -> Face:
             openapi=OPENAPI.read_bytes(),
             allowed_origins=frozenset({ORIGIN}),
             drain_file=drain_file,
-            console=Console("http://127.0.0.1:8081", "rooms:admin"),
+            console=Console("http://127.0.0.1:8081"),
             ticket_keys={"keys": []},
             key_sources={"default": cast("KeySource", dependencies)},
             verifier=cast("Verifier", Doorman()),
