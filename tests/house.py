@@ -53,6 +53,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
 SANDBOX = "service.sandbox"
 SANDBOX_PLACE = (-1, 0)
 OWNERS = {
+    "click": ("service.cli",),
     "flask": ("service.app", "service.web", SANDBOX),
     "gevent": (
         "service.__main__",

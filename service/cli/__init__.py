@@ -4,7 +4,7 @@
 it to, ``listener`` turns newcomers away then. ``process_metrics`` tell what its processes use. ``silent_connections``
 ends callers who say nothing. ``dev`` (``make run``) starts everything on this machine, with the server of ``valkey``;
 ``children`` sees to it that processes end with us. ``check`` says whether an environment would work, ``mint`` makes
-development bearers, ``backup`` is ``apply`` and ``export``.
+development bearers, ``apply`` (and ``export``) keeps the directory in a ``rooms_file``.
 
 Commands that talk to servers run under gevent, as the workers do (``service.__main__``).
 """

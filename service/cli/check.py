@@ -4,14 +4,14 @@ Asks every dependency once, with calls that only read, and shows each answer as 
 change and what to do; secrets stay masked. Of one bearer it tells what the service would find, and why it is refused.
 """
 
-import logging
+import json
 import os
 import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Final, cast
 
 import redis
@@ -51,38 +51,55 @@ _ADVICE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen of one variable."""
+    """What was seen of one variable; ``level`` is ``ok``, ``note`` or ``fault``."""
 
-    good: bool
+    level: str
     variable: str
     message: str
 
 
-def run(bearer: str | None = None) -> int:
+def run(bearer: str | None = None, *, as_json: bool = False) -> int:
     """Print every finding, or those about one ``bearer`` (``-`` stands for standard input); answers the exit code."""
+    found = []
     try:
-        settings = Settings.from_env(os.environ)
+        for finding in _report(Settings.from_env(os.environ), bearer):
+            found.append(finding)
+            if not as_json:
+                level = "FAULT" if finding.level == "fault" else finding.level
+                print(f"{level:6} {finding.variable}: {finding.message}", flush=True)
     except SettingsError as error:
-        serve.tell_faults(error)
-        return serve.CONFIGURATION_EXIT
-    print("ok     settings: complete", flush=True)
-    for warning in settings.warnings():
-        print(f"note   {warning.variable}: {warning.message}", flush=True)
-    # What the log would say is said by the findings.
-    logging.getLogger("service").addHandler(logging.NullHandler())
-    good = True
-    findings = _findings(settings, Metrics(CollectorRegistry())) if bearer is None else _of_bearer(settings, bearer)
-    for finding in findings:
-        print(f"{'ok    ' if finding.good else 'FAULT '} {finding.variable}: {finding.message}", flush=True)
-        good = good and finding.good
+        if not as_json:
+            serve.tell_faults(error)
+        found = [_fault(fault.variable, fault.message) for fault in error.faults]
+    good = all(finding.level != "fault" for finding in found)
+    if as_json:
+        print(json.dumps({"ok": good, "findings": [asdict(finding) for finding in found]}, indent=2))
     return 0 if good else serve.CONFIGURATION_EXIT
+
+
+def _ok(variable: str, message: str) -> Finding:
+    return Finding("ok", variable, message)
+
+
+def _fault(variable: str, message: str) -> Finding:
+    return Finding("fault", variable, message)
+
+
+def _report(settings: Settings, bearer: str | None) -> Iterator[Finding]:
+    yield _ok("settings", "complete")
+    for warning in settings.warnings():
+        yield Finding("note", warning.variable, warning.message)
+    if bearer is None:
+        yield from _findings(settings, Metrics(CollectorRegistry()))
+    else:
+        yield from of_bearer(settings, sys.stdin.read() if bearer == "-" else bearer, settings.issuers)
 
 
 def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
     clock = Clock()
     limits = TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000)
     client = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=2, limits=limits)
-    yield from _redis(client, masked(settings.redis_url.reveal()))
+    yield _redis(client, masked(settings.redis_url.reveal()))
     sources = key_sources.build(settings.issuers, clock)
     for issuer in settings.issuers:
         yield _keys_of(issuer, sources[issuer.name])
@@ -101,26 +118,26 @@ def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
     client.stop()
 
 
-def _of_bearer(settings: Settings, text: str) -> Iterator[Finding]:
-    text = (sys.stdin.read() if text == "-" else text).strip()
+def of_bearer(settings: Settings, text: str, asked: Iterable[IssuerConfig]) -> Iterator[Finding]:
+    """What the service would find of a bearer, last, after the keys of the issuers ``asked`` were fetched."""
     issuers = (*settings.issuers, guest_issuer(GuestSigner(settings.service_secrets).public_keys_pem()))
     clock, outcomes = Clock(), []
     sources = key_sources.build(issuers, clock)
-    for issuer in settings.issuers:
+    for issuer in asked:
         yield _keys_of(issuer, sources[issuer.name])
     verifier = Verifier(issuers, sources, clock, settings.admin_scope, lambda *outcome: outcomes.append(outcome))
+    text = text.strip()
     bearer = text[len("bearer ") :].lstrip() if text.lower().startswith("bearer ") else text
     try:
         caller = verifier.verify([f"Bearer {bearer}"])
     except ServiceError as refusal:
-        yield Finding(good=False, variable="bearer", message=f"issuer {outcomes[-1][0]}: {_why(refusal)}")
+        yield _fault("bearer", f"issuer {outcomes[-1][0]}: {_why(refusal)}")
         return
     parsed = parse(bearer)
     missing = verifier.untrusted_requests(parsed.unverified_claims, verifier.issuer_of(parsed))
     admin = "an administrator" if caller.admin else "no administrator"
     vain = f"; asks for {' and '.join(missing)}, with which the issuer is not trusted (AUTH_TRUST)" if missing else ""
-    message = f"issuer {caller.issuer}: good, user {shown(caller.user)}, {admin}{vain}"
-    yield Finding(good=True, variable="bearer", message=message)
+    yield _ok("bearer", f"issuer {caller.issuer}: good, user {shown(caller.user)}, {admin}{vain}")
 
 
 def _why(refusal: ServiceError) -> str:
@@ -132,30 +149,25 @@ def _why(refusal: ServiceError) -> str:
     return f"refused, {refusal.code}: {refusal.detail}"
 
 
-def _redis(client: RedisClient, url: str) -> Iterator[Finding]:
+def _redis(client: RedisClient, url: str) -> Finding:
     client.start()
     if not client.up:
         reason = client.availability.reason
-        yield Finding(good=False, variable="REDIS_URL", message=f"{url}: {_ADVICE.get(reason, reason)}")
-        return
+        return _fault("REDIS_URL", f"{url}: {_ADVICE.get(reason, reason)}")
     if client.availability.no_writes:
-        message = f"{url}: takes no writes ({client.availability.no_writes})"
-        yield Finding(good=False, variable="REDIS_URL", message=message)
-        return
+        return _fault("REDIS_URL", f"{url}: takes no writes ({client.availability.no_writes})")
     servers = [_told(server.client) for server in client.servers.each()]
     for told in servers:
         version = str(told.get("redis_version", "6.2"))
         if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < LEAST_REDIS:
-            message = f"{url}: {_server_name(told)} is too old, 6.2 or later is needed"
-            yield Finding(good=False, variable="REDIS_URL", message=message)
-            return
+            return _fault("REDIS_URL", f"{url}: {_server_name(told)} is too old, 6.2 or later is needed")
     names = ", ".join(sorted({_server_name(told) for told in servers}))
     policy = client.availability.policy
     about = (
         f"maxmemory-policy {policy}" if policy else f"its maxmemory-policy cannot be read: make sure of {SAFE_POLICY}"
     )
     masters = f"{len(servers)} masters, " if len(servers) > 1 else ""
-    yield Finding(good=True, variable="REDIS_URL", message=f"{url}: {masters}{names}, {about}")
+    return _ok("REDIS_URL", f"{url}: {masters}{names}, {about}")
 
 
 def _told(server: redis.Redis) -> dict[str, Any]:
@@ -181,36 +193,35 @@ def _keys_of(issuer: IssuerConfig, source: KeySource) -> Finding:
     if state.loaded:
         # Two secrets with a comma between, or one that holds a comma.
         both = ": new, old, and both as one secret that holds a comma" if len(issuer.hs256_secrets) > 2 else ""  # noqa: PLR2004
-        return Finding(good=True, variable=variable, message=f"issuer {issuer.name}: {state.keys} key(s){both}")
+        return _ok(variable, f"issuer {issuer.name}: {state.keys} key(s){both}")
     where = issuer.jwks_url or issuer.discovery_url or ""
     why = state.last_error or "no answer"
-    return Finding(good=False, variable=variable, message=f"issuer {issuer.name}: no keys from {masked(where)} ({why})")
+    return _fault(variable, f"issuer {issuer.name}: no keys from {masked(where)} ({why})")
 
 
 def _telnyx(client: Telnyx, name: str, url: str, clock: Clock) -> Iterator[Finding]:
     try:
         answer = client.call("list_rooms", query={"page[size]": "1"}, deadline=Deadline.after(clock, _CALL_SECS))
     except UpstreamRejectedCredentials as refusal:
-        message = f"{name} is refused by {url} (status {refusal.upstream_status}): make a new key in the Telnyx portal"
-        yield Finding(good=False, variable="TELNYX_API_KEYS", message=message)
-        return
+        why = f"{name} is refused by {url} (status {refusal.upstream_status})"
+        yield _fault("TELNYX_API_KEYS", f"{why}: make a new key in the Telnyx portal")
     except UpstreamError as trouble:
         status = f", status {trouble.upstream_status}" if trouble.upstream_status else ""
-        message = f"{url} gives no usable answer ({trouble.code}{status}): check the URL and the way there"
-        yield Finding(good=False, variable="TELNYX_API_URL", message=message)
-        return
-    yield Finding(good=True, variable="TELNYX_API_KEYS", message=f"{name} is accepted by {url}")
-    yield _clock(answer.date, clock)
+        why = f"{url} gives no usable answer ({trouble.code}{status})"
+        yield _fault("TELNYX_API_URL", f"{why}: check the URL and the way there")
+    else:
+        yield _ok("TELNYX_API_KEYS", f"{name} is accepted by {url}")
+        yield _clock(answer.date, clock)
 
 
 def _clock(upstream: float | None, clock: Clock) -> Finding:
     if upstream is None:
-        return Finding(good=True, variable="clock", message="upstream sent no Date to compare with")
+        return _ok("clock", "upstream sent no Date to compare with")
     # Date has whole seconds: half of one is the best guess.
     off = clock.wall() - upstream - 0.5
     if abs(off) <= MOST_CLOCK_SECS:
-        return Finding(good=True, variable="clock", message=f"within {MOST_CLOCK_SECS:.0f} s of upstream's")
-    return Finding(good=False, variable="clock", message=f"{off:+.0f} s from upstream's: set this machine's time (NTP)")
+        return _ok("clock", f"within {MOST_CLOCK_SECS:.0f} s of upstream's")
+    return _fault("clock", f"{off:+.0f} s from upstream's: set this machine's time (NTP)")
 
 
 def _wait(done: Callable[[], bool], seconds: float) -> None:

@@ -1,23 +1,25 @@
 """``dev`` (``make run``): everything on this machine, with one command and no account.
 
-Starts an embedded Valkey, the sandbox and the service, makes demo rooms through the service's admin API, and ends all
-of them when told to, or when one of them ends. Listens on 127.0.0.1 only. With ``--real`` the account of
-``TELNYX_API_KEY`` is used instead of the sandbox, nothing is seeded and there is no demo issuer.
+Starts an embedded Valkey, the sandbox and the service, applies the rooms of ``demo.toml``, and ends all of them when
+told to, or when one of them ends. Listens on 127.0.0.1 only. Other commands find their settings in the file ``env``.
+With ``--real`` the account of ``TELNYX_API_KEY`` is used instead of the sandbox, nothing is seeded, no settings are
+written, and there is no demo issuer.
 """
 
 import base64
 import json
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from service.cli import children, listener, serve
 from service.cli.stop_signals import StopSignals
@@ -27,6 +29,7 @@ from service.config.settings import Settings, SettingsError, variables
 
 _ROOT: Final = Path(__file__).parents[2]
 _HOST: Final = "127.0.0.1"
+_PYTHON: Final = (sys.executable, "-m", "service")
 _DEFAULT_PORTS: Final[Mapping[str, str]] = {"PORT": "8080", "METRICS_PORT": "9090", "SANDBOX_PORT": "8081"}
 _START_SECS: Final = 20.0
 _POLL_SECS: Final = 0.2
@@ -37,38 +40,7 @@ _CHOSEN_BY_CALLER: Final = (
     "UPSTREAM_CONCURRENCY", "DRAIN_SECONDS",
 )  # fmt: skip
 _DAY_SECS: Final = 86_400
-_DEMO_ROOMS: Final[Mapping[str, dict[str, Any]]] = {
-    "standup": {"title": "Daily stand-up", "access": [{"members": True}]},
-    "huddle": {
-        "title": "Huddle",
-        "access": [{"authenticated": True, "role": "participant"}, {"members": True}],
-        "max_participants": 8,
-        "token_ttl_secs": 60,
-        "enable_recording": True,
-    },
-    "townhall": {
-        "title": "Town hall",
-        "access": [{"authenticated": True, "role": "participant"}, {"members": True}],
-        "max_participants": 50,
-    },
-    "short": {
-        "title": "Tokens of 12 seconds",
-        "access": [{"authenticated": True, "role": "participant"}],
-        "token_ttl_secs": 12,
-    },
-    "consult-*": {
-        "title": "A room for each consultation, made on first join",
-        "access": [{"authenticated": True, "role": "participant"}],
-        "idle_delete_after": _DAY_SECS,
-    },
-}
-# One that nobody may enter yet, for its refusal to be seen.
-_DEMO_LATER: Final = ("planning", {"title": "Planning", "access": [{"authenticated": True, "role": "participant"}]})
-_DEMO_MEMBERS: Final = (
-    ("standup", "alice", "moderator"),
-    ("standup", "bob", "participant"),
-    ("huddle", "alice", "moderator"),
-)
+_DEMO_ROOMS: Final = Path(__file__).parent / "demo.toml"
 
 
 class NotStarted(Exception):
@@ -102,8 +74,6 @@ def run(folder: Path, *, real: bool) -> int:
     try:
         ports = _Ports.of(os.environ, sandbox=not real)
         parts.start(ports, real=real)
-        if not real:
-            _seed(ports)
         _tell(ports, folder, real=real)
         return parts.watch(signals)
     except SettingsError as error:
@@ -139,8 +109,25 @@ class _Parts:
         if not real:
             env |= _webhooks(ports)
         Settings.from_env(env)
-        self._child("the service", [sys.executable, "-m", "service", "serve"], self._folder / "service.log", env)
+        self._child("the service", [*_PYTHON, "serve"], self._folder / "service.log", env)
+        # Only the demo's own secrets are ever written down.
+        (self._folder / "env").unlink(missing_ok=True)
+        if not real:
+            self._seed(env)
+            known = {field.variable for field in variables()}
+            lines = [f"export {name}={shlex.quote(text)}\n" for name, text in sorted(env.items()) if name in known]
+            _write_private(self._folder / "env", "".join(lines))
         self._wait(f"http://{_HOST}:{ports.service}/readyz")
+
+    def _seed(self, env: Mapping[str, str]) -> None:
+        """Demo rooms and members, while the service starts."""
+        tomorrow = rfc3339(time.time() // _DAY_SECS * _DAY_SECS + _DAY_SECS)
+        rooms, log = self._folder / "rooms.toml", self._folder / "apply.log"
+        rooms.write_text(_DEMO_ROOMS.read_text("utf-8").replace("TOMORROW", tomorrow), "utf-8")
+        with log.open("wb") as output:
+            seeding = children.start([*_PYTHON, "apply", str(rooms)], env=env, output=output, cwd=_ROOT)
+        if seeding.wait(_START_SECS):
+            raise NotStarted(f"the demo rooms were not made; see {log}")
 
     def _start_sandbox(self, ports: _Ports) -> None:
         folder = self._folder / "sandbox"
@@ -161,7 +148,10 @@ class _Parts:
     def _wait(self, url: str) -> None:
         deadline = time.monotonic() + _START_SECS
         name, child = self._children[-1]
-        while not _answers(url):
+        while True:
+            with suppress(OSError):
+                _get(url)
+                return
             if child.poll() is not None or time.monotonic() > deadline:
                 raise NotStarted(f"{name} did not start; see the logs in {self._folder}")
             time.sleep(0.05)
@@ -217,57 +207,29 @@ def _sandbox(ports: _Ports) -> str:
 
 def _webhooks(ports: _Ports) -> dict[str, str]:
     """The sandbox tells the service what happens in its rooms."""
-    key = _ask("GET", f"{_sandbox(ports)}/sandbox/webhook-key", None, None)["public_key"]
+    key = json.loads(_get(f"{_sandbox(ports)}/sandbox/webhook-key"))["public_key"]
     return {"PUBLIC_URL": f"http://{_HOST}:{ports.service}", "TELNYX_PUBLIC_KEYS": str(key)}
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text, "utf-8")
 
 
 def _kept_secret(file: Path) -> str:
     """A secret of this folder's own, so that what is sealed can be opened after a restart."""
     if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(base64.b64encode(secrets.token_bytes(32)).decode(), "ascii")
+        _write_private(file, base64.b64encode(secrets.token_bytes(32)).decode())
     return file.read_text("ascii")
 
 
-def _seed(ports: _Ports) -> None:
-    """Demo rooms and members, through the same calls that an operator makes."""
-    bearer = _demo_token(ports, "ada")
-    base = f"http://{_HOST}:{ports.service}/v1/admin/rooms"
-    later, spec_of_later = _DEMO_LATER
-    tomorrow = rfc3339(time.time() // _DAY_SECS * _DAY_SECS + _DAY_SECS)
-    for alias, spec in {**_DEMO_ROOMS, later: {**spec_of_later, "opens_at": tomorrow}}.items():
-        _ask("PUT", f"{base}/{alias}", spec, bearer)
-    for alias, user, role in _DEMO_MEMBERS:
-        _ask("PUT", f"{base}/{alias}/members/{user}", {"role": role}, bearer)
-
-
-def _demo_token(ports: _Ports, user: str) -> str:
-    answer = _ask("POST", f"{_sandbox(ports)}/sandbox/idp/token", {"user": user}, None)
-    return str(answer["token"])
-
-
-def _ask(method: str, url: str, body: Mapping[str, Any] | None, bearer: str | None) -> Any:
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
-    content = None if body is None else json.dumps(body).encode()
-    asked = urllib.request.Request(url, content, headers, method=method)  # noqa: S310 - our own URL
-    deadline = time.monotonic() + _START_SECS
-    while True:
-        try:
-            with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
-                return json.loads(answer.read())
-        except urllib.error.HTTPError as error:
-            # The service may still be fetching the demo issuer's keys.
-            if error.code != 503 or time.monotonic() > deadline:  # noqa: PLR2004
-                raise NotStarted(f"{method} {url} answered {error.code}") from None
-            time.sleep(0.1)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own URL
-            return True
-    except OSError:
-        return False
+def _get(url: str) -> bytes:
+    """The answer; raises ``OSError`` where there is none, or an error."""
+    # All of it is on this machine, whatever proxy the environment names.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=5) as answer:
+        return bytes(answer.read())
 
 
 def _port_fault(variable: str, text: str) -> str | None:
@@ -287,7 +249,8 @@ metrics   http://{_HOST}:{ports.metrics}/metrics
 logs      {folder}""")
     if not real:
         idp = f"{_sandbox(ports)}/sandbox/idp"
-        print(f"""sandbox   {_sandbox(ports)}/v2   (a stand-in, NOT Telnyx; control: /sandbox)
+        print(f"""settings  . {shlex.quote(str(folder / "env"))}   (for check, mint, apply, export)
+sandbox   {_sandbox(ports)}/v2   (a stand-in, NOT Telnyx; control: /sandbox)
 
 demo users: alice (moderator of standup), bob (participant), carol (a stranger there), ada (administrator)
 demo rooms: standup (members), huddle (tokens of a minute, recorded), townhall (everybody), short (tokens of 12 s),

@@ -1,66 +1,97 @@
-"""``mint``: a development user token, signed with the shared secret of a local issuer."""
+"""``mint``: a development user token that the service takes, signed with the shared secret of a local issuer.
 
+Beside ``make run``, whose issuer has none, the sandbox signs it.
+"""
+
+import json
 import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from typing import Any, Final
 
-from service.cli import serve
+from service.cli import check, serve
 from service.config.settings import Settings, SettingsError
+from service.http_client import Transport, TransportError
 from service.identity.issuers import IssuerConfig
 from service.identity.verifier import mint
+from service.rooms.models import ROLES, is_alias
+
+_SANDBOX_SECS: Final = 5.0
+
+
+class _NotMinted(Exception):
+    """Why there is no token."""
 
 
 def run(asked: Namespace) -> int:
     """Print one token; answers the exit code."""
     try:
         settings = Settings.from_env(os.environ)
-        rooms = dict(_pair(text) for text in asked.room)
+        issuer, token = _token(settings, asked)
+        *_, verdict = check.of_bearer(settings, token, [issuer])
+        if verdict.level == "fault":
+            raise _NotMinted(f"The service would not take this token: {verdict.message}")
     except SettingsError as error:
         serve.tell_faults(error)
         return serve.CONFIGURATION_EXIT
-    except ValueError as error:
-        print(error, file=sys.stderr)
+    except _NotMinted as why:
+        print(why, file=sys.stderr)
         return serve.CONFIGURATION_EXIT
-    local = [issuer for issuer in settings.issuers if issuer.hs256_secrets]
-    if not local:
-        print("No issuer has a shared secret: set AUTH_HS256_SECRET to mint tokens for development.", file=sys.stderr)
-        return serve.CONFIGURATION_EXIT
-    wanted = {"admin": settings.admin_scope in asked.scope, "rooms": bool(rooms), "claims": bool(asked.group)}
-    if missing := [name for name, given in wanted.items() if given and name not in local[0].trust]:
+    wanted = {"admin": settings.admin_scope in asked.scope, "rooms": bool(asked.room), "claims": bool(asked.group)}
+    if missing := [name for name, given in wanted.items() if given and name not in issuer.trust]:
         untrusted = (
-            f"Issuer {local[0].name} is not trusted with {', '.join(missing)}: what the token says of it counts for"
+            f"Issuer {issuer.name} is not trusted with {', '.join(missing)}: what the token says of it counts for"
         )
         print(f"{untrusted} nothing until AUTH_TRUST names it.", file=sys.stderr)
-    print(mint(local[0], _claims(local[0], asked, rooms)))
+    print(token)
     return 0
 
 
-def _claims(issuer: IssuerConfig, asked: Namespace, rooms: dict[str, str]) -> dict[str, object]:
-    now = int(time.time())
-    optional: dict[str, object] = {
+def _token(settings: Settings, asked: Namespace) -> tuple[IssuerConfig, str]:
+    """A signed token, and whose it is. Raises ``_NotMinted``."""
+    for issuer in settings.issuers:
+        if issuer.hs256_secrets:
+            now = int(time.time())
+            registered = {
+                "iss": issuer.issuer,
+                issuer.audience_claim: issuer.audiences[0],
+                issuer.user_claim: asked.user,
+                "iat": now,
+                "exp": now + asked.ttl,
+            }
+            return issuer, mint(issuer, {**registered, **_chosen(issuer, asked)})
+    if settings.console_sandbox is None:
+        raise _NotMinted("No issuer has a shared secret: set AUTH_HS256_SECRET to mint tokens for development.")
+    return settings.issuers[0], _signed_by_sandbox(settings.console_sandbox, settings.issuers[0], asked)
+
+
+def _chosen(issuer: IssuerConfig, asked: Namespace) -> dict[str, Any]:
+    chosen = {
         issuer.name_claim: asked.name,
-        issuer.scope_claim: _joined(asked.scope),
+        issuer.scope_claim: " ".join(asked.scope),
         issuer.groups_claim: asked.group,
-        "rooms": rooms,
+        "rooms": dict(_pair(text) for text in asked.room),
     }
-    return {
-        "iss": issuer.issuer,
-        issuer.audience_claim: issuer.audiences[0],
-        issuer.user_claim: asked.user,
-        "iat": now,
-        "exp": now + asked.ttl,
-        **{name: value for name, value in optional.items() if value},
-    }
-
-
-def _joined(scopes: Sequence[str]) -> str:
-    return " ".join(scopes)
+    return {name: value for name, value in chosen.items() if value}
 
 
 def _pair(text: str) -> tuple[str, str]:
-    alias, separator, role = text.partition("=")
-    if not separator or role not in {"participant", "moderator"}:
-        raise ValueError(f"--room takes alias=participant or alias=moderator, not {text}")
+    alias, _, role = text.partition("=")
+    if not is_alias(alias) or role not in ROLES:
+        raise _NotMinted(f"--room takes alias=participant or alias=moderator, not {text}")
     return alias, role
+
+
+def _signed_by_sandbox(url: str, issuer: IssuerConfig, asked: Namespace) -> str:
+    body = json.dumps({"user": asked.user, "ttl": asked.ttl, "claims": _chosen(issuer, asked)})
+    headers = {"Accept": "text/plain", "Content-Type": "application/json"}
+    try:
+        reply = Transport(1).send(
+            "POST", f"{url}/sandbox/idp/token", headers=headers, seconds=_SANDBOX_SECS, body=body.encode()
+        )
+    except TransportError:
+        raise _NotMinted(f"No issuer has a shared secret, and the sandbox at {url} does not answer.") from None
+    if reply.status != 200:  # noqa: PLR2004 - OK
+        raise _NotMinted(f"The sandbox at {url} refuses: {reply.body.decode('utf-8', 'replace')}")
+    return reply.body.decode().strip()

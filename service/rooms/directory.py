@@ -6,7 +6,7 @@ Rules for editors:
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -188,6 +188,16 @@ class Directory:
 
         return self._page(cursor, limit, look)
 
+    def contents(self) -> Iterator[tuple[Room, list[Member]]]:
+        """Everything: each room and template, by alias, with its members by user id."""
+        cursor = ""
+        while aliases := self._store.aliases(cursor, LOOK_AT_ONCE):
+            records = zip(self._store.records(aliases), self._store.members_of(aliases), strict=True)
+            for record, members in records:
+                if record is not None:
+                    yield Room.parse(record), sorted(map(Member.parse, members), key=lambda member: member.user)
+            cursor = aliases[-1]
+
     def room(self, alias: str) -> Room:
         """Raises ``RoomNotFound``."""
         record = self._store.record(alias)
@@ -222,8 +232,8 @@ class Directory:
     def members(self, alias: str, cursor: str, limit: int) -> Page[Member]:
         """Members by user id. Raises ``RoomNotFound``."""
         self.room(alias)
-        everybody = map(Member.parse, self._store.members(alias))
-        return page_of(everybody, lambda member: member.user, cursor, limit)
+        (everybody,) = self._store.members_of([alias])
+        return page_of(map(Member.parse, everybody), lambda member: member.user, cursor, limit)
 
     def member(self, alias: str, user: str) -> Member:
         """Raises ``RoomNotFound`` or ``MemberNotFound``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeVar
@@ -133,9 +133,13 @@ class Member:
         """From a stored record. Raises ``RecordUnreadable``."""
         return _stored(raw, lambda spec: cls.of(spec["user"], spec))
 
-    def to_json(self) -> dict[str, Any]:
+    def spec(self) -> dict[str, Any]:
+        """What an administrator would write to get this member."""
         name = {} if self.name is None else {"name": self.name}
-        return {"user": self.user, "role": self.role.label, **name, **self.window.to_json()}
+        return {"role": self.role.label, **name, **self.window.to_json()}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"user": self.user, **self.spec()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,21 @@ class Room:
     def requires_tickets(self) -> bool:
         """Whether who shows no ticket is an impostor; a telephone has none to show."""
         return self.require_ticket and not self.phone_legs
+
+    def in_place_of(self, existing: Room | None) -> Room:
+        """This record, to replace ``existing``. What a room has from its template, an administrator neither gives nor
+        takes away.
+        """
+        if existing is None:
+            return self
+        kept = existing.idle_delete_after if existing.template else self.idle_delete_after
+        return replace(
+            self,
+            room_id=existing.room_id,
+            created_at=existing.created_at,
+            template=existing.template,
+            idle_delete_after=kept,
+        )
 
     def spec(self) -> dict[str, Any]:
         """What an administrator would write to get this room; members with no value are left out."""

@@ -124,12 +124,7 @@ def _changed(changes: Mapping[str, Any]) -> Callable[[Room | None], Mapping[str,
 
 def _made(alias: str, spec: Mapping[str, Any], existing: Room | None, now: float) -> Room:
     """The room that ``spec`` makes of the one that is there. Raises ``InvalidRequest``."""
-    if existing is None:
-        return Room.of(alias, spec, room_id=None, now=now)
-    # What a room has from its template, an administrator neither gives nor takes away.
-    own, idle = dict(spec), existing.idle_delete_after
-    if existing.template and own.get("idle_delete_after") == idle:
+    own = dict(spec)
+    if existing is not None and existing.template and own.get("idle_delete_after") == existing.idle_delete_after:
         own.pop("idle_delete_after", None)
-    room = Room.of(alias, own, room_id=existing.room_id, now=now)
-    idle = idle if existing.template else room.idle_delete_after
-    return replace(room, created_at=existing.created_at, template=existing.template, idle_delete_after=idle)
+    return Room.of(alias, own, room_id=None, now=now).in_place_of(existing)

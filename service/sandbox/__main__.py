@@ -13,7 +13,7 @@ from service.sandbox.server import create_server, start_ticking
 
 def main() -> None:
     """Parse the command line and serve until a signal ends the process at once."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     sandbox = Sandbox(arguments.keys, arguments.state)
     if arguments.latency:
         sandbox.faults.add({"operation": "*_*", "fault": "latency", "secs": arguments.latency})
@@ -34,18 +34,23 @@ def main() -> None:
     server.serve_forever()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m service.sandbox", description="A stand-in for Telnyx Video.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8081, help="0 takes any free port (default: %(default)s)")
-    parser.add_argument("--signalling-port", type=int, default=0, help="for client SDKs; 0 takes any free port")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before each answer of /v2")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        "python -m service.sandbox",
+        description="A stand-in for Telnyx Video.",
+        epilog="example:\n  python -m service.sandbox --port 8081 --latency 0.2 --state rooms.json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("--host", default="127.0.0.1")
+    options.add_argument("--port", type=int, default=8081, help="0 takes any free port (default: %(default)s)")
+    options.add_argument("--signalling-port", type=int, default=0, help="for client SDKs; 0 takes any free port")
+    options.add_argument("--latency", type=float, default=0.0, help="seconds before each answer of /v2")
+    options.add_argument(
         "--allow-origin", action="append", default=[], metavar="ORIGIN", help="a page's origin that may use /sandbox"
     )
-    parser.add_argument("--keys", type=Path, help="a folder that keeps signing keys over restarts")
-    parser.add_argument("--state", type=Path, help="a file that keeps rooms over restarts")
-    return parser
+    options.add_argument("--keys", type=Path, help="a folder that keeps signing keys over restarts")
+    options.add_argument("--state", type=Path, help="a file that keeps rooms over restarts")
+    return options
 
 
 if __name__ == "__main__":

@@ -132,8 +132,9 @@ class DirectoryStore:
         used, life = self._redis.run_all([command("GET", keys.used), command("GET", keys.life)])
         return (float(used), float(used) + float(life or _MAX_LIFE_SECS)) if used is not None else None
 
-    def members(self, alias: str) -> list[bytes]:
-        return cast("list[bytes]", self._redis.read_much([command("HVALS", RoomKeys(alias).members)])[0])
+    def members_of(self, aliases: Sequence[str]) -> list[list[bytes]]:
+        """The members of many rooms in one round trip, in order."""
+        return self._redis.read_much([command("HVALS", RoomKeys(alias).members) for alias in aliases])
 
     def member(self, alias: str, user: str) -> bytes | None:
         return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).members, redis_keys.digest(user))))

@@ -31,7 +31,7 @@ def user_id(text: str) -> str:
     ``.`` and ``..`` are no names in a path: clients and proxies take them out, and ask for something else (RFC 3986
     section 5.2.4).
     """
-    if not text.isprintable() or "\ufffd" in text or len(text) > LONGEST_USER_ID:
+    if not text.isprintable() or "\ufffd" in text or not 1 <= len(text) <= LONGEST_USER_ID:
         raise InvalidRequest(errors=[{"field": "user", "message": "must be 1 to 290 printable characters"}])
     if not {".", ".."}.isdisjoint(text.split("/")):
         raise InvalidRequest(errors=[{"field": "user", "message": "must not have . or .. as a part"}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -34,6 +35,23 @@ def test_a_good_environment_passes(upstream: Sandbox, valkey: Valkey) -> None:
         "TELNYX_API_KEYS:",
         "clock:",
     ]
+
+
+def test_the_findings_come_as_json(valkey: Valkey) -> None:
+    """One object, for a program to read; faults of the settings are findings too."""
+    some = run(environment(None, valkey.url, TELNYX_API_URL="http://127.0.0.1:1/v2"), "check", "--json")
+    bad = run(environment(None, valkey.url, PORT="http"), "check", "--json")
+
+    told = json.loads(some.stdout)
+    assert (some.returncode, told["ok"]) == (2, False)
+    assert [(finding["level"], finding["variable"]) for finding in told["findings"]] == [
+        ("ok", "settings"),
+        ("ok", "REDIS_URL"),
+        ("ok", "AUTH_ISSUER"),
+        ("fault", "TELNYX_API_URL"),
+    ]
+    (fault,) = json.loads(bad.stdout)["findings"]
+    assert (bad.returncode, bad.stderr, fault["level"], fault["variable"]) == (2, "", "fault", "PORT")
 
 
 def test_it_only_reads(upstream: Sandbox, valkey: Valkey) -> None:

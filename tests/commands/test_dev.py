@@ -17,14 +17,17 @@ import requests
 
 from tests import house
 from tests.commands.cli import BASE
-from tests.processes import ROOT, free_port, until
+from tests.processes import ROOT, free_port, running, until
+
+PORTS = ("PORT", "SANDBOX_PORT", "METRICS_PORT")
+REAL_KEY = "KEY-of-a-real-account"
 
 
 class Dev:
     """One ``dev`` in a folder, with ports of its own."""
 
     def __init__(self, folder: Path, **env: str) -> None:
-        self.ports = {name: str(free_port()) for name in ("PORT", "SANDBOX_PORT", "METRICS_PORT")} | env
+        self.ports = {name: str(free_port()) for name in PORTS} | env
         self.log = folder / "dev.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -62,6 +65,10 @@ class Dev:
             fresh = {pid for pid, parent in parents.items() if parent in fresh} - family
         return {pid: command(pid) for pid in family}
 
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(40)
+
 
 def command(pid: int) -> str:
     try:
@@ -94,16 +101,30 @@ def test_what_runs_is_installed() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whose name means something in URLs and shells."""
+    folder = tmp_path_factory.mktemp("dev") / "a folder #1, 50% of 100%41 a+b?&=é $HOME 'x'"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dev(folder: Path) -> Iterator[Dev]:
+    """One for all tests that only look; started where a real API key is exported."""
+    yield from running(Dev(folder, TELNYX_API_KEY=REAL_KEY, TELNYX_API_URL="http://127.0.0.1:9/v2").started())
+
+
 @pytest.fixture
-def dev(tmp_path: Path) -> Iterator[Dev]:
-    made = Dev(tmp_path).started()
-    yield made
-    made.process.terminate()
-    made.process.wait(40)
+def mortal(tmp_path: Path) -> Iterator[Dev]:
+    """One that a test may end."""
+    yield from running(Dev(tmp_path).started())
 
 
 def test_the_printed_line_returns_a_token(dev: Dev) -> None:
-    """Pasted twice it gives a token and then the same from the cache, for one call upstream."""
+    """Pasted twice, in a folder of any name, it gives a token and then the same from the cache, for one call upstream.
+    The exported key of a real account is not used.
+    """
     first, second = dev.curl(), dev.curl()
 
     assert '"source":"issued"' in first
@@ -126,70 +147,80 @@ def test_the_console_is_there_and_may_use_the_sandbox(dev: Dev) -> None:
 def test_everything_listens_on_this_machine_only(dev: Dev) -> None:
     """No port of it is open to the network."""
     listening = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    ports = {f"{int(port):04X}" for port in dev.ports.values()}
+    ports = {f"{int(dev.ports[name]):04X}" for name in PORTS}
     open_to = {line.split()[1].partition(":")[0] for line in listening if line.split()[1].partition(":")[2] in ports}
 
     assert open_to == {"0100007F"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything(dev: Dev, number: int) -> None:
-    """Exit code 0, and no process stays behind."""
-    family = dev.family()
-    assert len(family) >= 6
-    dev.process.send_signal(number)
+def test_every_command_works_beside_it(dev: Dev) -> None:
+    """With the one line that is printed, in any shell; what it reads is for its owner alone and holds no key of a real
+    account.
+    """
+    (line,) = re.findall(r"^settings  (\. .*?)   \(", dev.output(), re.MULTILINE)
+    settings = Path(shlex.split(line)[1])
+    service = f"{shlex.quote(sys.executable)} -m service"
+    said = subprocess.run(
+        f"{line} && {service} check && {service} export | {service} apply --dry-run - && {service} mint ada",
+        shell=True, env={**BASE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=True,
+    ).stdout.splitlines()  # fmt: skip
 
-    assert dev.process.wait(40) == 0
-    until(lambda: not alive(family), 10, "the end of every process")
-
-
-@pytest.mark.parametrize("part", ["valkey-server", "service.sandbox", "-m service serve"])
-def test_a_part_that_dies_takes_the_rest_with_it(dev: Dev, part: str) -> None:
-    """The message says which part it was; exit code 1, and no process stays behind."""
-    family = dev.family()
-    (victim,) = [pid for pid, line in family.items() if part in line]
-    os.kill(victim, signal.SIGKILL)
-
-    assert dev.process.wait(40) == 1
-    assert "ended with code -9: stopping the rest" in dev.output()
-    until(lambda: not alive(family), 40, "the end of every process")
+    assert [text.split()[0] for text in said[:-2]] == ["ok"] * 5
+    assert said[-2] == "0 to create, 0 to change, 0 to remove, 6 unchanged"
+    url = f"http://127.0.0.1:{dev.ports['PORT']}/v1/admin/rooms"
+    assert requests.get(url, headers={"Authorization": f"Bearer {said[-1]}"}, timeout=10).status_code == 200
+    assert settings.stat().st_mode & 0o777 == 0o600
+    assert REAL_KEY not in settings.read_text("utf-8")
 
 
-def test_it_starts_again_after_a_kill_and_has_its_data(dev: Dev, tmp_path: Path) -> None:
-    """Nothing outlives ``kill -9``, and a new start finds the token of the old one."""
-    family = dev.family()
-    dev.curl()
-    dev.process.kill()
-    until(lambda: not alive(family), 40, "the end of every process")
-    again = Dev(tmp_path).started()
-    try:
-        assert '"source":"cache"' in again.curl()
-    finally:
-        again.process.terminate()
-        again.process.wait(40)
+@pytest.mark.usefixtures("dev")
+def test_the_guide_to_a_directory_in_git_is_right(folder: Path) -> None:
+    """Its commands, in its order, say what it shows."""
+    page = (ROOT / "docs/how-to/directory-in-git.md").read_text("utf-8")
+    settings, export, dry_run, apply, prune = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+
+    def paste(command: str) -> tuple[int, str]:
+        command = command.replace(".venv/bin/python", shlex.quote(sys.executable))
+        done = subprocess.run(
+            settings + command,
+            shell=True, cwd=folder, env={**BASE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    assert paste(export) == (0, "")
+    file = folder / "rooms.toml"
+    text = file.read_text("utf-8").replace("max_participants = 8", "max_participants = 12")
+    alice = 'members."alice" = { role = "moderator" }\n'
+    file.write_text(text.replace(alice, alice + 'members.carol = { role = "participant" }\n', 1), "utf-8")
+    assert [paste(dry_run), paste(apply), paste(dry_run)] == [
+        (2, shown),
+        (0, shown),
+        (0, "0 to create, 0 to change, 0 to remove, 6 unchanged\n"),
+    ]
+    file.write_text(file.read_text("utf-8").replace('members.carol = { role = "participant" }\n', ""), "utf-8")
+    assert paste(prune) == (2, '~ huddle\n    - "carol"\n0 to create, 1 to change, 0 to remove, 5 unchanged\n')
 
 
-@pytest.mark.parametrize("variable", ["PORT", "SANDBOX_PORT", "METRICS_PORT"])
-def test_a_taken_port_is_named(dev: Dev, tmp_path: Path, variable: str) -> None:
+def test_a_taken_port_is_named(dev: Dev, tmp_path: Path) -> None:
     """One line says which variable to change, and nothing is started."""
-    folder = tmp_path / "other"
-    folder.mkdir()
-    other = Dev(folder, **{variable: dev.ports[variable]})
+    other = Dev(tmp_path, SANDBOX_PORT=dev.ports["SANDBOX_PORT"])
 
     assert other.process.wait(20) == 1
+    taken = dev.ports["SANDBOX_PORT"]
     assert other.output() == (
-        f"Not started: port {dev.ports[variable]} is taken; set {variable} to a free one: {variable}=... make run\n"
+        f"Not started: port {taken} is taken; set SANDBOX_PORT to a free one: SANDBOX_PORT=... make run\n"
     )
+    assert not (tmp_path / ".run").exists()
 
 
 def test_every_taken_port_is_named_at_once(dev: Dev, tmp_path: Path) -> None:
     """Whoever runs it a second time hears of all three in one line."""
-    folder = tmp_path / "other"
-    folder.mkdir()
-    other = Dev(folder, **dev.ports)
+    other = Dev(tmp_path, **{name: dev.ports[name] for name in PORTS})
 
     assert other.process.wait(20) == 1
-    assert [f"set {variable} to a free one" in other.output() for variable in dev.ports] == [True] * 3
+    assert [f"set {variable} to a free one" in other.output() for variable in PORTS] == [True] * 3
     assert len(other.output().splitlines()) == 1
 
 
@@ -201,28 +232,6 @@ def test_one_port_for_two_parts_is_refused(tmp_path: Path) -> None:
     assert made.process.wait(20) == 1
     assert made.output() == "Not started: PORT, METRICS_PORT, SANDBOX_PORT must be different ports\n"
     assert not (tmp_path / ".run").exists()
-
-
-def test_it_runs_in_a_folder_of_any_name(tmp_path: Path) -> None:
-    """What means something in a URL may be in a folder's name."""
-    folder = tmp_path / "a folder #1, 50% of 100%41 a+b?&=é"
-    folder.mkdir()
-    made = Dev(folder).started()
-    try:
-        assert '"source":"issued"' in made.curl()
-    finally:
-        made.process.terminate()
-        made.process.wait(40)
-
-
-def test_an_exported_key_alone_is_not_used(tmp_path: Path) -> None:
-    """A real account is never touched by accident: the sandbox sees the demo's own key."""
-    made = Dev(tmp_path, TELNYX_API_KEY="KEY-of-a-real-account", TELNYX_API_URL="http://127.0.0.1:9/v2").started()
-    try:
-        assert '"source":"issued"' in made.curl()
-    finally:
-        made.process.terminate()
-        made.process.wait(40)
 
 
 def test_a_port_that_serve_cannot_have_is_named(dev: Dev, tmp_path: Path) -> None:
@@ -242,3 +251,41 @@ def test_a_port_that_serve_cannot_have_is_named(dev: Dev, tmp_path: Path) -> Non
         2,
         [f"PORT {dev.ports['PORT']} cannot be listened on at HOST 127.0.0.1: choose another"],
     )
+
+
+@pytest.mark.parametrize("part", ["valkey-server", "service.sandbox", "-m service serve"])
+def test_a_part_that_dies_takes_the_rest_with_it(mortal: Dev, part: str) -> None:
+    """The message says which part it was; exit code 1, and no process stays behind."""
+    family = mortal.family()
+    (victim,) = [pid for pid, line in family.items() if part in line]
+    os.kill(victim, signal.SIGKILL)
+
+    assert mortal.process.wait(40) == 1
+    assert "ended with code -9: stopping the rest" in mortal.output()
+    until(lambda: not alive(family), 40, "the end of every process")
+
+
+def test_it_starts_again_after_a_kill_and_has_its_data(mortal: Dev, tmp_path: Path) -> None:
+    """Nothing outlives ``kill -9``, and a new start finds the token of the old one. SIGTERM ends everything."""
+    family = mortal.family()
+    mortal.curl()
+    mortal.process.kill()
+    until(lambda: not alive(family), 40, "the end of every process")
+    again = Dev(tmp_path).started()
+    assert '"source":"cache"' in again.curl()
+    ends_well(again, signal.SIGTERM)
+
+
+def test_ctrl_c_ends_everything(dev: Dev) -> None:
+    """The last of this file, for which nobody needs it any more."""
+    ends_well(dev, signal.SIGINT)
+
+
+def ends_well(dev: Dev, number: int) -> None:
+    """Exit code 0, and no process stays behind."""
+    family = dev.family()
+    assert len(family) >= 6
+    dev.process.send_signal(number)
+
+    assert dev.process.wait(40) == 0
+    until(lambda: not alive(family), 10, "the end of every process")

@@ -1,0 +1,237 @@
+"""``apply`` and ``export``: the directory in git.
+
+``apply`` compares a file with the directory, shows what it would change, and changes that alone: what is as the file
+says is neither written nor sent to Telnyx, unless all is to be. What the file does not name stays, unless it is to be
+pruned.
+"""
+
+import os
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import click
+
+from service import app
+from service.cli import rooms_file, serve
+from service.cli.rooms_file import BadFile, Rooms, toml
+from service.clock import Clock, Deadline
+from service.config.settings import Settings, SettingsError
+from service.errors import MemberNotFound, OwnTrouble, RoomNotFound, ServiceError, UpstreamRejectedCredentials
+from service.rooms.directory import Directory
+from service.rooms.models import Member, Room
+
+# What ``apply --dry-run`` answers where there is something to do; so nothing else of ``apply`` answers it.
+CHANGES_EXIT: Final = 2
+TROUBLE_EXIT: Final = 1
+_AT_A_TIME: Final = 16
+_ROOM_SECS: Final = 20.0
+_TRIES: Final = 10
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be done about one room. ``room`` is its new record, ``None`` where that stays or goes."""
+
+    kind: str
+    alias: str
+    room: Room | None = None
+    members: tuple[Member, ...] = ()
+    leaving: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All changes by alias, and how much stays: as the file says, or because the file does not name it."""
+
+    changes: tuple[Change, ...]
+    unchanged: int
+    left_rooms: int
+    left_members: int
+
+    def lines(self) -> Iterator[str]:
+        for change in self.changes:
+            yield f"{_SIGNS[change.kind]} {change.alias}"
+            yield from (f"    {detail}" for detail in change.details)
+        count = Counter(change.kind for change in self.changes)
+        yield f"{', '.join(f'{count[kind]} to {kind}' for kind in _SIGNS)}, {self.unchanged} unchanged"
+        if self.left_rooms or self.left_members:
+            left = f"rooms {self.left_rooms}, members {self.left_members}"
+            yield f"not in the file, and left alone without --prune: {left}"
+
+
+_SIGNS: Final = {"create": "+", "change": "~", "remove": "-"}
+
+
+def export() -> int:
+    """Write the directory to stdout; answers the exit code."""
+    try:
+        sys.stdout.writelines(rooms_file.lines(_directory().contents()))
+    except SettingsError as error:
+        serve.tell_faults(error)
+        return serve.CONFIGURATION_EXIT
+    except ServiceError as error:
+        return _stopped(error)
+    return 0
+
+
+def apply(name: str, *, dry_run: bool, prune: bool, rewrite: bool) -> int:
+    """Make the directory say what the file ``name`` says (``-`` is standard input); answers the exit code."""
+    try:
+        rooms = rooms_file.parse(*_read(name))
+        if prune and not rooms:
+            raise BadFile([f"{name}: no rooms in it, and --prune would remove every room there is: not done"])
+        directory = _directory()
+        plan = compare(rooms, directory.contents(), prune=prune, rewrite=rewrite)
+        print(*plan.lines(), sep="\n", flush=True)
+        if plan.changes and dry_run:
+            return CHANGES_EXIT
+        if plan.changes:
+            _carry_out(directory, plan.changes)
+    except BadFile as bad:
+        print(bad, file=sys.stderr)
+        return TROUBLE_EXIT
+    except SettingsError as error:
+        serve.tell_faults(error)
+        return TROUBLE_EXIT
+    except ServiceError as error:
+        return _stopped(error)
+    return 0
+
+
+def _stopped(error: ServiceError) -> int:
+    print(f"Stopped: {error.detail} ({error.code}). It is safe to run this again.", file=sys.stderr)
+    return TROUBLE_EXIT
+
+
+def _directory() -> Directory:
+    return app.open_directory(Settings.from_env(os.environ))
+
+
+def _read(name: str) -> tuple[str, str]:
+    """A name to call the file by, and its text."""
+    try:
+        if name == "-":
+            return "standard input", sys.stdin.buffer.read().decode()
+        return name, Path(name).read_bytes().decode()
+    except (OSError, ValueError) as error:
+        raise BadFile([f"{name}: {error}"]) from None
+
+
+def compare(
+    rooms: Rooms, contents: Iterable[tuple[Room, Sequence[Member]]], *, prune: bool, rewrite: bool = False
+) -> Plan:
+    """What there is to do so that ``contents``, the directory, are as the ``rooms`` of a file; to ``rewrite`` is to put
+    each of these rooms, whether it changes or not.
+    """
+    changes, unchanged, left_rooms, left_members, missing = [], 0, 0, 0, dict(rooms)
+    for existing, members in contents:
+        if (wanted := missing.pop(existing.alias, None)) is None:
+            # A room made by a template is no part of a file.
+            if prune and existing.template is None:
+                changes.append(Change("remove", existing.alias))
+            left_rooms += not prune and existing.template is None
+            continue
+        gone = {member.user for member in members} - {member.user for member in wanted[1]}
+        left_members += 0 if prune else len(gone)
+        change = _change(existing, members, *wanted, leaving=tuple(sorted(gone)) if prune else ())
+        if change.details or rewrite:
+            changes.append(replace(change, room=wanted[0]) if rewrite else change)
+        else:
+            unchanged += 1
+    changes += [
+        Change("create", alias, room, members, details=(f"members: {len(members)}",) if members else ())
+        for alias, (room, members) in missing.items()
+    ]
+    return Plan(tuple(sorted(changes, key=lambda change: change.alias)), unchanged, left_rooms, left_members)
+
+
+def _change(
+    existing: Room, members: Sequence[Member], wanted: Room, wanted_members: Sequence[Member], leaving: tuple[str, ...]
+) -> Change:
+    before, after = existing.spec(), wanted.in_place_of(existing).spec()
+    fields = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
+    there = {member.user: member for member in members}
+    written = tuple(member for member in wanted_members if there.get(member.user) != member)
+    details = [f"{name}: {_shown(before, name)} -> {_shown(after, name)}" for name in fields]
+    for member in written:
+        known = there.get(member.user)
+        was = f"{toml(known.spec())} -> " if known else ""
+        details.append(f"{'~' if known else '+'} {toml(member.user)}: {was}{toml(member.spec())}")
+    details += [f"- {toml(user)}" for user in leaving]
+    return Change("change", existing.alias, wanted if fields else None, written, leaving, tuple(details))
+
+
+def _shown(spec: rooms_file.Spec, name: str) -> str:
+    return toml(spec[name]) if name in spec else "none"
+
+
+class _Patience:
+    """Waits where a dependency asks for time, and says once why."""
+
+    def __init__(self) -> None:
+        self._clock = Clock()
+        self._told: set[str] = set()
+
+    def deadline(self) -> Deadline:
+        return Deadline.after(self._clock, _ROOM_SECS)
+
+    def wait_for(self, call: Callable[[], _T]) -> _T:
+        """What ``call`` answers; raises ``ServiceError`` where waiting is no use."""
+        for _ in range(_TRIES):
+            try:
+                return call()
+            except OwnTrouble as trouble:
+                # A key that is refused now is refused later.
+                if not trouble.retryable or isinstance(trouble, UpstreamRejectedCredentials):
+                    raise
+                if trouble.detail not in self._told:
+                    self._told.add(trouble.detail)
+                    print(f"{trouble.detail}; waiting", file=sys.stderr)
+                # Not all of them at the same moment again.
+                self._clock.sleep((trouble.retry_after or 1.0) + random.random())
+        return call()
+
+
+def _carry_out(directory: Directory, changes: Sequence[Change]) -> None:
+    """Many at a time, in no order. After a failure those that have begun come to their end, and no other begins."""
+    patience = _Patience()
+    on_terminal = sys.stderr.isatty()
+    with (
+        ThreadPoolExecutor(_AT_A_TIME) as pool,
+        click.progressbar(length=len(changes), file=sys.stderr, show_pos=True, hidden=not on_terminal) as bar,
+    ):
+        running = {pool.submit(_do, directory, change, patience): change for change in changes}
+        try:
+            for count, done in enumerate(as_completed(running), 1):
+                done.result()
+                bar.update(1)
+                if not on_terminal:
+                    change = running[done]
+                    print(f"{count}/{len(changes)} {change.alias} {change.kind}d", file=sys.stderr)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _do(directory: Directory, change: Change, patience: _Patience) -> None:
+    if change.kind == "remove":
+        with suppress(RoomNotFound):
+            patience.wait_for(lambda: directory.delete_room(change.alias, patience.deadline(), keep_upstream=False))
+    if change.room is not None:
+        spec = change.room.spec()
+        patience.wait_for(lambda: directory.put_room(change.alias, spec, patience.deadline()))
+    for user in change.leaving:
+        with suppress(MemberNotFound):
+            patience.wait_for(partial(directory.delete_member, change.alias, user))
+    for member in change.members:
+        patience.wait_for(partial(directory.put_member, change.alias, member.user, member.spec()))

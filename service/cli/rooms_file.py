@@ -1,0 +1,208 @@
+"""The directory as a TOML file: what ``export`` writes and ``apply`` reads.
+
+What is written is byte-stable: the same directory gives the same bytes, and so does the directory that ``apply`` made
+from them. What is read is held against the rules of the HTTP calls as a whole, and every fault has its line.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, time
+from typing import Any, Final
+
+from service import app
+from service.errors import InvalidRequest
+from service.rooms.directory import MAX_MEMBERS
+from service.rooms.models import TEMPLATE_SUFFIX, Member, Room, check_alias
+from service.web.openapi import OpenApiValidator
+from service.web.user_ids import user_id
+
+# Where in a document something is: the names of the tables, the key, and what is in its value.
+Path = tuple[str, ...]
+Spec = Mapping[str, Any]
+Rooms = Mapping[str, tuple[Room, tuple[Member, ...]]]
+
+_HEAD: Final = "# Rooms and members. Written by: python -m service export. Read by: python -m service apply FILE\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong at one place of a file."""
+
+    at: Path
+    message: str
+
+
+class BadFile(Exception):
+    """No file to go on with; ``faults`` are lines of text, each with the number of its line in the file."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+def parse(name: str, text: str) -> Rooms:
+    """Rooms and members by alias, of the text of the file ``name``. Raises ``BadFile`` with all that is wrong."""
+    try:
+        document = _plain(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadFile([f"{name}: {error}"]) from None
+    faults: list[Fault] = []
+    rooms = dict(_rooms(document, OpenApiValidator.read(app.OPENAPI.read_bytes()), faults))
+    if faults:
+        lines = _lines_of(text)
+        numbered = sorted((_line(fault.at, lines), ".".join(fault.at), fault.message) for fault in faults)
+        raise BadFile(f"{name}:{line}: {where} {message}" for line, where, message in numbered)
+    return rooms
+
+
+def _rooms(
+    document: Mapping[str, Any], contract: OpenApiValidator, faults: list[Fault]
+) -> Iterator[tuple[str, tuple[Room, tuple[Member, ...]]]]:
+    unknown = document.keys() - {"rooms"}
+    faults += [Fault((name,), "is not known here; rooms are tables named [rooms.ALIAS]") for name in unknown]
+    for alias, table in _tables(document.get("rooms", {}), ("rooms",), faults):
+        where, found = ("rooms", alias), len(faults)
+        spec = {name: value for name, value in table.items() if name != "members"}
+        members = tuple(_members(table.get("members", {}), (*where, "members"), contract, faults))
+        if members and alias.endswith(TEMPLATE_SUFFIX):
+            faults.append(Fault((*where, "members"), "are not for a template"))
+        if len(members) > MAX_MEMBERS:
+            faults.append(Fault((*where, "members"), f"must be at most {MAX_MEMBERS}; a claim rule lets more in"))
+        with _noting(faults, where):
+            check_alias(alias)
+        with _noting(faults, where):
+            contract.check_body("putRoom", spec)
+            if len(faults) == found:
+                yield alias, (Room.of(alias, spec, room_id=None, now=0.0), members)
+
+
+def _members(value: Any, where: Path, contract: OpenApiValidator, faults: list[Fault]) -> Iterator[Member]:
+    for user, spec in _tables(value, where, faults):
+        with _noting(faults, (*where, user)):
+            contract.check_body("putMember", spec)
+            yield Member.of(user_id(user), spec)
+
+
+@contextmanager
+def _noting(faults: list[Fault], where: Path) -> Iterator[None]:
+    """What is invalid in here becomes faults of the table ``where``."""
+    try:
+        yield
+    except InvalidRequest as error:
+        told: Any = error.extra["errors"]
+        for field, message in [(fault["field"], fault["message"]) for fault in told]:
+            # Not in the table, but its name.
+            if field in {"alias", "user"}:
+                faults.append(Fault(where, f"{field} {message}"))
+            else:
+                steps = filter(None, field.split("/"))
+                faults.append(Fault((*where, *(step.replace("~1", "/").replace("~0", "~") for step in steps)), message))
+
+
+def _tables(value: Any, where: Path, faults: list[Fault]) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not isinstance(value, dict):
+        faults.append(Fault(where, "must be a table"))
+        return
+    for name, item in value.items():
+        if isinstance(item, dict):
+            yield name, item
+        else:
+            faults.append(Fault((*where, name), "must be a table"))
+
+
+def _faults(error: InvalidRequest, where: Path, names: set[str]) -> Iterator[Fault]:
+    """Those of one table; ``names`` are fields that stand for the table's own name."""
+    told: Any = error.extra["errors"]
+    for fault in told:
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in fault["field"].removeprefix("/").split("/")]
+        if fault["field"] in names:
+            yield Fault(where, f"{fault['field']} {fault['message']}")
+        else:
+            yield Fault((*where, *filter(None, steps)), fault["message"])
+
+
+def _plain(value: Any) -> Any:
+    """TOML's own dates and times as the texts that the HTTP calls take."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _line(at: Path, lines: Mapping[Path, int]) -> int:
+    """Where this is, or the innermost thing around it that has a line."""
+    while at and at not in lines:
+        at = at[:-1]
+    return lines.get(at, 1)
+
+
+def _lines_of(text: str) -> dict[Path, int]:
+    """The line in which each table, key and value of a valid document begins.
+
+    The parser tells none of them, but the document is a sequence of headers and assignments, each of which is a
+    document by itself; one that goes on in the next line is none before its end.
+    """
+    lines: dict[Path, int] = {}
+    arrays: dict[Path, int] = {}
+    table: Path = ()
+    begun, statement = 0, ""
+    for number, line in enumerate(text.split("\n"), 1):
+        begun, statement = (begun, f"{statement}\n{line}") if statement else (number, line)
+        try:
+            found = tomllib.loads(statement)
+        except tomllib.TOMLDecodeError:
+            continue
+        if statement.lstrip().startswith("["):
+            table = _header(found, arrays)
+            lines.setdefault(table, begun)
+        else:
+            for path in _paths(found, table):
+                lines.setdefault(path, begun)
+        statement = ""
+    return lines
+
+
+def _header(table: Any, arrays: dict[Path, int]) -> Path:
+    """The path of a header, of which ``table`` was parsed; of an array of tables its last item is meant."""
+    path: Path = ()
+    while table:
+        ((name, table),) = table.items()
+        path = (*path, name)
+        if isinstance(table, list):
+            arrays[path] = arrays.get(path, -1) + 1
+            table = table[0]
+        if path in arrays:
+            path = (*path, str(arrays[path]))
+    return path
+
+
+def _paths(value: Any, at: Path) -> Iterator[Path]:
+    yield at
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in inside:
+        yield from _paths(item, (*at, str(name)))
+
+
+def lines(rooms: Iterable[tuple[Room, Iterable[Member]]]) -> Iterator[str]:
+    """The file of these rooms, piece by piece."""
+    yield _HEAD
+    for room, members in rooms:
+        # A room made by a template comes back on first join.
+        if room.template is None:
+            yield f"\n[rooms.{json.dumps(room.alias)}]\n"
+            yield from (f"{name} = {toml(value)}\n" for name, value in sorted(room.spec().items()))
+            yield from (f"members.{toml(member.user)} = {toml(member.spec())}\n" for member in members)
+
+
+def toml(value: Any) -> str:
+    """A value as TOML; the standard library has a reader only, and these are all the kinds that a record holds."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {toml(item)}" for name, item in sorted(value.items())) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    # JSON's numbers, truth values and escapes are TOML's; the one character where they differ, DEL, is in no record.
+    return json.dumps(value, ensure_ascii=False)
