@@ -27,6 +27,7 @@ from service.config.settings import Settings, SettingsError
 from service.errors import MemberNotFound, OwnTrouble, RoomNotFound, ServiceError, UpstreamRejectedCredentials
 from service.rooms.directory import Directory
 from service.rooms.models import Member, Room
+from service.rooms.room_writer import in_place_of
 
 # What ``apply --dry-run`` answers where there is something to do; so nothing else of ``apply`` answers it.
 CHANGES_EXIT: Final = 2
@@ -159,7 +160,7 @@ def compare(
 def _change(
     existing: Room, members: Sequence[Member], wanted: Room, wanted_members: Sequence[Member], leaving: tuple[str, ...]
 ) -> Change:
-    before, after = existing.spec(), wanted.in_place_of(existing).spec()
+    before, after = existing.spec(), in_place_of(existing, wanted).spec()
     fields = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
     there = {member.user: member for member in members}
     written = tuple(member for member in wanted_members if there.get(member.user) != member)

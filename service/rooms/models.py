@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeVar
@@ -243,21 +243,6 @@ class Room:
     def requires_tickets(self) -> bool:
         """Whether who shows no ticket is an impostor; a telephone has none to show."""
         return self.require_ticket and not self.phone_legs
-
-    def in_place_of(self, existing: Room | None) -> Room:
-        """This record, to replace ``existing``. What a room has from its template, an administrator neither gives nor
-        takes away.
-        """
-        if existing is None:
-            return self
-        kept = existing.idle_delete_after if existing.template else self.idle_delete_after
-        return replace(
-            self,
-            room_id=existing.room_id,
-            created_at=existing.created_at,
-            template=existing.template,
-            idle_delete_after=kept,
-        )
 
     def spec(self) -> dict[str, Any]:
         """What an administrator would write to get this room; members with no value are left out."""

@@ -127,4 +127,14 @@ def _made(alias: str, spec: Mapping[str, Any], existing: Room | None, now: float
     own = dict(spec)
     if existing is not None and existing.template and own.get("idle_delete_after") == existing.idle_delete_after:
         own.pop("idle_delete_after", None)
-    return Room.of(alias, own, room_id=None, now=now).in_place_of(existing)
+    room = Room.of(alias, own, room_id=None, now=now)
+    return room if existing is None else in_place_of(existing, room)
+
+
+def in_place_of(existing: Room, room: Room) -> Room:
+    """``room`` to replace an existing one. What that has from its template, an administrator neither gives nor takes
+    away.
+    """
+    idle = existing.idle_delete_after if existing.template else room.idle_delete_after
+    room = replace(room, room_id=existing.room_id, created_at=existing.created_at)
+    return replace(room, template=existing.template, idle_delete_after=idle)
