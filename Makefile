@@ -10,7 +10,7 @@ RUNNABLE := $(VENV)/runnable-$(SUM)
 READY := $(VENV)/ready-$(SUM)
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: run unit test check clients faults fuzz soak bench bench-scale lock image sbom clean
+.PHONY: run unit test check nightly clients faults fuzz soak bench bench-scale lock image sbom clean
 
 run: $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
@@ -27,6 +27,9 @@ faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1140)); \
 	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside tests/cuts tests/acceptance tests/console tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
+
+# All that is long, one after the other.
+nightly: faults clients fuzz soak
 
 clients: $(READY)
 	@FAULTS=full $(PY) -m pytest tests/clients $(ARGS)

@@ -20,6 +20,12 @@ from service.identity.issuers import IssuerConfig, IssuerFaults, read_issuer, re
 from service.identity.setting import Between, Fault, Faults, Setting, settings_of
 from service.secret import Secret, SecretBytes
 
+# What they were called in 0.1.0: whoever still sets one means it.
+_RENAMED: Final = {
+    "AUTH_TYPES": "AUTH_TOKEN_TYPES",
+    "IMPOSTORS": "IMPOSTOR_POLICY",
+    "TOKEN_CALLS_PER_MINUTE": "TOKEN_RATE_LIMIT_PER_MINUTE",
+}
 _OUR_PREFIXES: Final = ("AUTH_", "TELNYX_", "SERVICE_")
 # What the vendor's SDKs read for themselves, in the same environment, and this service does not.
 _OF_SDKS: Final = frozenset({"TELNYX_BASE_URL", "TELNYX_CLIENT_ID", "TELNYX_CLIENT_SECRET", "TELNYX_CUSTOM_HEADERS"})
@@ -169,7 +175,9 @@ def _misspelled(env: Mapping[str, str]) -> Iterator[Fault]:
     """A variable that looks like one of ours and is none was probably meant to be one."""
     known = {name for setting in variables() for name in (setting.variable, f"{setting.variable}_FILE")}
     for name in env:
-        if name.startswith(_OUR_PREFIXES) and name not in known | _OF_SDKS:
+        if name.removesuffix("_FILE") in _RENAMED:
+            yield Fault(name, f"is now called {_RENAMED[name.removesuffix('_FILE')]}")
+        elif name.startswith(_OUR_PREFIXES) and name not in known | _OF_SDKS:
             for close in difflib.get_close_matches(name, known, 1, 0.8):
                 yield Fault(name, f"is not a setting; did you mean {close}?")
 

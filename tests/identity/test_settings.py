@@ -293,6 +293,19 @@ def test_a_near_miss_is_asked_about(typed: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("AUTH_TYPES", "AUTH_TOKEN_TYPES"),
+        ("IMPOSTORS", "IMPOSTOR_POLICY"),
+        ("TOKEN_CALLS_PER_MINUTE_FILE", "TOKEN_RATE_LIMIT_PER_MINUTE"),
+    ],
+)
+def test_a_variable_of_the_release_before_is_refused_by_its_new_name(before: str, now: str) -> None:
+    """Whoever sets it means it: nothing is silently left at its default."""
+    assert faults(**{before: CANARY}) == {before: f"is now called {now}"}
+
+
+@pytest.mark.parametrize(
     "name", ["PATH", "TELNYX_REGION", "AUTH_SERVICE_HOST", "AUTH_PORT_80_TCP", "SERVICE_PORT", "PROT"]
 )
 def test_other_variables_are_nobodys_business(name: str) -> None:
