@@ -72,7 +72,7 @@ proxy_allow_ips = ",".join(_settings.proxy_protocol_from)
 accesslog = None
 # No line of ours says which process or thread wrote it (logging HOWTO, "Optimization").
 logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
-logconfig_dict = telemetry.logging_config(_settings.log_level)
+logconfig_dict = telemetry.logging_config(_settings.log_level, _settings.log_hits_one_in)
 
 # An answer that its caller does not read is given up after this time.
 _SEND_SECS = 30.0

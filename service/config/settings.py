@@ -89,6 +89,8 @@ class Settings:
         "Time between /readyz turning 503 and the stop, in seconds.")] = 5
     log_level: Annotated[str, Setting(parsers.one_of("debug", "info", "warning", "error"),
         "debug, info, warning or error.")] = "info"
+    log_hits_one_in: Annotated[int, Setting(Between(1, 1_000_000),
+        "Of tokens served from the cache one in so many leaves a line in the log; 1 for all.")] = 1
     # fmt: on
 
     @classmethod

@@ -11,6 +11,7 @@ Rules for editors:
 
 import json
 import logging
+import random
 import re
 import traceback
 from collections.abc import Mapping, Sequence
@@ -128,7 +129,21 @@ class RedactingFormatter(logging.Formatter):
         return _ENCODER.encode(line)
 
 
-def logging_config(level: str) -> dict[str, Any]:
+class SampledHits(logging.Filter):
+    """Of lines about tokens from the cache one in so many, which says for how many it stands; of others all."""
+
+    def __init__(self, one_in: int) -> None:
+        super().__init__()
+        self._one_in = one_in
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if self._one_in > 1 and getattr(record, "source", None) == "cache":
+            record.one_in = self._one_in
+            return not random.randrange(self._one_in)
+        return True
+
+
+def logging_config(level: str, hits_one_in: int = 1) -> dict[str, Any]:
     """For ``logging.config.dictConfig`` and gunicorn's ``logconfig_dict``: every logger writes JSON to stdout."""
     loud = {"handlers": ["stdout"], "level": level.upper(), "propagate": False}
     quiet = {"handlers": ["stdout"], "level": "WARNING", "propagate": False}
@@ -136,14 +151,17 @@ def logging_config(level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": RedactingFormatter}},
-        "filters": {"without_callers_bytes": {"()": WithoutCallersBytes}},
+        "filters": {
+            "without_callers_bytes": {"()": WithoutCallersBytes},
+            "sampled_hits": {"()": SampledHits, "one_in": hits_one_in},
+        },
         "handlers": {"stdout": {"()": LineWriter, "formatter": "json"}},
         "root": {"handlers": ["stdout"], "level": "WARNING"},
         "loggers": {
             "service": loud,
             "access": loud,
             # An audit line is written whatever LOG_LEVEL says: it is a record, not a message.
-            "audit": {**loud, "level": "INFO"},
+            "audit": {**loud, "level": "INFO", "filters": ["sampled_hits"]},
             # Its debug lines hold the requests' targets, queries and all.
             "gunicorn.error": {
                 **loud,

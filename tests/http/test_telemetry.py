@@ -97,6 +97,18 @@ def test_an_audit_line_does_not_depend_on_the_log_level() -> None:
     assert (loggers["audit"]["level"], loggers["service"]["level"]) == ("INFO", "ERROR")
 
 
+@pytest.mark.parametrize(("one_in", "least", "most"), [(1, 1000, 1000), (10, 40, 200)])
+def test_of_hits_a_share_is_logged_and_of_all_else_everything(one_in: int, least: int, most: int) -> None:
+    """A line that stands for several says so."""
+    kept = telemetry.SampledHits(one_in)
+    hits = [logging.makeLogRecord({"source": "cache"}) for _ in range(1000)]
+    logged = [hit for hit in hits if kept.filter(hit)]
+
+    assert least <= len(logged) <= most
+    assert {getattr(hit, "one_in", 1) for hit in logged} == {one_in}
+    assert all(kept.filter(logging.makeLogRecord({"source": source})) for source in ("issued", "stale") for _ in "xyz")
+
+
 def test_every_event_is_counted() -> None:
     """Each method moves the metric that operators are told of."""
     registry = CollectorRegistry()

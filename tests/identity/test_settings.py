@@ -97,6 +97,7 @@ GOOD: dict[str, tuple[dict[str, str | None], str, Any]] = {
     "a patient load balancer": ({"KEEPALIVE_SECONDS": "3600"}, "keepalive_seconds", 3600),
     "no draining": ({"DRAIN_SECONDS": "0"}, "drain_seconds", 0),
     "a log level": ({"LOG_LEVEL": "WARNING"}, "log_level", "warning"),
+    "sampled hits": ({"LOG_HITS_ONE_IN": "100"}, "log_hits_one_in", 100),
     "an empty value is none": ({"PORT": "", "ADMIN_SCOPE": ""}, "port", 8080),
 }
 
