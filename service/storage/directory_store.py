@@ -196,7 +196,8 @@ class DirectoryStore:
 
 def _access_call(keys: RoomKeys, owner: Owner) -> Call:
     names = (keys.record, keys.members, keys.bans, keys.adopted, keys.invites)
-    return script("access").on(names, (owner.user_field, owner.invite), reads=True)
+    more = (keys.meeting, keys.devices(owner.user_field), keys.hosts)
+    return script("meeting", "access").on((*names, *more), (owner.user_field, owner.invite, keys.base), reads=True)
 
 
 def _access_records(
@@ -205,11 +206,14 @@ def _access_records(
     member: bytes | None = None,
     adopted: bytes | None = None,
     invite: bytes | None = None,
+    meeting: bytes | None = None,
+    admission: bytes | None = None,
+    hosted: int = 0,
     *,
     revoked: tuple[bytes | None, ...],
 ) -> AccessRecords:
     """What ``access.lua`` answered."""
-    return AccessRecords(room, member, ban, adopted, revoked, invite)
+    return AccessRecords(room, member, ban, adopted, revoked, invite, meeting, admission, hosted == 1)
 
 
 def _calls_for_aliases(room_id: UUID) -> list[Call]:

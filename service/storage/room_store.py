@@ -193,7 +193,7 @@ def _snapshot_call(alias: str, owner: Owner, *, count: bool) -> Call:
     names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
     more = (keys.rate(user), keys.invites, keys.live, keys.devices(user), keys.meeting, keys.hosts, keys.waiting)
     args = (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base, LISTED_SECS * 1000, MAX_WAITING)
-    return script("snapshot").on((*names, *more), args, reads=True)
+    return script("meeting", "snapshot").on((*names, *more), args, reads=True)
 
 
 def _ms(seconds: float) -> int:

@@ -45,9 +45,10 @@ class Script:
 
 
 @lru_cache
-def script(name: str) -> Script:
-    """The script in ``lua/<name>.lua``."""
-    text = (files("service.storage") / "lua" / f"{name}.lua").read_text("utf-8")
+def script(*names: str) -> Script:
+    """The script in ``lua/<name>.lua``, after those that it builds on."""
+    folder = files("service.storage") / "lua"
+    text = "".join((folder / f"{name}.lua").read_text("utf-8") for name in names)
     source = _WRAPPED.format(source=text)
     return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 

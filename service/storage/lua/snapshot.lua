@@ -8,12 +8,6 @@ local ban = redis.call('HGET', KEYS[3], ARGV[1])
 if not record then return {false, ban} end
 local member = redis.call('HGET', KEYS[2], ARGV[1])
 local invite = ARGV[4] ~= '' and redis.call('HGET', KEYS[7], ARGV[4])
--- Cache of the wrong type, or writes that are off, must not stop a read of permission.
-local function lenient(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply['err'] then return false end
-  return reply
-end
 local adopted = lenient('GET', KEYS[4])
 local token = lenient('GET', KEYS[5])
 local left = token and redis.call('PTTL', KEYS[5]) or 0
@@ -29,21 +23,9 @@ local held = 0
 for _, entry in ipairs(live and lenient('ZRANGE', KEYS[9], 0, -1) or {}) do
   if redis.call('EXISTS', ARGV[5] .. 'token:' .. entry) == 1 then held = 1 end
 end
--- In a JSON text these stand for members and for nothing else: within a string the quotes would be escaped.
-if not (record:find('"waiting_room":', 1, true) or record:find('"host_required":', 1, true)) then
-  return {record, member, ban, adopted, token, left, count, window, invite, live, held, false, false, 0, 1}
-end
-local meeting = redis.call('HGET', KEYS[10], 'begun')
-local admission = meeting and redis.call('HGET', KEYS[10], ARGV[1])
-local newest = meeting and not admission and lenient('ZRANGE', KEYS[9], -1, -1, 'WITHSCORES') or {}
-if newest[2] and tonumber(newest[2]) >= tonumber(meeting) then admission = 'entered' end
-local hosted, listed = 0, 1
-if not admission then
-  for _, entry in ipairs(lenient('ZRANGE', KEYS[11], 0, -1) or {}) do
-    if redis.call('EXISTS', ARGV[5] .. 'token:' .. entry) == 1 then hosted = 1 end
-  end
-end
-if not admission and ARGV[2] == '1' then
+local meeting, admission, hosted = look_at_meeting(record, ARGV[1], KEYS[10], KEYS[9], KEYS[11], ARGV[5])
+local listed = 1
+if hosted and not admission and ARGV[2] == '1' then
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   if lenient('ZSCORE', KEYS[12], ARGV[1]) then
@@ -56,4 +38,7 @@ if not admission and ARGV[2] == '1' then
     if gone[1] then listed = 0 end
   end
 end
-return {record, member, ban, adopted, token, left, count, window, invite, live, held, meeting, admission, hosted, listed}
+return {
+  record, member, ban, adopted, token, left, count, window, invite, live, held, meeting or false, admission or false,
+  hosted or 0, listed,
+}
