@@ -7,8 +7,10 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import os
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -25,7 +27,7 @@ from tests.console.browser import NoBrowser, started
 from tests.processes import ROOT
 
 # Pages whose blocks are run, in this order, on one ``make run``.
-PAGES = ("README.md", "docs/reference/calls.md")
+PAGES = ("README.md", "docs/reference/calls.md", "docs/how-to/replace-a-token-route.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r"(GET|POST|PUT|DELETE) +(/\S+)(.*)", re.DOTALL)
 # What is another one each time, and must be of the same kind: moments, ids, and secrets that are cut short.
@@ -59,6 +61,8 @@ class Reader:
 
     def do(self, language: str, text: str) -> tuple[bool, str] | None:
         """What a block says: whether it went well, and what came of it. ``None`` where there is nothing to do."""
+        if language == "python":
+            (self.dev.log.parent / "bearer.py").write_text(text, "utf-8")
         if language == "sh" or text.startswith("curl "):
             return self.paste(text)
         calls = [call for call in re.split(r"\n\n(?=[A-Z]+ /)", text) if language == "" and CALL.match(call)]
@@ -73,7 +77,15 @@ class Reader:
         text = self.moved(text)
         shell = ["bash", "-euc", "\n".join([*self.variables, text])]
         self.variables += re.findall(r"(?m)^\w+=.*$", text)
-        done = subprocess.run(shell, cwd=self.dev.log.parent, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            shell,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cwd=self.dev.log.parent,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
         return done.returncode == 0, done.stdout + done.stderr
 
     def moved(self, text: str) -> str:
@@ -124,6 +136,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds of a clone what the documents use."""
     folder = tmp_path_factory.mktemp("clone")
     (folder / "clients").symlink_to(ROOT / "clients")
+    (folder / ".venv").symlink_to(sys.prefix)
     return folder
 
 
@@ -161,6 +174,8 @@ def follow(reader: Reader, shown: list[tuple[str, str]]) -> None:
         asked += 1
         if next_language == "json":
             reader.compare(json.loads(answer), json.loads(done[1]), text)
+        elif next_language == "text":
+            assert done[1] == answer, text
         else:
             assert done[0], f"{text}{done[1]}"
     assert asked > 0

@@ -262,6 +262,15 @@ BY_EMAIL: Final = {
 }
 
 
+def test_the_file_of_several_issuers_is_one() -> None:
+    """As it is printed; the first is the default."""
+    table = {"AUTH_ISSUERS": guides.blocks("README", "")[0]}
+    env = environment(AUTH_ISSUER=None, AUTH_AUDIENCE=None, AUTH_HS256_SECRET=None) | table
+    settings = Settings.from_env(env)
+
+    assert [(issuer.name, issuer.default) for issuer in settings.issuers] == [("staff", True), ("customers", False)]
+
+
 @pytest.mark.parametrize(("kind", "answer"), guides.table("README", "| token | by `email` |"))
 def test_an_address_is_an_id_only_where_the_token_proves_it(kind: str, answer: str) -> None:
     """The table of the page: nobody, or somebody whose address is verified."""
