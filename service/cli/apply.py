@@ -102,6 +102,9 @@ def apply(name: str, *, dry_run: bool, prune: bool, rewrite: bool) -> int:
     except BadFile as bad:
         print(bad, file=sys.stderr)
         return TROUBLE_EXIT
+    except KeyboardInterrupt:
+        print("Stopped. It is safe to run this again.", file=sys.stderr)
+        return TROUBLE_EXIT
     except SettingsError as error:
         serve.tell_faults(error)
         return TROUBLE_EXIT

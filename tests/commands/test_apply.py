@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 import requests
 
 from tests.commands.cli import BASE, run
-from tests.processes import API_KEY, ROOT, Sandbox, Valkey, environment, running
+from tests.processes import API_KEY, ROOT, Sandbox, Valkey, environment, running, until
 
 KEY = {"Authorization": f"Bearer {API_KEY}"}
 FILE = """\
@@ -218,6 +219,23 @@ def test_a_refused_key_stops_it(env: dict[str, str], file: Path, store: Valkey, 
 
     assert (done.returncode, records(store).keys()) == (1, {"consult-*"})
     assert done.stderr.endswith("(upstream_rejected_credentials). It is safe to run this again.\n")
+
+
+def test_ctrl_c_stops_it_between_two_rooms(env: dict[str, str], file: Path, store: Valkey, sandbox: Sandbox) -> None:
+    """What has begun comes to its end; there is no traceback."""
+    before = len(sandbox.requests("create_room"))
+    sandbox.fault("create_room", "latency", secs=1.5)
+    command = [sys.executable, "-m", "service", "apply", str(file)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**BASE, **env}, cwd=ROOT, **pipes) as process:
+        until(lambda: len(sandbox.requests("create_room")) > before, 30, "the first room")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    sandbox.clear_faults()
+
+    assert (process.returncode, "standup" in records(store)) == (1, True)
+    assert said.splitlines()[-1] == "Stopped. It is safe to run this again."
+    assert "Traceback" not in said
 
 
 def test_a_file_that_is_not_there_is_named(env: dict[str, str]) -> None:
