@@ -25,7 +25,8 @@ class Revocations:
 
     def check(self, principal: Principal) -> None:
         """Raises ``SessionRevoked`` for a bearer from before a logout or revocation."""
-        check_revoked(principal, latest(self._store.moments(principal.issuer, principal.user, principal.session_id)))
+        moments = self._store.moments(principal.issuer, principal.user, principal.session_id, principal.owner().bearer)
+        check_revoked(principal, latest(moments))
 
     def revoke(self, user: str, session: str | None) -> float:
         """Void all bearers of a user (or one sign-in session) issued up to now; answers the moment, epoch seconds."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import jwt
@@ -35,7 +35,7 @@ from service.identity.jwk import VerificationKey
 from service.identity.jws import UnverifiedBearer, bearer_text, parse
 from service.identity.key_sources import KeySource
 from service.identity.refusal import Reason, RefusedToken, seconds, shown
-from service.storage.redis_keys import Owner
+from service.storage.redis_keys import Bearer, Owner
 from service.ttl_cache import Expiring
 
 MAX_ID_BYTES: Final = 255
@@ -76,11 +76,12 @@ class Principal:
     session_id: str | None
     invited: Invited | None = None
     untrusted: tuple[str, ...] = ()
+    bearer_digest: str = ""
 
     def owner(self, device_id: str | None = None) -> Owner:
         """Under which tokens and permission of this caller are kept."""
         invite_id = self.invited.invite_id if self.invited is not None else ""
-        return Owner(self.issuer, self.user, device_id or "", invite_id)
+        return Owner(self.issuer, self.user, device_id or "", invite_id, Bearer(self.bearer_digest, self.issued_at))
 
 
 def check_revoked(principal: Principal, revoked_before: float | None) -> None:
@@ -184,6 +185,8 @@ class Verifier:
             raise RefusedToken(Reason.REQUIRED_CLAIM, expected=unmet)
         self.check_signature(bearer, config, issued_at)
         principal = self._principal(claims, config, issued_at)
+        # Of what was signed: of some algorithms there is a second signature that is as good.
+        principal = replace(principal, bearer_digest=_digest(bearer.text.rpartition(".")[0]).hex())
         if asked := principal.untrusted:
             fields = {"issuer": config.name, "user": principal.user, "asked": asked, "trust": sorted(config.trust)}
             _log.warning("issuer is not trusted with what its token asks for", extra=fields)

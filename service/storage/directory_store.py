@@ -35,7 +35,9 @@ class DirectoryStore:
     def access_records(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[AccessRecords]:
         """What the rooms say of one user, in one round trip and in order."""
         looks = [_access_call(RoomKeys(alias), owner) for alias in aliases]
-        replies = self._redis.read_much([*looks, *revocation_store.calls(owner.issuer, owner.user, session)])
+        replies = self._redis.read_much(
+            [*looks, *revocation_store.calls(owner.issuer, owner.user, session, owner.bearer)]
+        )
         revoked = tuple(revocation_store.moments(replies[len(looks) :]))
         return [_access_records(*reply, revoked=revoked) for reply in replies[: len(looks)]]
 

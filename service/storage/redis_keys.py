@@ -1,6 +1,6 @@
 """Names of Redis keys, and nothing else. Every variable part is a SHA-256 in hex (docs/decisions/redis.md)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -32,13 +32,25 @@ def digest(*parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Bearer:
+    """One bearer: a digest of what its issuer signed, and when it says that it was issued, epoch seconds."""
+
+    digest: str
+    issued_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose token it is. ``entry`` names the token, ``user_field`` the person, ``invite`` what a guest came with."""
+    """Whose token it is. ``entry`` names the token, ``user_field`` the person, ``invite`` what a guest came with.
+
+    ``bearer`` is that with which they ask, and no part of who it is.
+    """
 
     issuer: str
     user: str
     device: str
     invite: str = ""
+    bearer: Bearer | None = field(default=None, compare=False)
 
     @property
     def entry(self) -> str:
@@ -99,9 +111,14 @@ class RoomKeys:
 
 def revoked(user: str) -> str:
     """Hash of revocations of one user: field ``*`` for all bearers, a digest for those of one sign-in session, and
-    ``-`` for those that name none.
+    ``-`` for those that name none; and single bearers, by their session and digest.
     """
     return f"{PREFIX}{{{digest(user)}}}:revoked"
+
+
+def new_bearers(user: str) -> str:
+    """Sorted set of the bearers of one user that were issued lately, or in the future."""
+    return f"{PREFIX}{{{digest(user)}}}:new"
 
 
 def ended(issuer: str, session: str) -> str:

@@ -2,6 +2,7 @@
 
 Rules for editors:
 * a moment never moves back, whatever the clocks of the replicas say;
+* a bearer that was seen before a revocation is void after it, whatever clocks say, and nobody else waits for that;
 * a moment stays until every bearer that it voids has run out (``keep_secs``) and goes then, by way of the index;
 * what a hit must know of all this comes with the hit's own round trip (``calls``).
 """
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from service.storage import redis_keys
 from service.storage.redis_client import RedisClient
+from service.storage.redis_keys import Bearer
 from service.storage.removals import Removal, session_of
 from service.storage.scripts import Call, command, script
 
@@ -19,14 +21,15 @@ _EVERY: Final = "*"
 _WITHOUT_SESSION: Final = "-"
 
 
-def calls(issuer: str, user: str, session: str | None) -> tuple[Call, ...]:
+def calls(issuer: str, user: str, session: str | None, bearer: Bearer | None) -> tuple[Call, ...]:
     """The calls that read what may void a bearer; ``moments`` reads their replies."""
+    own = _WITHOUT_SESSION if session is None else redis_keys.digest(session)
+    names = (redis_keys.revoked(user), redis_keys.new_bearers(user))
+    args = (_EVERY, own, *((bearer.digest, repr(bearer.issued_at)) if bearer is not None else ()))
+    of_user = script("read_revocations").on(names, args, reads=True)
     if session is None:
-        return (command("HMGET", redis_keys.revoked(user), _EVERY, _WITHOUT_SESSION),)
-    return (
-        command("HMGET", redis_keys.revoked(user), _EVERY, redis_keys.digest(session)),
-        command("HMGET", redis_keys.ended(issuer, session), _EVERY),
-    )
+        return (of_user,)
+    return of_user, command("HMGET", redis_keys.ended(issuer, session), _EVERY)
 
 
 def moments(replies: Iterable[Any]) -> list[bytes | None]:
@@ -41,24 +44,24 @@ class RevocationStore:
         self._redis = redis
         self._keep_secs = keep_secs
 
-    def moments(self, issuer: str, user: str, session: str | None) -> list[bytes | None]:
+    def moments(self, issuer: str, user: str, session: str | None, bearer: Bearer | None = None) -> list[bytes | None]:
         """When the bearers of this user and of this session were voided, epoch seconds as text."""
-        return moments(self._redis.run_all(calls(issuer, user, session)))
+        return moments(self._redis.run_all(calls(issuer, user, session, bearer)))
 
     def revoke(self, user: str, session: str | None, before: float) -> None:
         """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""
         field = _EVERY if session is None else redis_keys.digest(session)
-        self._void(redis_keys.revoked(user), before, Removal(user=user), field)
+        self._void_user(user, before, field)
 
     def end_session(self, user: str, session: str, before: float) -> None:
         """As ``revoke``, and bearers that do not say of which session they are go with it: they may be of this one."""
         fields = (redis_keys.digest(session), _WITHOUT_SESSION)
-        self._void(redis_keys.revoked(user), before, Removal(user=user), *fields)
+        self._void_user(user, before, *fields)
 
     def end_session_of_anybody(self, issuer: str, session: str, before: float) -> None:
         """As ``revoke`` for one session of an issuer, where nobody says whose session it is."""
         ended = Removal(session=session_of(issuer, session))
-        self._void(redis_keys.ended(issuer, session), before, ended, _EVERY)
+        self._void((redis_keys.ended(issuer, session),), before, ended, _EVERY)
 
     def is_known_logout(self, issuer: str, token_id: str) -> bool:
         """Whether this logout token has taken effect lately."""
@@ -81,7 +84,11 @@ class RevocationStore:
             # By score and not by name: what was voided again meanwhile has a later one and stays.
             self._redis.run(command("ZREMRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", found[-1]))
 
-    def _void(self, key: str, before: float, removal: Removal, *fields: str) -> None:
-        self._redis.run(command("ZADD", redis_keys.REVOCATIONS, "GT", repr(before), key))
-        call = script("revoke").on((key,), (repr(before - self._keep_secs), repr(before), *fields))
+    def _void_user(self, user: str, before: float, *fields: str) -> None:
+        self._void((redis_keys.revoked(user), redis_keys.new_bearers(user)), before, Removal(user=user), *fields)
+
+    def _void(self, keys: tuple[str, ...], before: float, removal: Removal, *fields: str) -> None:
+        self._redis.run(command("ZADD", redis_keys.REVOCATIONS, "GT", repr(before), keys[0]))
+        args = (repr(before - self._keep_secs), repr(before), *fields)
+        call = script("revoke").on(keys, args)
         self._redis.run_removal(call, removal)

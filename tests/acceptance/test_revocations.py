@@ -263,3 +263,57 @@ def test_a_token_that_was_on_its_way_is_not_kept(service: ServiceProcess, sandbo
 
     assert answer.json()["code"] == "session_revoked"
     assert not list(valkey.client.scan_iter(f"{RoomKeys(alias).base}token:*"))
+
+
+def revoke(service: ServiceProcess, **whom: str) -> None:
+    assert admin(service.url).ask("POST", "/v1/admin/revocations", json=whom).ok
+
+
+def codes(service: ServiceProcess, alias: str, bearer: str) -> set[str | None]:
+    """What every worker says: each call is a connection of its own."""
+    url, headers = f"{service.url}/v1/rooms/{alias}/token", {"Authorization": f"Bearer {bearer}"}
+    return {requests.post(url, headers=headers, timeout=15).json().get("code") for _ in range(8)}
+
+
+@pytest.mark.parametrize("ahead", [1, 30, 59])
+@pytest.mark.parametrize("sid", [None, "phone"])
+def test_a_bearer_of_a_clock_that_is_ahead_is_void_too(service: ServiceProcess, ahead: int, sid: str | None) -> None:
+    """It was seen before; who signs in again is let in at once, by that clock or by a right one."""
+    alias, user = fresh(), fresh("user")
+    make_room(service.url, alias, access=EVERYBODY)
+    old = mint(user, iat=int(time.time()) + ahead, sid=sid)
+    assert codes(service, alias, old) == {None}
+    revoke(service, user=user)
+    second = int(time.time()) + 1
+    until(lambda: time.time() > second, what="the next second")
+
+    assert codes(service, alias, old) == {"session_revoked"}
+    assert codes(service, alias, mint(user)) == {None}
+    assert codes(service, alias, mint(user, iat=second + ahead, sid=sid)) == {None}
+    assert codes(service, alias, old) == {"session_revoked"}
+
+
+def test_one_session_of_a_clock_that_is_ahead_can_be_ended(service: ServiceProcess) -> None:
+    """The others of that user go on."""
+    alias, user, iat = fresh(), fresh("user"), int(time.time()) + 40
+    make_room(service.url, alias, access=EVERYBODY)
+    phone, tablet, nameless = (mint(user, iat=iat, sid=sid) for sid in ("phone", "tablet", None))
+    for bearer in (phone, tablet, nameless):
+        assert codes(service, alias, bearer) == {None}
+    revoke(service, user=user, session_id="phone")
+
+    assert [codes(service, alias, one) for one in (phone, tablet, nameless)] == [{"session_revoked"}, {None}, {None}]
+
+
+@pytest.mark.cooperative
+def test_what_voids_a_single_bearer_goes_too(store: RevocationStore, own: Valkey) -> None:
+    """With the revocation that it belongs to; what is noted of new bearers ends by itself."""
+    bearer = redis_keys.Bearer("digest", time.time() + 30)
+    store.moments("default", "alice", None, bearer)
+    assert own.client.pttl(redis_keys.new_bearers("alice")) > 0
+    store.revoke("alice", None, NOW)
+    assert store.moments("default", "alice", None, bearer)[2] == repr(bearer.issued_at).encode()
+    own.client.delete(redis_keys.new_bearers("alice"))
+    store.trim(NOW + KEEP_SECS)
+
+    assert left(own) == []

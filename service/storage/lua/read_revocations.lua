@@ -1,0 +1,14 @@
+-- What voids a bearer of a user. A new one is noted: whatever is revoked from now on was revoked after it, even if the
+-- clock of its issuer, or of another process of ours, is ahead of the one that says when.
+-- KEYS: revocations of the user, new bearers    ARGV: all, its session or '-', and its digest and when it was issued
+if not ARGV[3] then return redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2]) end
+local mark = ARGV[2] .. '@' .. ARGV[3]
+local moments = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2], mark)
+local oldest = redis.call('TIME')[1] - 60
+if tonumber(ARGV[4]) > oldest then
+  -- That writes are off must not stop a read of permission.
+  redis.pcall('ZREMRANGEBYSCORE', KEYS[2], '-inf', oldest)
+  redis.pcall('ZADD', KEYS[2], ARGV[4], mark)
+  redis.pcall('PEXPIRE', KEYS[2], 600000)
+end
+return {moments[1], moments[2], moments[3] and ARGV[4]}
