@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, multiprocess
 
 import service.app
 from service.cli import silent_connections
+from service.cli.turns import Turns
 from service.clock import let_others_run, time_limit
 from service.config.settings import Settings
 from service.observability import telemetry
@@ -82,6 +83,7 @@ _SEND_BUFFER_BYTES = 64 * 1024
 _LINGER_SECS = 2.0
 _LINGER_BYTES = 256 * 1024
 _request_limit: ContextVar[gevent.Timeout] = ContextVar("request_limit")
+_turns = Turns()
 # Counted by gunicorn's own process, which starts each of them anew.
 _worker_restarts = Counter("vts_worker_restarts", "Workers that ended and were replaced.", registry=CollectorRegistry())
 
@@ -110,6 +112,7 @@ def pre_request(_worker: object, request: Any) -> None:
     end_connection.set(request.force_close)
     if _drain_file is not None and _drain_file.exists():
         request.force_close()
+    _turns.begin(request.path)
 
 
 def post_request(_worker: object, request: Any, environ: dict[str, Any], _response: object) -> None:
@@ -119,6 +122,7 @@ def post_request(_worker: object, request: Any, environ: dict[str, Any], _respon
     nowhere else: four such callers stopped two workers until gunicorn killed them (measured).
     """
     _request_limit.get().close()
+    _turns.end()
     if environ.get(UNREAD_BODY):
         # A connection with the rest of a body in it carries no other request.
         request.force_close()

@@ -126,7 +126,7 @@ def test_text_never_becomes_code_or_elements(visiting: Visiting, work: str) -> N
 
 
 def test_the_documentation_tries_calls_out(visiting: Visiting, stage: Stage) -> None:
-    """With a pasted bearer a call of the document, with its example query, is made from its page and its answer shown."""
+    """With a pasted bearer a call of the document is made from its page, as its example is, and its answer is shown."""
     alias = stage.room(fresh("stand"))
     reader = visiting().visit(f"{stage.origin}/docs")
     page = reader.page

@@ -1,0 +1,35 @@
+"""Requests begin in turns where many come at once, and probes do not wait for them."""
+
+import gevent
+
+from service.cli.turns import EACH_TURN, MAX_AT_ONCE, Turns
+
+
+def test_a_herd_begins_in_order_and_a_probe_at_once() -> None:
+    """A few come in at once, the others one after the other; who asks for a probe passes all who wait."""
+    turns, begun = Turns(), list[str]()
+
+    def ask(name: str, path: str = "/v1/rooms/standup/token") -> None:
+        turns.begin(path)
+        begun.append(name)
+
+    herd = [f"caller {number}" for number in range(MAX_AT_ONCE + 20 * EACH_TURN)]
+    callers = [gevent.spawn(ask, name) for name in herd]
+    callers.append(gevent.spawn(ask, "probe", "/readyz"))
+    gevent.joinall(callers, timeout=10)
+
+    assert begun.index("probe") == MAX_AT_ONCE
+    assert [name for name in begun if name != "probe"] == herd
+
+
+def test_after_a_herd_all_begin_at_once() -> None:
+    """What has ended makes place."""
+    turns = Turns()
+    callers = [gevent.spawn(turns.begin, "/v1/rooms") for _ in range(2 * MAX_AT_ONCE)]
+    gevent.joinall(callers, timeout=10)
+    for _ in callers:
+        turns.end()
+    alone = gevent.spawn(turns.begin, "/v1/rooms")
+    gevent.sleep(0)
+
+    assert alone.ready()
