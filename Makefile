@@ -32,7 +32,7 @@ faults: $(READY)
 nightly: faults clients fuzz soak
 
 clients: $(READY)
-	@FAULTS=full $(PY) -m pytest tests/clients $(ARGS)
+	@FAULTS=full $(PY) -m pytest tests/clients tests/contract $(ARGS)
 
 check: $(READY)
 	$(PY) -m ruff check .
@@ -69,7 +69,7 @@ sbom: $(READY)
 	$(VENV)/bin/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --output-file sbom-$(VERSION).json
 
 clean:
-	rm -rf $(VENV) tests/clients/node_modules tests/clients/.build .run .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/node/node_modules
+	rm -rf $(VENV) tests/clients/node_modules tests/clients/.build tests/contract/node_modules .run .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/bench/node/node_modules
 
 $(RUNNABLE):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + "; choose another with: make PYTHON=python3.12 ...") if not (3, 11) <= sys.version_info[:2] <= (3, 14) else 0'

@@ -72,6 +72,7 @@ from service.web import (
     logout,
     meetings,
     ops,
+    problem_pages,
     problems,
     request_lifecycle,
     user_ids,
@@ -312,7 +313,7 @@ def face(services: Services) -> Flask:
     auth.install(app)
     problems.install(app, services.jitter)
     user_ids.install(app)
-    for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway, docs, console):
+    for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway, docs, problem_pages, console):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
     app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 
 class ServiceError(Exception):
-    """The root. ``extra`` are further members of the problem document, ``retry_after`` is in seconds."""
+    """A bug of the service. ``extra`` are further members of the problem document, ``retry_after`` is in seconds."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
@@ -288,7 +288,10 @@ class DeadlineExceeded(OwnTrouble):
 
 
 class UpstreamError(OwnTrouble):
-    """Telnyx, sorted once by ``telnyx``. ``upstream_status`` is for logs and rules, never for callers."""
+    """Telnyx refuses connections, fails, or is left alone for a while because it did.
+
+    ``upstream_status`` is for logs and rules, never for callers.
+    """
 
     code, title = "upstream_unavailable", "The video platform cannot be reached"
 
@@ -325,7 +328,7 @@ class UpstreamRejectedCredentials(UpstreamError):
 
 
 class UpstreamRejected(UpstreamError):
-    """400, 404, 409 or 422 to a call of ours; ``upstream_status`` and ``extra["reasons"]`` say why."""
+    """400, 404, 409 or 422 to a call of ours. ``upstream_status`` and ``extra["reasons"]`` say why."""
 
     status, code, title, retryable = 502, "upstream_rejected", "The video platform refused this service's call", False
     default_retry_after = None

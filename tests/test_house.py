@@ -278,6 +278,7 @@ def test_every_blueprint_has_a_gate(tmp_path: Path) -> None:
     assert gates == {
         "ops": Gate.OPEN,
         "docs": Gate.OPEN,
+        "problem_pages": Gate.OPEN,
         "console": Gate.OPEN,
         "join": Gate.USER,
         "logout": Gate.OPEN,

@@ -10,7 +10,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+import requests
 import schemathesis
+import yaml
 from hypothesis import HealthCheck, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis.config import SchemathesisConfig
@@ -22,6 +24,7 @@ from tests.processes import Caller, ServiceProcess, fresh
 # ``make fuzz`` sets this to cases over all calls; without it the run is short and always the same.
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
 SHORT_RUN = 15
+JSON = "application/json"
 
 CONFIG = SchemathesisConfig.from_dict(
     {
@@ -99,16 +102,22 @@ def test_every_answer_has_examples_that_fit(answer: str, status: str, content: d
         assert not answer.endswith("problem+json") or str(example["status"]) == status
 
 
-def test_every_body_has_examples_that_fit() -> None:
-    """Each example of a request of JSON is one that the service takes."""
-    bodies = {
-        operation["operationId"]: operation["requestBody"]["content"]["application/json"]["examples"]
+def bodies() -> dict[str, dict[str, Any]]:
+    """Examples of the JSON that operations take, by operation."""
+    shared = document()["components"]["requestBodies"]
+    taken = {
+        operation["operationId"]: operation["requestBody"]
         for item in document()["paths"].values()
         for operation in item.values()
-        if isinstance(operation, dict) and "application/json" in operation.get("requestBody", {}).get("content", {})
+        if isinstance(operation, dict) and "requestBody" in operation
     }
+    found = {name: shared.get(body.get("$ref", "").rpartition("/")[2], body)["content"] for name, body in taken.items()}
+    return {name: content["application/json"]["examples"] for name, content in found.items() if JSON in content}
 
-    for operation_id, examples in bodies.items():
+
+def test_every_body_has_examples_that_fit() -> None:
+    """Each example of a request of JSON is one that the service takes."""
+    for operation_id, examples in bodies().items():
         for example in examples.values():
             assert contract().check_body(operation_id, example["value"]) == example["value"]
 
@@ -123,13 +132,12 @@ def moments(value: Any) -> Iterator[float]:
 
 def test_no_example_of_a_body_is_over() -> None:
     """The documentation's page sends what it shows, and a time that has passed is refused or closes the room."""
+    theirs = ("v2", "receive")
     examples = [
         example["value"]
-        for path, item in document()["paths"].items()
-        for operation in item.values()
-        if path.startswith("/v1") and "hooks" not in path and isinstance(operation, dict)
-        for content in operation.get("requestBody", {}).get("content", {}).values()
-        for example in content["examples"].values()
+        for name, examples in bodies().items()
+        if not name.startswith(theirs)
+        for example in examples.values()
     ]
 
     assert examples
@@ -152,3 +160,32 @@ def test_whatever_takes_a_body_may_get_none_in_time_or_too_much() -> None:
 def test_the_document_is_openapi_31() -> None:
     """It satisfies the specification's own schema."""
     OpenAPIV31SpecValidator(document()).validate()
+
+
+def schemas(value: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping in the document."""
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from schemas(item)
+
+
+def test_generators_can_read_it() -> None:
+    """Without aliases; each enumeration of texts only; no form that is told by its required members alone.
+
+    ``tests/contract`` runs the generators.
+    """
+    found = list(schemas(document()))
+    values = [value for one in found if isinstance(one.get("enum"), list) for value in one["enum"]]
+
+    assert not [event for event in yaml.parse(OPENAPI.read_text("utf-8")) if isinstance(event, yaml.AliasEvent)]
+    assert {type(value) for value in values} == {str}
+    assert not [one for one in found if "const" in one or {"oneOf", "properties"} <= one.keys()]
+
+
+def test_its_two_forms_say_the_same(service: ServiceProcess) -> None:
+    """JSON for tools that read no YAML."""
+    told = [requests.get(f"{service.url}/openapi.{form}", timeout=10) for form in ("json", "yaml")]
+
+    assert told[0].json() == yaml.safe_load(told[1].content) == document()
+    assert told[0].headers["Content-Type"] == JSON

@@ -57,7 +57,8 @@ class ParticipantSelector:
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> ParticipantSelector:
-        """From a body that ``openapi.yaml`` has been held against."""
+        """From a body that ``openapi.yaml`` has been held against. Raises ``InvalidRequest``."""
+        require_one(spec, "users", "participants", "all")
         return cls(
             users=frozenset(spec.get("users", ())),
             participants=frozenset(UUID(text) for text in spec.get("participants", ())),
@@ -77,6 +78,13 @@ class ParticipantSelector:
     def without(self, users: Iterable[str]) -> ParticipantSelector:
         """The same but for these users."""
         return replace(self, users=self.users - {*users}, excepted=self.excepted | {*users})
+
+
+def require_one(spec: Mapping[str, Any], *names: str) -> None:
+    """Raises ``InvalidRequest`` unless a body says in exactly one way whom it means."""
+    if len([name for name in names if spec.get(name)]) != 1:
+        message = f"must have exactly one of {', '.join(names)}"
+        raise InvalidRequest(errors=[{"field": "", "message": message}])
 
 
 @dataclass(frozen=True, slots=True)

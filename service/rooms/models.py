@@ -89,8 +89,11 @@ class Rule:
     members: bool = False
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any]) -> Rule:
-        """From its JSON, which ``openapi.yaml`` has already been held against."""
+    def of(cls, spec: Mapping[str, Any], where: str = "") -> Rule:
+        """From its JSON, which is at ``where`` and in which each member is valid. Raises ``InvalidRequest``."""
+        fault = _rule_fault(spec)
+        if fault is not None:
+            raise _invalid(where, fault)
         if spec.get("members"):
             return cls(Role.PARTICIPANT, Window(), members=True)
         window, role = Window.of(spec), ROLES[spec["role"]]
@@ -113,6 +116,16 @@ class Rule:
         if self.equals is not None:
             return isinstance(value, str) and value == self.equals
         return isinstance(value, list) and self.contains in [item for item in value if isinstance(item, str)]
+
+
+def _rule_fault(spec: Mapping[str, Any]) -> str | None:
+    if len([kind for kind in ("members", "authenticated", "claim") if spec.get(kind)]) != 1:
+        return "must have exactly one of members, authenticated and claim"
+    if spec.get("members"):
+        return "must have nothing beside members" if len(spec) > 1 else None
+    if sum(how in spec for how in ("equals", "contains")) != ("claim" in spec):
+        return "must have exactly one of equals and contains with claim, and neither without it"
+    return None if "role" in spec else "must have a role"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +222,9 @@ class Room:
             alias=alias,
             room_id=room_id,
             title=spec.get("title"),
-            access=tuple(Rule.of(rule) for rule in spec.get("access", [{"members": True}])),
+            access=tuple(
+                Rule.of(rule, f"/access/{at}") for at, rule in enumerate(spec.get("access", [{"members": True}]))
+            ),
             window=Window.of(spec),
             max_participants=spec.get("max_participants", DEFAULT_PARTICIPANTS),
             enable_recording=spec.get("enable_recording", False),

@@ -40,7 +40,7 @@ def blueprint() -> GatedBlueprint:
     console = GatedBlueprint("console", Gate.OPEN)
     files = {file.name: file.read_bytes() for file in sorted(_FOLDER.rglob("*")) if file.suffix in _SERVED}
     get_console, get_console_file = _views(files)
-    console.add_url_rule("/console/", view_func=get_console, methods=["GET"])
+    console.add_url_rule("/console", view_func=get_console, methods=["GET"], strict_slashes=False)
     console.add_url_rule("/console/<file>", view_func=get_console_file, methods=["GET"])
     return console
 

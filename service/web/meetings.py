@@ -8,7 +8,7 @@ from flask import Response, jsonify
 
 from service.clock import rfc3339
 from service.errors import ServiceError
-from service.meetings.moderation import Action, ParticipantSelector
+from service.meetings.moderation import Action, ParticipantSelector, require_one
 from service.observability.telemetry import audit_log
 from service.rooms.models import Ban
 from service.web import paging
@@ -117,6 +117,7 @@ def delete_ban(alias: str, user: str) -> Response:
 
 
 def _decide(action: Literal["admit", "refuse"], alias: str) -> Response:
+    require_one(body(), "users", "all")
     decided = services().waiting_room.decide(moderator().room, body().get("users"), admit=action == "admit")
     _audit(action, alias, users=decided, participants=0, trouble=None)
     services().metrics.meeting_action(action, "done")

@@ -11,6 +11,7 @@ Rules for editors:
   times as long as one that stops at the first (measured: 95 and 2 ms for 64 KiB of wrong ids).
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -53,6 +54,7 @@ class OpenApiValidator:
     """The operations of a document by ``operationId``."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
+        self.as_json = json.dumps(document).encode()
         self.operations = {
             operation["operationId"]: _compiled(operation, path_item.get("parameters", []), document)
             for path_item in document["paths"].values()
@@ -87,19 +89,21 @@ class OpenApiValidator:
 
 def _compiled(operation: Mapping[str, Any], shared: list[Any], document: Mapping[str, Any]) -> Operation:
     parameters = [_resolved(parameter, document) for parameter in (*shared, *operation.get("parameters", []))]
-    query = {parameter["name"]: parameter["schema"] for parameter in parameters if parameter["in"] == "query"}
+    queries = [parameter for parameter in parameters if parameter["in"] == "query"]
+    query = {parameter["name"]: _resolved(parameter["schema"], document) for parameter in queries}
     # A body of another type has a reader of its own, beside its view.
-    sent = operation.get("requestBody", {}).get("content", {}).get("application/json")
+    taken = _resolved(operation.get("requestBody", {}), document)
+    sent = taken.get("content", {}).get("application/json")
     return Operation(
         body=_validator(sent["schema"], document) if sent else None,
-        body_required=bool(sent and operation["requestBody"].get("required")),
+        body_required=bool(sent and taken.get("required")),
         query=_validator({"type": "object", "properties": query, "additionalProperties": False}, document),
         query_types={name: schema["type"] for name, schema in query.items()},
     )
 
 
 def _resolved(item: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A parameter, or the component that it refers to."""
+    """A parameter, a body or a schema, or the component that it refers to."""
     found: Any = item
     while "$ref" in found:
         pointer, found = found["$ref"], document

@@ -21,6 +21,7 @@ def blueprint() -> GatedBlueprint:
         ("/readyz", get_readiness),
         ("/version", get_version),
         ("/openapi.yaml", get_openapi),
+        ("/openapi.json", get_openapi_json),
         ("/.well-known/jwks.json", get_ticket_keys),
     ):
         ops.add_url_rule(path, view_func=view, methods=["GET"])
@@ -61,6 +62,13 @@ def get_version() -> Response:
 def get_openapi() -> Response:
     """The document that requests are validated against."""
     response = Response(services().openapi, mimetype="application/yaml")
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def get_openapi_json() -> Response:
+    """The same for tools that read no YAML."""
+    response = Response(services().contract.as_json, mimetype="application/json")
     response.headers["Cache-Control"] = "no-cache"
     return response
 

@@ -36,7 +36,8 @@ from service.web.request_lifecycle import rate_limit
 
 MEDIA_TYPE: Final = "application/problem+json"
 GATEWAY: Final = "/v2/"
-TYPE_PREFIX: Final = "urn:problem-type:video-token-service:"
+# Of a page about the error (``problem_pages``).
+TYPE_PREFIX: Final = "/problems/"
 REALM: Final = "video-token-service"
 
 _JITTER: Final = 0.2

@@ -32,6 +32,7 @@ def members(operation: str) -> set[str]:
     body = described(operation).get("requestBody")
     if body is None:
         return set()
+    body = document()["components"]["requestBodies"].get(body.get("$ref", "").rpartition("/")[2], body)
     reference = body["content"]["application/json"]["schema"]["$ref"]
     schema = document()["components"]["schemas"][reference.rpartition("/")[2]]
     assert schema["additionalProperties"] is False

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 
 import pytest
 from flask.testing import FlaskClient
 
 from service import errors
-from service.web import problems
-from tests.http.doubles import NOW, Face
+from service.web import problem_pages, problems
+from tests.http.doubles import NOW, OPENAPI, Face
 
 PATH = "/v1/rooms/standup/token"
 ALL = [
@@ -34,7 +35,7 @@ def test_an_error_is_told_as_its_class_says(
     assert answer.mimetype == "application/problem+json"
     assert (answer.status_code, document["status"]) == (error.status, error.status)
     assert (document["code"], document["title"]) == (error.code, error.title)
-    assert document["type"].endswith(":" + error.code)
+    assert document["type"] == f"/problems/{error.code}"
     assert document["request_id"] == answer.headers["X-Request-Id"]
 
 
@@ -147,3 +148,19 @@ def test_a_path_means_one_thing(client: FlaskClient, alice: dict[str, str], path
     answer = client.get(path, headers=alice)
 
     assert (answer.status_code, json.loads(answer.data)["code"]) == (404, "not_found")
+
+
+def test_the_type_of_an_error_leads_to_a_page_about_it(client: FlaskClient) -> None:
+    """With its code, what it means and what to do; a code that there is not leads nowhere."""
+    document = client.post(PATH).get_json()
+
+    page = client.get(document["type"])
+
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert {document["code"], document["title"]} <= set(re.split(r"</?(?:code|h1)>", page.get_data(as_text=True)))
+    assert client.get("/problems/nothing").get_json()["code"] == "not_found"
+
+
+def test_the_reference_lists_all_errors() -> None:
+    """As ``python -c "from service.web.problem_pages import table; print(table())"`` writes them."""
+    assert problem_pages.table() in (OPENAPI.parent / "docs/reference/errors.md").read_text("utf-8")

@@ -173,7 +173,7 @@ def test_callers_are_told_nothing_of_it(explained: ServiceProcess) -> None:
 
     ((body, challenge),) = answers
     assert json.loads(body) == {
-        "type": "urn:problem-type:video-token-service:invalid_token",
+        "type": "/problems/invalid_token",
         "title": "The bearer token is not valid",
         "status": 401,
         "detail": "The bearer token is not valid",

@@ -1,0 +1,111 @@
+"""What other people's tools make of ``openapi.yaml``: linters by their default rules, and generators of clients.
+
+The document is made for them: ``tests/test_openapi.py`` has the rules in short, and ``tests/clients`` compiles what
+openapi-typescript makes of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.clients import packages
+from tests.clients.packages import ROOT, run
+from tests.processes import Caller, ServiceProcess, admin, fresh
+
+HERE: Final = Path(__file__).parent
+OPENAPI: Final = str(ROOT / "openapi.yaml")
+
+
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    """The folder of the linters and the compiler."""
+    try:
+        return packages.installed(HERE) / ".bin"
+    except packages.NotHere as why:
+        pytest.skip(str(why))
+
+
+def generated(language: str, folder: Path) -> Path:
+    """A client in one language."""
+    jar = importlib.util.find_spec("openapi_generator_cli")
+    if jar is None or jar.origin is None or shutil.which("java") is None:
+        pytest.skip("there is no Java here: apt-get install default-jre-headless")
+    command = ["java", "-Xmx700m", "-jar", str(Path(jar.origin).parent / "openapi-generator.jar"), "generate"]
+    run([*command, "-g", language, "-i", OPENAPI, "-o", str(folder)], cwd=folder)
+    return folder
+
+
+def test_redocly_finds_nothing(programs: Path, tmp_path: Path) -> None:
+    """By its recommended rules."""
+    told = run([str(programs / "redocly"), "lint", "--format=json", OPENAPI], cwd=tmp_path)
+
+    assert json.loads(told[told.index("{") :])["totals"] == {"errors": 0, "warnings": 0, "ignored": 0}
+
+
+def test_spectral_finds_nothing(programs: Path, tmp_path: Path) -> None:
+    """By its rules for OpenAPI."""
+    (tmp_path / "rules.yaml").write_text('extends: ["spectral:oas"]', "utf-8")
+
+    told = run([str(programs / "spectral"), "lint", "-r", "rules.yaml", "-f", "json", "-D", OPENAPI], cwd=tmp_path)
+
+    assert told.strip().startswith("[]"), told
+
+
+def test_a_strict_compiler_takes_the_client_for_fetch(programs: Path, tmp_path: Path) -> None:
+    """TypeScript, without a word of complaint."""
+    generated("typescript-fetch", tmp_path)
+    options = {
+        "strict": True,
+        "noEmit": True,
+        "target": "es2022",
+        "lib": ["es2022", "dom", "dom.iterable"],
+        "types": [],
+    }
+    (tmp_path / "tsconfig.json").write_text(
+        json.dumps({"compilerOptions": options, "include": ["src", "*.ts", "*/*.ts"]})
+    )
+
+    assert (
+        run([str(programs / "tsc"), "-p", str(tmp_path), "--moduleResolution", "bundler", "--module", "es2022"]) == ""
+    )
+
+
+def test_the_client_for_python_works(service: ServiceProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its modules load, and it makes a room, a ban, and gets a token."""
+    monkeypatch.syspath_prepend(str(generated("python", tmp_path)))
+    client: Any = importlib.import_module("openapi_client")
+    modules = [
+        importlib.import_module(found.name) for found in pkgutil.walk_packages(client.__path__, "openapi_client.")
+    ]
+    alias, bob = fresh(), Caller(service.url, "bob")
+
+    def api(caller: Caller) -> Any:
+        return client.ApiClient(client.Configuration(host=service.url, access_token=caller.bearer))
+
+    administration, meeting = (
+        client.AdministrationApi(api(admin(service.url))),
+        client.MeetingApi(api(admin(service.url))),
+    )
+    rule = client.Rule(authenticated=True, role="participant")
+    administration.put_room(alias, client.RoomSpec(title="Made by a generator", access=[rule]))
+    token = client.JoiningApi(api(bob)).issue_token(alias)
+    meeting.kick_participants(alias, client.KickRequest(users=["bob"]))
+
+    assert len(modules) > 50
+    assert (token.source, token.participant.role) == (client.TokenSource.ISSUED, client.Role.PARTICIPANT)
+    assert [ban.user for ban in meeting.list_bans(alias).data] == ["bob"]
+    assert sys.modules["openapi_client"] is client
+
+
+@pytest.mark.parametrize("language", ["kotlin", "swift6", "go"])
+def test_there_is_a_client_in(language: str, tmp_path: Path) -> None:
+    """It is made; what it is compiled with is not to be had everywhere."""
+    assert (generated(language, tmp_path) / "README.md").exists()
