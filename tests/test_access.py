@@ -249,3 +249,25 @@ def test_a_room_reads_back_as_it_was_written() -> None:
 
     assert Room.parse(json.dumps(room.to_json()).encode()) == room
     assert room.spec() == spec
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {},
+        {"members": False},
+        {"members": True, "role": "moderator"},
+        {"members": True, "authenticated": True, "role": "participant"},
+        {"authenticated": True},
+        {"authenticated": True, "equals": "b", "role": "participant"},
+        {"claim": "a", "role": "moderator"},
+        {"claim": "a", "equals": "b", "contains": "c", "role": "moderator"},
+        {"claim": "a", "equals": "b"},
+    ],
+)
+def test_what_makes_no_rule_is_refused(rule: dict[str, Any]) -> None:
+    """Members that are each well-formed, but say nothing together, or two things at once."""
+    with pytest.raises(InvalidRequest) as refused:
+        room_of({"members": True}, rule)
+
+    assert [fault["field"] for fault in refused.value.extra["errors"]] == ["/access/1"]

@@ -28,6 +28,7 @@ _ADVICE: Final[dict[str | int, str]] = {
     "insufficient_scope": "Ask `GET /v1/me`: `why_not_admin` says which of the two it is",
     "room_not_found": "Check the alias and who may enter; `GET /v1/rooms` lists the rooms of a user",
     "not_open_yet": "Tell the user when it opens",
+    "waiting_for_admission": "Show the user that they wait, and ask again after `Retry-After` seconds",
     "room_full": "Tell the user, and try again after a while",
     "too_many_invites": "Revoke some that nobody needs",
     "precondition_failed": "Read the record again, and make the change to what it is now",
