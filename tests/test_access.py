@@ -14,7 +14,8 @@ from service.clock import rfc3339
 from service.errors import Banned, Closed, InvalidRequest, NotOpenYet, Refused, RoomNotFound
 from service.identity.verifier import Principal
 from service.rooms.access import Admission, admit, grants
-from service.rooms.models import Ban, Member, Role, Room, Window, check_alias, template_for
+from service.rooms.aliases import check_alias, template_for
+from service.rooms.models import Ban, Member, Role, Room, Window
 
 NOW = 1_790_000_000.0
 PAST, SOON, LATER = rfc3339(NOW - 60), rfc3339(NOW + 60), rfc3339(NOW + 3600)

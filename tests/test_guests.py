@@ -18,9 +18,10 @@ from service.identity import key_sources
 from service.identity.issuers import IssuerFaults, read_issuer
 from service.identity.verifier import Invited, Principal, Verifier
 from service.rooms.access import admit
+from service.rooms.aliases import is_alias
 from service.rooms.guests import guest_issuer
 from service.rooms.invites import LONGEST_SECS, Code, Invite, new_code, read_code
-from service.rooms.models import Ban, Member, Role, Room, is_alias
+from service.rooms.models import Ban, Member, Role, Room
 from service.secret import SecretBytes
 from tests.identity.forge import AUDIENCE, ISSUER, NOW, SECRET, MovableClock, ask, b64, token
 

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from service.clock import Deadline
 from service.errors import InvalidRequest, RoomNotFound
+from service.rooms.aliases import is_alias
 from service.rooms.directory import Directory
-from service.rooms.models import Room, is_alias
+from service.rooms.models import Room
 from service.telnyx import Answer, Telnyx
 
 # What our record says too; the rest of a room's members are Telnyx's alone.

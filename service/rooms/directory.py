@@ -21,10 +21,11 @@ from service.errors import (
     RoomQuotaExceeded,
 )
 from service.identity.verifier import Principal
+from service.rooms.aliases import template_for
 from service.rooms.authorization import Access, authorize, check_not_revoked, evaluate, existing_room, upstream_room
 from service.rooms.idle_rooms import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
-from service.rooms.models import Member, Room, template_for
+from service.rooms.models import Member, Room
 from service.rooms.provisioning import Provisioning, upstream_id
 from service.rooms.room_writer import RoomWriter
 from service.rooms.versions import Precondition, check, dump

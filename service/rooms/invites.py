@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from service.clock import parse_rfc3339, rfc3339
 from service.errors import InvalidRequest, RecordUnreadable
-from service.rooms.models import ROLES, Role, Window, is_alias
+from service.rooms.aliases import is_alias
+from service.rooms.models import ROLES, Role, Window
 from service.secret import Secret
 
 DEFAULT_SECS: Final = 86_400

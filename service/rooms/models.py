@@ -6,7 +6,6 @@ A record's JSON is what administrators see and write; times in it are RFC 3339, 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -17,10 +16,8 @@ from uuid import UUID
 from service.clock import parse_rfc3339, rfc3339
 from service.errors import InvalidRequest, RecordUnreadable
 from service.identity.verifier import Principal
+from service.rooms.aliases import TEMPLATE_SUFFIX, check_alias
 
-ALIAS: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_UUID_SHAPED: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
-TEMPLATE_SUFFIX: Final = "-*"
 DEFAULT_MOST_ROOMS: Final = 100
 # Telnyx's own default and limits (docs/telnyx.md 3.1).
 DEFAULT_PARTICIPANTS: Final = 10
@@ -321,25 +318,6 @@ def _stored(raw: bytes, read: Callable[[Any], _T]) -> _T:
         return read(json.loads(raw))
     except (ValueError, LookupError, TypeError, InvalidRequest):
         raise RecordUnreadable from None
-
-
-def template_for(alias: str, templates: list[str]) -> str | None:
-    """The template with the longest name that ``alias`` fits, if any."""
-    if not is_alias(alias):
-        return None
-    fitting = [name for name in templates if alias.startswith(name[:-1]) and len(alias) > len(name) - 1]
-    return max(fitting, key=len, default=None)
-
-
-def is_alias(text: str) -> bool:
-    """Whether ``text`` may be a room's own name: never UUID-shaped, so that it cannot be taken for an id."""
-    return ALIAS.fullmatch(text) is not None and _UUID_SHAPED.fullmatch(text) is None
-
-
-def check_alias(alias: str) -> None:
-    """Raises ``InvalidRequest`` unless this may name a room, or with ``-*`` at its end a template."""
-    if not is_alias(alias.removesuffix(TEMPLATE_SUFFIX)):
-        raise _invalid("alias", "must be 1 to 63 of a-z, 0-9 and - (not first), and not look like a UUID")
 
 
 def _moment(spec: Mapping[str, Any], member: str) -> float | None:

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from service.errors import AdmissionRefused, InsufficientRole, RoomNotFound, WaitingForAdmission
 from service.identity.verifier import Principal
+from service.rooms.aliases import is_alias
 from service.rooms.directory import Directory
-from service.rooms.models import Role, Room, is_alias
+from service.rooms.models import Role, Room
 
 
 @dataclass(frozen=True, slots=True)

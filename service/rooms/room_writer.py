@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from service.clock import Clock, Deadline
 from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnavailable
+from service.rooms.aliases import TEMPLATE_SUFFIX, is_alias
 from service.rooms.idle_rooms import IdleRooms
-from service.rooms.models import TEMPLATE_SUFFIX, Room, is_alias
+from service.rooms.models import Room
 from service.rooms.provisioning import Provisioning, upstream_id
 from service.rooms.versions import Precondition, check, dump
 from service.storage.directory_store import DirectoryStore

@@ -3,7 +3,8 @@
 from flask import Response, jsonify
 
 from service.errors import RoomNotFound
-from service.rooms.models import ROLES, is_alias
+from service.rooms.aliases import is_alias
+from service.rooms.models import ROLES
 from service.web import paging
 from service.web.auth import Gate, GatedBlueprint, principal
 from service.web.request_body import query

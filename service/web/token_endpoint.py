@@ -26,7 +26,7 @@ from service.clock import Deadline
 from service.errors import RoomNotFound
 from service.identity.verifier import Principal
 from service.observability import telemetry
-from service.rooms.models import is_alias
+from service.rooms.aliases import is_alias
 from service.tokens.models import IssuedToken, TokenRequest
 from service.web import cors, problems, request_lifecycle
 from service.web.request_body import JSON, MAX_TOKEN_CALL_BYTES, document, size

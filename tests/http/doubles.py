@@ -30,10 +30,11 @@ from service.meetings.moderation import Meeting
 from service.meetings.waiting_room import WaitingRoom
 from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics, logging_config
+from service.rooms.aliases import is_alias
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests
 from service.rooms.listings import Page, RoomListing
-from service.rooms.models import Member, Role, Room, is_alias
+from service.rooms.models import Member, Role, Room
 from service.rooms.moderators import Moderators
 from service.secret import Secret
 from service.storage.redis_client import RedisClient
