@@ -15,7 +15,7 @@ from service.config.settings import Settings, SettingsError
 from service.http_client import Transport, TransportError
 from service.identity.issuers import IssuerConfig
 from service.identity.verifier import mint
-from service.rooms.models import ROLES, is_alias
+from service.rooms.aliases import is_alias
 
 _SANDBOX_SECS: Final = 5.0
 
