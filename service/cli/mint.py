@@ -16,6 +16,7 @@ from service.http_client import Transport, TransportError
 from service.identity.issuers import IssuerConfig
 from service.identity.verifier import mint
 from service.rooms.aliases import is_alias
+from service.rooms.models import ROLES
 
 _SANDBOX_SECS: Final = 5.0
 
