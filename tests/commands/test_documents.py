@@ -27,7 +27,7 @@ from tests.console.browser import NoBrowser, started
 from tests.processes import ROOT
 
 # Pages whose blocks are run, in this order, on one ``make run``.
-PAGES = ("README.md", "docs/reference/calls.md", "docs/how-to/replace-a-token-route.md")
+PAGES = ("README.md", "docs/reference/calls.md", "docs/reference/http.md", "docs/how-to/replace-a-token-route.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r"(GET|POST|PUT|DELETE) +(/\S+)(.*)", re.DOTALL)
 # What is another one each time, and must be of the same kind: moments, ids, and secrets that are cut short.
