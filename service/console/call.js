@@ -133,7 +133,9 @@ export class Call extends EventTarget {
   async #why(gone) {
     if (gone !== "kicked" && gone !== "session_ended") return gone;
     try {
-      return (await this.#api.get(room(this.alias))).code ?? gone;
+      const { code } = await this.#api.get(room(this.alias));
+      // Whoever may knock again was put out for no reason of their own.
+      return code && code !== "waiting_for_admission" ? code : gone;
     } catch (problem) {
       return problem.status === 404 ? problem.code : gone;
     }

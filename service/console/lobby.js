@@ -107,6 +107,7 @@ export class Lobby {
   #state(entry) {
     if (this.#calls.get(entry.alias)?.state === "in") return ["proven", "in call"];
     if (entry.open) return ["open", "open"];
+    if (entry.code === "waiting_for_admission") return ["later", "waiting room"];
     return entry.code === "not_open_yet" ? ["later", "later"] : ["refused", title(entry.code ?? "closed")];
   }
 

@@ -3,6 +3,7 @@
 import { room } from "./api.js";
 import { announce, avatar, button, el, keyed, named, say, set } from "./dom.js";
 import { confirmed, toast } from "./dialogs.js";
+import { Waiting } from "./waiting.js";
 import { hour, moment, title } from "./words.js";
 
 const VERIFICATIONS = {
@@ -28,6 +29,7 @@ export class People {
   #kept = el("section", { class: "kept", hidden: true }, el("h4", { text: "Kept out" }), this.#bans);
   #note = el("p", { class: "note", text: "Asking who is in." });
   #count = el("span", { class: "count" });
+  #waiting;
   #muted = new Set();
   #seen = null;
 
@@ -37,6 +39,7 @@ export class People {
     this.#alias = alias;
     this.#me = me;
     this.#sandbox = sandbox;
+    this.#waiting = new Waiting(api, alias, (action, whom, done) => this.#act(action, whom, done));
     this.node = el(
       "section",
       { class: "card", "aria-labelledby": "people-title" },
@@ -52,6 +55,7 @@ export class People {
           button("End meeting", () => this.#endAll(), { class: "quiet danger" }),
         ),
       ),
+      this.#waiting.node,
       this.#note,
       this.#list,
       this.#kept,
@@ -64,6 +68,7 @@ export class People {
       const [present, bans] = await Promise.all([
         this.#api.get(room(this.#alias, "/participants")),
         this.#api.all(room(this.#alias, "/bans")),
+        this.#waiting.refresh(),
       ]);
       await this.#learnMutes();
       this.#seen = performance.now();

@@ -9,6 +9,7 @@ import { Ring } from "./ring.js";
 import { SOURCES, clock, hint, hour, title } from "./words.js";
 
 const SHOWN = 30;
+const WAITS = "waiting_for_admission";
 
 export class RoomView {
   #entry;
@@ -124,13 +125,13 @@ export class RoomView {
   }
 
   #changed() {
-    const [last] = this.#call?.answers ?? [];
+    const [last, before] = this.#call?.answers ?? [];
     if (last && this.#told !== String(last.at)) {
       this.#told = String(last.at);
       if (last.source === "issued" || last.source === "refreshed") this.#ring.pulse();
-      announce(
-        last.code ? `${title(last.code)}. ${hint(last.code)}` : `${SOURCES[last.source]}, ${clock(last.left)} left`,
-      );
+      const words = last.code ? `${title(last.code)}. ${hint(last.code)}` : `${SOURCES[last.source]}, ${clock(last.left)} left`;
+      // Whoever waits asks every few seconds, and was told with the first answer.
+      if (last.code !== WAITS || before?.code !== WAITS) announce(words);
     }
     if (this.#call?.state === "ended") announce(title(this.#call.reason));
     this.#paint();
@@ -149,7 +150,8 @@ export class RoomView {
     this.#explain(call);
     say(this.#go, call?.running ? "Leave" : state === "ended" ? "Join again" : "Join");
     set(this.#go, "class", call?.running ? "quiet go" : "solid go");
-    set(this.#go, "disabled", !call?.running && !this.#entry.open && this.#entry.role !== undefined);
+    const knocks = this.#entry.open || this.#entry.code === WAITS || this.#entry.role === undefined;
+    set(this.#go, "disabled", !call?.running && !knocks);
     set(this.#again, "hidden", !inside);
     set(this.#copy, "hidden", !inside || this.#desk.sandbox !== null);
     this.#showFacts(call);
@@ -170,11 +172,11 @@ export class RoomView {
     set(
       this.#why,
       "class",
-      `why ${call?.running || code === "not_open_yet" ? "waiting" : code === "left" ? "calm" : "over"}`,
+      `why ${call?.running || isLater(code) ? "waiting" : code === "left" ? "calm" : "over"}`,
     );
     if (!code) return;
     say(this.#why.firstElementChild, call ? title(code) : refusal(this.#entry));
-    const more = call?.state === "joining" ? "Asking again until it can." : hint(code);
+    const more = call?.state === "joining" && code !== WAITS ? "Asking again until it can." : hint(code);
     say(this.#why.lastElementChild, more);
     set(this.#why, "data-code", code);
   }
@@ -200,17 +202,21 @@ export class RoomView {
   }
 }
 
+function isLater(code) {
+  return code === "not_open_yet" || code === WAITS;
+}
+
 function article(role) {
   return role === "moderator" ? "a moderator" : `a ${role}`;
 }
 
 function badge(entry, call) {
   if (call?.state === "in") return ["proven", "in call"];
-  if (call?.state === "joining") return ["later", "joining"];
+  if (call?.state === "joining") return ["later", call.reason === WAITS ? "waiting" : "joining"];
   const code = call?.state === "ended" && call.reason !== "left" ? call.reason : null;
   if (code) return ["refused", title(code)];
   if (entry.open || entry.role === undefined) return ["open", "open"];
-  return [entry.code === "not_open_yet" ? "later" : "refused", title(entry.code ?? "closed")];
+  return [isLater(entry.code) ? "later" : "refused", title(entry.code ?? "closed")];
 }
 
 function line(answer) {

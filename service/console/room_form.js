@@ -49,6 +49,8 @@ function fieldsOf(record) {
     ["token_ttl_secs", "Life of a token, seconds", number("token_ttl_secs", 10, 3600, "600")],
     ["enable_recording", "Recording", yesOrNo(record.enable_recording)],
     ["phone_legs", "Participants by telephone", yesOrNo(record.phone_legs), "They show no ticket and are no impostors."],
+    ["waiting_room", "Waiting room", waitingRoom(record.waiting_room), "Who waits until a moderator lets them in."],
+    ["host_required", "A moderator comes first", yesOrNo(record.host_required), "Until then everybody waits."],
     template && ["max_rooms", "Rooms at most", number("max_rooms", 1, 10_000, "100")],
     template && ["idle_delete_after", "Deleted when idle for, seconds", number("idle_delete_after", 60, 315_360_000, "never")],
   ].filter(Boolean);
@@ -61,22 +63,22 @@ function accessOf(rules) {
     ["everybody", "Everybody who is signed in"],
     ...(known ? [] : [["", "By its own rules, as they are"]]),
   ];
-  return el(
-    "select",
-    {},
-    options.map(([value, text]) => el("option", { value, text, selected: value === (known ?? "") })),
-  );
+  return choice(options, known ?? "");
+}
+
+function waitingRoom(who) {
+  return choice([["", "Nobody waits"], ["guests", "Guests wait"], ["participants", "All but moderators wait"]], who ?? "");
 }
 
 function yesOrNo(on) {
-  const options = [
-    ["", "No"],
-    ["yes", "Yes"],
-  ];
+  return choice([["", "No"], ["yes", "Yes"]], on ? "yes" : "");
+}
+
+function choice(options, chosen) {
   return el(
     "select",
     {},
-    options.map(([value, text]) => el("option", { value, text, selected: (value === "yes") === Boolean(on) })),
+    options.map(([value, text]) => el("option", { value, text, selected: value === chosen })),
   );
 }
 
@@ -88,7 +90,8 @@ function specOf(given) {
   for (const name of ["max_participants", "token_ttl_secs", "max_rooms", "idle_delete_after"]) {
     if (name in given) spec[name] = given[name] ? Number(given[name]) : null;
   }
-  for (const name of ["enable_recording", "phone_legs"]) spec[name] = given[name] === "yes";
+  spec.waiting_room = given.waiting_room || null;
+  for (const name of ["enable_recording", "phone_legs", "host_required"]) spec[name] = given[name] === "yes";
   return spec;
 }
 

@@ -3,6 +3,11 @@
 const WORDS = {
   banned: ["You have been removed", "A moderator keeps you out of this room."],
   not_open_yet: ["Not open yet", "Come back when it opens."],
+  waiting_for_admission: [
+    "A moderator has to let you in",
+    "Whoever joins waits here, and is in as soon as a moderator says so.",
+  ],
+  admission_refused: ["Not let in", "A moderator has refused you for this meeting."],
   closed: ["Closed", "The time of this room is over."],
   insufficient_role: ["Your role does not allow this", ""],
   insufficient_scope: ["Administrators only", ""],

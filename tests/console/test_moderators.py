@@ -206,3 +206,32 @@ def test_an_old_list_says_how_old_it_is(visiting: Visiting, meeting: str) -> Non
 
     expect(note).to_have_text(first)
     expect(alice.person("Alice Abel (you)")).to_be_visible()
+
+
+def test_somebody_waits_until_a_moderator_lets_them_in(visiting: Visiting, stage: Stage, meeting: str) -> None:
+    """Whoever waits is told so and is in by themselves once admitted; the moderator sees them until then."""
+    assert stage.ask("ada", "PATCH", f"/v1/admin/rooms/{meeting}", json={"waiting_room": "participants"}).ok
+    bob = visiting().enter_as("Bob Brandt").open(meeting)
+    bob.expected = {403}
+    bob.button("Join").click()
+    expect(bob.page.locator(".why")).to_have_attribute("data-code", "waiting_for_admission")
+    alice = visiting().enter_as("Alice Abel").open(meeting)
+    expect(alice.page.locator(".waiting li")).to_contain_text("Bob Brandt")
+    alice.button("Admit Bob Brandt").click()
+
+    expect(alice.page.locator(".waiting")).to_be_hidden()
+    expect(bob.page.locator(".ring")).to_have_attribute("data-state", "in")
+
+
+def test_a_refusal_is_told(visiting: Visiting, stage: Stage, meeting: str) -> None:
+    """The page of whoever waited says so, and asks no more."""
+    assert stage.ask("ada", "PATCH", f"/v1/admin/rooms/{meeting}", json={"host_required": True}).ok
+    bob = visiting().enter_as("Bob Brandt").open(meeting)
+    bob.expected = {403}
+    bob.button("Join").click()
+    alice = visiting().enter_as("Alice Abel").open(meeting)
+    alice.button("Refuse all").click()
+    alice.confirm("Refuse")
+
+    expect(bob.page.locator(".why")).to_have_attribute("data-code", "admission_refused")
+    expect(bob.button("Join again")).to_be_disabled()
