@@ -97,10 +97,7 @@ class DirectoryStore:
         keys = RoomKeys(alias)
         if room_id is not None:
             self._redis.run(command("HDEL", redis_keys.ROOM_IDS, room_id.hex))
-        names = (
-            *(keys.members, keys.bans, keys.adopted, keys.used, keys.life, keys.invites, keys.invite_uses, keys.roster),
-            *(keys.live, keys.meeting, keys.hosts, keys.waiting, keys.waiters),
-        )
+        names = (keys.bans, keys.used, keys.life, *keys.contents)
         self._redis.run_removal(command("DEL", keys.record, more_keys=names), Removal(alias))
         self._redis.run(command("ZREM", redis_keys.ROOM_INDEX, alias))
         self._redis.run(command("SREM", redis_keys.TEMPLATES, alias))
@@ -110,10 +107,9 @@ class DirectoryStore:
         lives that ends later than ``ended_before`` (epoch seconds). Until ``forget_swept`` its ``room_id`` is kept.
         """
         keys = RoomKeys(alias)
-        names = (keys.record, keys.used, keys.life, keys.swept, keys.members, keys.adopted)
-        more = (keys.invites, keys.invite_uses, keys.roster, keys.live)
+        names = (keys.record, keys.used, keys.life, keys.swept, *keys.contents)
         args = (record, unused_since, ended_before, str(room_id), _MAX_LIFE_SECS)
-        if not self._redis.run_removal(script("sweep_room").on((*names, *more), args), Removal(alias)):
+        if not self._redis.run_removal(script("sweep_room").on(names, args), Removal(alias)):
             return False
         self._redis.run(command("ZREM", redis_keys.ROOM_INDEX, alias))
         return True

@@ -90,6 +90,14 @@ class RoomKeys:
         self.waiting = self.base + "waiting"
         self.waiters = self.base + "waiters"
 
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """What goes with the room, but for its bans, which are of the name, and for when it was used."""
+        return (
+            *(self.members, self.adopted, self.roster, self.live, self.invites, self.invite_uses),
+            *(self.meeting, self.hosts, self.waiting, self.waiters),
+        )
+
     def token(self, entry: str) -> str:
         return f"{self.base}token:{entry}"
 

@@ -90,6 +90,11 @@ REMOVALS: dict[str, Remove] = {
     "a member removed": lambda to, case: admin(to.url).ask(
         "DELETE", f"/v1/admin/rooms/{case.alias}/members/{case.user}"
     ),
+    "a member changed": lambda to, case: admin(to.url).ask(
+        "PUT",
+        f"/v1/admin/rooms/{case.alias}/members/{case.user}",
+        json={"role": "participant", "closes_at": "2020-01-01T00:00:00Z"},
+    ),
     "a room deleted": lambda to, case: admin(to.url).ask("DELETE", f"/v1/admin/rooms/{case.alias}"),
     "a room closed": lambda to, case: admin(to.url).ask(
         "PUT",

@@ -1,6 +1,6 @@
 -- Take a room out of the directory, if it is as it was read and unused for so long. Its id at Telnyx is kept until it is
 -- deleted there too. Its bans stay: they are of the name, and a room of that name may be made again.
--- KEYS: record, used, life, swept, members, adopted, invites, uses, roster, live
+-- KEYS: record, used, life, swept, what else goes with the room ...
 -- ARGV: record, latest use that is long ago, latest end of a token that is long ago, id at Telnyx, longest life
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local used = tonumber(redis.call('GET', KEYS[2]) or '0')
