@@ -1,6 +1,6 @@
 /* Our own calls, as any app makes them. */
 
-/** An answer that is not what was asked for: `code` is what a program goes by (see docs/reference/calls.md). */
+/** An answer that is not what was asked for: `code` is what a program goes by (see docs/reference/errors.md). */
 export class Problem extends Error {
   constructor(facts) {
     super(facts.detail ?? facts.title ?? facts.code);
