@@ -166,7 +166,7 @@ class _Gateways:
 def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
     jitter, metrics = random.Random(), Metrics(CollectorRegistry())
     redis = RedisClient(
-        redis_url.parse(settings.redis_url.reveal()),
+        redis_url.of(settings.redis_url),
         clock,
         metrics,
         max_calls=MAX_REDIS_CALLS,

@@ -1,6 +1,8 @@
 """Texts and bytes that do not show themselves: in a log, an error or a ``repr`` they are three asterisks."""
 
 import hmac
+from contextlib import suppress
+from pathlib import Path
 
 
 class Secret:
@@ -23,6 +25,21 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._value)
+
+
+class SecretFile(Secret):
+    """A text in a file, as it is there whenever it is asked for; as it was, while the file cannot be read."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: Path, value: str) -> None:
+        super().__init__(value)
+        self._path = path
+
+    def reveal(self) -> str:
+        with suppress(OSError, ValueError):
+            self._value = self._path.read_text("utf-8").strip() or self._value
+        return self._value
 
 
 class SecretBytes:

@@ -98,7 +98,7 @@ def _report(settings: Settings, bearer: str | None) -> Iterator[Finding]:
 def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
     clock = Clock()
     limits = TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000)
-    client = RedisClient(redis_url.parse(settings.redis_url.reveal()), clock, metrics, max_calls=2, limits=limits)
+    client = RedisClient(redis_url.of(settings.redis_url), clock, metrics, max_calls=2, limits=limits)
     yield _redis(client, masked(settings.redis_url.reveal()))
     sources = key_sources.build(settings.issuers, clock)
     for issuer in settings.issuers:

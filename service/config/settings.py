@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from service.config import parsers
 from service.identity.issuers import IssuerConfig, IssuerFaults, read_issuer, read_table
 from service.identity.setting import Between, Fault, Faults, Setting, settings_of
-from service.secret import Secret, SecretBytes
+from service.secret import Secret, SecretBytes, SecretFile
 
 # What they were called in 0.1.0: whoever still sets one means it.
 _RENAMED: Final = {
@@ -114,6 +114,9 @@ class Settings:
                     raise ValueError(f"is required: {setting.help}")
             except ValueError as why:
                 faults.append(Fault(setting.variable, str(why)))
+        if "redis_url" in values and (path := env.get("REDIS_URL_FILE")):
+            # Its password may change while this process lives.
+            values["redis_url"] = SecretFile(Path(path), values["redis_url"].reveal())
         issuers, issuer_faults = _issuers(texts)
         faults += [*issuer_faults, *_misspelled(env)]
         if faults:

@@ -16,10 +16,13 @@ Rules for editors:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import parse_qsl, unquote
+
+from service.secret import Secret
 
 SINGLE: Final = ("redis", "rediss", "unix")
 SENTINEL: Final = ("redis+sentinel", "rediss+sentinel")
@@ -53,7 +56,9 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """A URL in parts. ``nodes`` are servers, Sentinels or members of a Cluster; ``master`` is the name of a master."""
+    """A URL in parts. ``nodes`` are servers, Sentinels or members of a Cluster; ``master`` is the name of a master;
+    ``reread`` gives the text as it is now.
+    """
 
     scheme: str
     nodes: tuple[Address, ...] = ()
@@ -64,6 +69,15 @@ class RedisUrl:
     password: str | None = field(default=None, repr=False)
     tls: Mapping[str, str] | None = None
     sentinel: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reread: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+
+    def credentials(self) -> tuple[str, ...]:
+        """What logs a new connection in now: nothing, a password, or a user and a password."""
+        now = self
+        if self.reread is not None:
+            with suppress(ValueError):
+                now = parse(self.reread())
+        return tuple(part for part in (now.user, now.password) if part is not None) if now.password else ()
 
     def sentinel_logins(self) -> tuple[RedisUrl, ...]:
         """How to reach the Sentinels, to be tried in turn.
@@ -79,6 +93,11 @@ class RedisUrl:
             own = (self.sentinel.get("sentinel_username"), self.sentinel["sentinel_password"])
             return (replace(plain, user=own[0], password=own[1]),)
         return (plain,) if self.password is None else (replace(plain, user=self.user, password=self.password), plain)
+
+
+def of(secret: Secret) -> RedisUrl:
+    """The parts of a URL whose login may change later; raises as ``parse``."""
+    return replace(parse(secret.reveal()), reread=secret.reveal)
 
 
 def parse(text: str) -> RedisUrl:

@@ -114,8 +114,7 @@ def _no_retry() -> Retry:
 
 def _options(url: RedisUrl, limits: TimeLimits) -> dict[str, Any]:
     options: dict[str, Any] = {
-        "username": url.user,
-        "password": url.password,
+        "credential_provider": _Login(url),
         # Longer than any call: ``time_limit`` cuts, which no byte starts anew.
         "socket_timeout": _SOCKET_SECS,
         "socket_connect_timeout": limits.connect,
@@ -126,6 +125,16 @@ def _options(url: RedisUrl, limits: TimeLimits) -> dict[str, Any]:
         "driver_info": None,
     }
     return options if url.tls is None else options | {"ssl": True, **_tls(url.tls)}
+
+
+class _Login(redis.CredentialProvider):
+    """How each new connection logs in."""
+
+    def __init__(self, url: RedisUrl) -> None:
+        self._url = url
+
+    def get_credentials(self) -> Any:
+        return self._url.credentials()
 
 
 def _tls(given: Mapping[str, str]) -> dict[str, Any]:

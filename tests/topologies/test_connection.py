@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Protocol
 
 import gevent
@@ -13,14 +14,15 @@ import pytest
 
 from service.clock import Clock
 from service.errors import StoreOutage, StoreUnavailable
+from service.secret import SecretFile
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import PREFIX
-from service.storage.redis_url import parse
+from service.storage.redis_url import of, parse
 from service.storage.round_trip import TimeLimits
 from service.storage.scripts import command
 from service.storage.servers import open_client
 from tests.faults.proxy import Proxy
-from tests.processes import Caller, ServiceProcess, fresh, make_room, running, until
+from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room, running, until
 from tests.topologies.servers import MASTER, ClusterTopology, Server
 
 pytestmark = pytest.mark.cooperative
@@ -340,3 +342,20 @@ def test_tls_is_checked_unless_told_otherwise() -> None:
     strict, lax = options("rediss+cluster://h?ssl_ca_certs=/ca.pem"), options("rediss://h?ssl_cert_reqs=none")
     assert (strict["ssl_ca_certs"], strict["ssl_check_hostname"]) == ("/ca.pem", True)
     assert (lax["ssl_cert_reqs"], lax["ssl_check_hostname"]) == ("none", False)
+
+
+def test_a_password_that_changes_in_its_file_is_used_for_the_next_connection(tmp_path: Path) -> None:
+    """Nothing has to be started anew; with the old one nobody would get in."""
+    server, file = Valkey(), tmp_path / "redis_url"
+    for _ in running(server):
+        file.write_text(server.url.replace("://", "://:one@", 1))
+        server.client.config_set("requirepass", "one")
+        client = RedisClient(of(SecretFile(file, file.read_text())), Clock(), Counted(), max_calls=8)
+        client.start()
+        client.run(command("SET", f"{PREFIX}key", "1"))
+        server.client.config_set("requirepass", "two")
+        file.write_text(file.read_text().replace("one", "two"))
+        server.client.client_kill_filter(_type="normal", skipme=True)
+
+        assert client.run(command("GET", f"{PREFIX}key")) == b"1"
+        client.stop()
