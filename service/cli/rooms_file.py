@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from service import app
 from service.errors import InvalidRequest
-from service.rooms.directory import MAX_MEMBERS
 from service.rooms.aliases import TEMPLATE_SUFFIX, check_alias
+from service.rooms.directory import MAX_MEMBERS
 from service.rooms.models import Member, Room
 from service.web.openapi import OpenApiValidator
 from service.web.user_ids import user_id
