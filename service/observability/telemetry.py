@@ -11,6 +11,7 @@ Rules for editors:
 
 import json
 import logging
+import os
 import random
 import re
 import traceback
@@ -18,9 +19,11 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.observability import tracing
 from service.observability.log_writer import LineWriter
@@ -268,6 +271,14 @@ class Metrics:
 
     def breaker(self, name: str, state: str) -> None:
         self._breakers.labels(name).set(_BREAKER_LEVELS[state])
+
+    def breakers_of_workers(self) -> dict[str, str]:
+        """The worst state of each breaker in any worker of this replica; nothing where there is one process alone."""
+        folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        files = [] if folder is None else [str(path) for path in Path(folder).glob("gauge_livemax_*.db")]
+        samples = (sample for metric in MultiProcessCollector.merge(files) for sample in metric.samples)  # type: ignore[no-untyped-call]
+        words = {level: state for state, level in _BREAKER_LEVELS.items()}
+        return {one.labels["name"]: words[int(one.value)] for one in samples if one.name == "vts_breaker_state"}
 
     def http_request(self, route: str, method: str, status: int, seconds: float) -> None:
         self._answered(route, method, str(status)).observe(seconds)

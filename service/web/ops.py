@@ -1,7 +1,7 @@
 """For load balancers, operators and developers. Gate: open.
 
 Rules for editors:
-* ``/healthz`` touches nothing; ``/readyz`` reads what this process knows already and asks nobody;
+* ``/healthz`` touches nothing; ``/readyz`` reads what this replica knows already and asks nobody;
 * readiness fails only while draining or without any verification key: an outage of Redis or Telnyx hits all replicas
   alike, and failing readiness would turn a degradation into a black-out.
 """
@@ -34,8 +34,12 @@ def get_health() -> Response:
 
 
 def get_readiness() -> Response:
-    """Whether to send requests here, and the state of what this replica depends on."""
+    """Whether to send requests here, and the state of what this replica depends on.
+
+    As the worst of its workers knows it: of one of them a stranger learns nothing, and each probe reaches another.
+    """
     asked = services()
+    workers = asked.metrics.breakers_of_workers()
     states = {name: source.state() for name, source in asked.key_sources.items()}
     status = "ready"
     if not any(state.loaded for state in states.values()):
@@ -45,8 +49,8 @@ def get_readiness() -> Response:
     response = jsonify(
         {
             "status": status,
-            "redis": asked.store.state,
-            "telnyx": asked.telnyx.breaker_states(),
+            "redis": "down" if workers.get("redis") == "open" else asked.store.state,
+            "telnyx": {name: workers.get(name, own) for name, own in asked.telnyx.breaker_states().items()},
             "keys": {name: {"loaded": state.loaded, "keys": state.keys} for name, state in states.items()},
         }
     )

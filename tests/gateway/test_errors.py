@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.gateway.world import Ask, World, ask_for, error
-from tests.processes import Valkey, fresh
+from tests.processes import Valkey, fresh, until
 
 RETRIEVE = "retrieve_room"
 
@@ -127,6 +127,20 @@ def test_management_does_not_starve_joining(alone: World) -> None:
     assert alone.ask("moderator", ask_for("mute_participants", alone.own)).ok
     assert alone.ask("moderator", ask_for("kick_participants", alone.own)).ok
     assert alone.people["admin"].ask("PUT", f"/v1/admin/rooms/{fresh()}", json={}).status_code == 201
+
+
+def test_readiness_tells_nothing_of_one_worker(alone: World) -> None:
+    """What one of two workers has met, whoever asks hears of the replica, whichever worker answers."""
+    fault(alone, "retrieve_room_recording", 500)
+    ask = ask_for("retrieve_room_recording", alone.own)
+    # One connection, and so one worker.
+    until(lambda: "Retry-After" in alone.ask("moderator", ask).headers and _breaker(alone) == "open", 20, "the breaker")
+
+    assert {_breaker(alone) for _ in range(20)} == {"open"}
+
+
+def _breaker(world: World) -> str:
+    return str(requests.get(f"{world.service.url}/readyz", timeout=10).json()["telnyx"]["management"])
 
 
 def test_an_answer_that_cannot_be_used(alone: World) -> None:
