@@ -100,6 +100,7 @@ def test_every_fault_of_a_file_has_its_line() -> None:
     ]
     found = faults_of(BAD)
     assert [fault[: len(begin)] for fault, begin in zip(found, begins, strict=True)] == begins
+    assert faults_of(BAD.replace("\n", "\r\n")) == found
 
 
 @pytest.mark.parametrize(("text", "told"), [("[rooms", "Expected"), ("[rooms.a]\n[rooms.a]", "twice"), ("x", "line 1")])

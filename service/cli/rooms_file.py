@@ -151,7 +151,7 @@ def _lines_of(text: str) -> dict[Path, int]:
     arrays: dict[Path, int] = {}
     table: Path = ()
     begun, statement = 0, ""
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         begun, statement = (begun, f"{statement}\n{line}") if statement else (number, line)
         try:
             found = tomllib.loads(statement)

@@ -17,7 +17,7 @@ import requests
 
 from tests import house
 from tests.commands.cli import BASE
-from tests.processes import ROOT, free_port, running, until
+from tests.processes import ROOT, environment, free_port, running, until
 
 PORTS = ("PORT", "SANDBOX_PORT", "METRICS_PORT")
 REAL_KEY = "KEY-of-a-real-account"
@@ -26,12 +26,12 @@ REAL_KEY = "KEY-of-a-real-account"
 class Dev:
     """One ``dev`` in a folder, with ports of its own."""
 
-    def __init__(self, folder: Path, **env: str) -> None:
+    def __init__(self, folder: Path, *options: str, **env: str) -> None:
         self.ports = {name: str(free_port()) for name in PORTS} | env
         self.log = folder / "dev.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "service", "dev"],
+                [sys.executable, "-m", "service", "dev", *options],
                 env={**BASE, "PYTHONPATH": str(ROOT), **self.ports},
                 cwd=folder,
                 stdout=log,
@@ -171,6 +171,20 @@ def test_every_command_works_beside_it(dev: Dev) -> None:
     assert requests.get(url, headers={"Authorization": f"Bearer {said[-1]}"}, timeout=10).status_code == 200
     assert settings.stat().st_mode & 0o777 == 0o600
     assert REAL_KEY not in settings.read_text("utf-8")
+
+
+def test_with_a_real_account_no_settings_are_written(tmp_path: Path) -> None:
+    """And those of the demo that was there before are gone."""
+    (tmp_path / ".run").mkdir()
+    (tmp_path / ".run" / "env").write_text("export TELNYX_API_KEY=KEY-of-the-sandbox\n")
+    real = Dev(tmp_path, "--real", **environment(None, "", TELNYX_API_KEY=REAL_KEY, METRICS_PORT=str(free_port())))
+    try:
+        real.started()
+        left = [file for file in (tmp_path / ".run").rglob("*") if file.is_file() and not file.name.endswith(".log")]
+        assert "env" not in [file.name for file in left]
+        assert not [file for file in left if REAL_KEY.encode() in file.read_bytes()]
+    finally:
+        real.stop()
 
 
 @pytest.mark.usefixtures("dev")
