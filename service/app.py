@@ -135,7 +135,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             guests=Guests(gateways.invites, guest_signer, gateways.clock),
             moderation=moderation,
             meeting=running,
-            waiting_room=WaitingRoom(MeetingStore(gateways.redis), gateways.rooms, default_ttl=settings.token_ttl_secs),
+            waiting_room=WaitingRoom(MeetingStore(gateways.redis), default_ttl=settings.token_ttl_secs),
             gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
             shares=Shares(gateways.redis, token_calls=settings.token_rate_limit_per_minute),
             inbox=WebhookReceiver(

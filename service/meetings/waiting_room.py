@@ -4,17 +4,15 @@ A meeting is over when a moderator ends it, or some minutes after the last token
 wait is not decided here, but with everything else about access (``rooms.authorization``).
 """
 
-import contextlib
 import json
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from service.clock import rfc3339
-from service.errors import LimitReached, RecordUnreadable, StoreUnavailable
+from service.errors import LimitReached, RecordUnreadable
 from service.rooms.listings import Page, page_of
 from service.rooms.models import Room
 from service.storage.meeting_store import MeetingStore
-from service.storage.room_store import RoomStore
 
 MAX_DECISIONS: Final = 10_000
 
@@ -52,9 +50,8 @@ class Waiter:
 class WaitingRoom:
     """Every method raises ``StoreUnavailable`` where nothing could be read, or nothing was written."""
 
-    def __init__(self, store: MeetingStore, rooms: RoomStore, *, default_ttl: int) -> None:
+    def __init__(self, store: MeetingStore, *, default_ttl: int) -> None:
         self._store = store
-        self._rooms = rooms
         self._default_ttl = default_ttl
 
     def waiting(self, alias: str, cursor: str, limit: int) -> Page[Waiter]:
@@ -70,11 +67,6 @@ class WaitingRoom:
         life = float(room.token_ttl_secs or self._default_ttl)
         if chosen and not self._store.decide(room.alias, chosen, life, most=MAX_DECISIONS, admit=admit):
             raise LimitReached(f"A meeting has at most {MAX_DECISIONS} decisions; end it first")
-        if not admit:
-            # The refusal is what counts: no cached token is handed out past it.
-            with contextlib.suppress(StoreUnavailable):
-                for user in chosen:
-                    self._rooms.forget_tokens(room.alias, user)
         return chosen
 
     def _everybody(self, alias: str) -> list[Waiter]:

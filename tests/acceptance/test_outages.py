@@ -257,3 +257,29 @@ def test_an_unreadable_record_is_our_trouble(service: ServiceProcess, valkey: Va
         spoil()
         for answer in (alice.token(alias), alice.ask("GET", f"/v1/rooms/{alias}"), alice.ask("GET", "/v1/rooms")):
             assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable"), answer.text
+
+
+def test_at_the_door_an_outage_changes_nothing(service: ServiceProcess, valkey: Valkey) -> None:
+    """Who was let in goes on, who waits waits, who was refused is not let in from memory; nobody decides meanwhile."""
+    alias = open_room(service, waiting_room="participants")
+    ada, *callers = admin(service.url), *(Caller(service.url, name) for name in ("bob", "carol", "dave", "erin"))
+
+    def decide(action: str, *users: str) -> requests.Response:
+        return ada.ask("POST", f"/v1/rooms/{alias}/actions/{action}", json={"users": users})
+
+    def asked() -> list[tuple[int, str | None]]:
+        return [(one.status_code, one.json().get("code")) for one in (who.token(alias) for who in callers)]
+
+    assert decide("admit", "bob", "dave", "erin").ok
+    assert [status for status, _ in asked()] == [200, 403, 200, 200]
+    assert decide("refuse", "dave").ok
+    assert [code for _, code in asked()] == [None, "waiting_for_admission", "admission_refused", None]
+    assert decide("refuse", "erin").ok
+    valkey.freeze()
+    until(lambda: redis_state(service) == "down", 10, "the outage")
+    during, answer = asked(), decide("admit", "carol")
+    valkey.thaw()
+
+    remembered = [(200, None), (403, "waiting_for_admission"), (403, "admission_refused")]
+    assert during == [*remembered, (503, "store_unavailable")]
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
