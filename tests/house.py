@@ -34,6 +34,7 @@ FOUNDATION = (
     "service.errors",
     "service.fair_semaphore",
     "service.http_client",
+    "service.names",
     "service.secret",
     "service.ttl_cache",
 )

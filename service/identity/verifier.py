@@ -35,6 +35,7 @@ from service.identity.jwk import VerificationKey
 from service.identity.jws import UnverifiedBearer, bearer_text, parse
 from service.identity.key_sources import KeySource
 from service.identity.refusal import Reason, RefusedToken, seconds, shown
+from service.names import visible
 from service.storage.redis_keys import Bearer, Owner
 from service.ttl_cache import Expiring
 
@@ -299,8 +300,7 @@ def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) ->
 
 
 def _name(value: object) -> str | None:
-    text = value if isinstance(value, str) else ""
-    return "".join(character for character in text if character.isprintable())[:MAX_NAME_LENGTH].strip() or None
+    return visible(value)[:MAX_NAME_LENGTH].strip() or None if isinstance(value, str) else None
 
 
 def _rooms(value: object) -> Mapping[str, str]:

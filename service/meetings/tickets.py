@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from service.crypto import TicketSigner
+from service.names import visible
 from service.storage.meeting_store import MeetingStore
 
 # For clocks that differ: ours signs the ticket, Telnyx's says when somebody joined.
 LEEWAY_SECS: Final = 60.0
 LONGEST_CONTEXT: Final = 4096
+LONGEST_NAME: Final = 200
 
 Verification = Literal["proven", "unproven", "impostor"]
 
@@ -65,7 +67,7 @@ class Tickets:
             # Telnyx's Android SDK takes a number and a name, no text: there our whole text is the name.
             shown = _members(shown.get("username")) or shown
         name, ticket = shown.get("username"), shown.get("ticket")
-        name = name if isinstance(name, str) else None
+        name = visible(name)[:LONGEST_NAME].strip() or None if isinstance(name, str) else None
         if ticket is None:
             return None, name, "no_ticket"
         claims = self._signer.read(ticket) if isinstance(ticket, str) else None

@@ -13,7 +13,6 @@ Rules for editors:
 
 import json
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ import yaml
 from jsonschema_rs import Draft202012Validator, RegexOptions, ValidationError
 
 from service.errors import InvalidRequest
+from service.names import is_visible
 
 MAX_ERRORS: Final = 20
 # All errors of a body up to this size are collected.
@@ -32,9 +32,6 @@ _EPOCH_YEAR: Final = 1970
 _RESOLUTION: Final = re.compile(r"(\d{2,4})x(\d{2,4})", re.ASCII)
 _SMALLEST, _LARGEST, _MOST_PIXELS = 16, 1280, 1280 * 720
 _INTEGER: Final = re.compile(r"-?\d{1,9}", re.ASCII)
-# Zero-width joiners are part of how words of such scripts are written, and of emoji.
-_JOINERS: Final = "\u200c\u200d"
-_FIRST_JOINED_SCRIPT: Final = "\u0590"
 _METHODS: Final = frozenset({"get", "put", "post", "delete", "patch"})
 
 Fault = dict[str, str]
@@ -117,7 +114,7 @@ def _validator(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Draft2
         {**schema, "components": document["components"]},
         formats={
             "date-time": _is_timestamp,
-            "name": _is_name,
+            "name": is_visible,
             "user-id": str.isprintable,
             "resolution": _is_resolution,
         },
@@ -135,15 +132,6 @@ def _is_timestamp(value: str) -> bool:
         return datetime.fromisoformat(value).astimezone(UTC).year >= _EPOCH_YEAR
     except (ValueError, OverflowError):
         return False
-
-
-def _is_name(value: str) -> bool:
-    """A text that shows what it holds: not blank, and without characters that cannot be seen or turn others around."""
-    for before, character, after in zip(" " + value, value, value[1:] + " ", strict=False):
-        joins = character in _JOINERS and min(before, after) >= _FIRST_JOINED_SCRIPT
-        if unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} and not joins:
-            return False
-    return not value.isspace()
 
 
 def _is_resolution(value: str) -> bool:

@@ -147,6 +147,13 @@ def test_a_room_can_require_tickets(
     assert [one["verification"] for one in Mo(service, alias).participants()] == [verification, "impostor"]
 
 
+def test_what_somebody_calls_themselves_can_be_seen(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
+    """Without a ticket it is their own word, but it turns no other words around and hides nothing."""
+    join(service, sandbox, room, "eve", json.dumps({"username": "\u202eecilA\u200b\x07"}))
+
+    assert Mo(service, room).participants()[0]["name"] == "ecilA"
+
+
 def test_a_ticket_proves_the_name_too(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
     """Whatever else a participant writes into the context, they are listed as whom the service let in."""
     shown = json.loads(Caller(service.url, "bob", name="Bob").token(room).json()["context"])
