@@ -35,15 +35,8 @@ class AccountLists:
 
     def page(self, name: str, kind: Kind, query: Mapping[str, str], deadline: Deadline) -> dict[str, Any]:
         """The page that ``query`` asks for, as Telnyx would answer if the account were the directory."""
-        found = [item for item, _ in self.items(name, kind, query, deadline)]
-        number, size = int(query.get("page[number]", 1)), int(query.get("page[size]", DEFAULT_SIZE))
-        meta = {
-            "page_number": number,
-            "page_size": size,
-            "total_pages": -(-len(found) // size),
-            "total_results": len(found),
-        }
-        return {"data": [whole(kind, item) for item in found[(number - 1) * size : number * size]], "meta": meta}
+        found = [whole(kind, item) for item, _ in self.items(name, kind, query, deadline)]
+        return cut(found, query)
 
     def items(self, name: str, kind: Kind, query: Mapping[str, str], deadline: Deadline) -> list[tuple[Item, UUID]]:
         """What passes the filters of ``query`` and is of the directory, each with its room, in Telnyx's order."""
@@ -69,3 +62,15 @@ class AccountLists:
         sessions = [uuid_of(item.get("session_id")) for item in items]
         rooms = self._finder.rooms_of({session for session in sessions if session is not None}, deadline)
         return [None if session is None else rooms.get(session) for session in sessions]
+
+
+def cut(found: Sequence[Item], query: Mapping[str, str]) -> dict[str, Any]:
+    """The page that ``query`` asks for, of all that there is."""
+    number, size = int(query.get("page[number]", 1)), int(query.get("page[size]", DEFAULT_SIZE))
+    meta = {
+        "page_number": number,
+        "page_size": size,
+        "total_pages": -(-len(found) // size),
+        "total_results": len(found),
+    }
+    return {"data": found[(number - 1) * size : number * size], "meta": meta}

@@ -16,7 +16,7 @@ from service.errors import (
     UpstreamRejectedRequest,
 )
 from service.gateway import filtering
-from service.gateway.account_lists import AccountLists
+from service.gateway.account_lists import AccountLists, cut
 from service.gateway.filtering import Scope
 from service.gateway.operations import RETRIEVE_OPERATION, TABLE, Row
 from service.gateway.resolver import Found, Resolver
@@ -89,12 +89,22 @@ class GatewayProxy:
         if row.role == "admin":
             _require_admin(call)
         try:
-            return self._managed(row, call)
+            outcome = self._managed(row, call)
         except UpstreamRejected as refusal:
             # The caller's own request was refused, not one of ours: what it named is gone, or does not fit.
             if refusal.upstream_status == HTTPStatus.NOT_FOUND:
                 raise RoomNotFound from None
             raise UpstreamRejectedRequest(errors=refusal.extra.get("reasons", ())) from None
+        return self._with_names(outcome) if (row.items or row.kind) == "room" else outcome
+
+    def _with_names(self, outcome: Outcome) -> Outcome:
+        """The same with the names of rooms that callers know."""
+        if outcome.body is None:
+            return outcome
+        data, show = outcome.body["data"], self._rooms.shown
+        return replace(
+            outcome, body={**outcome.body, "data": list(map(show, data)) if isinstance(data, list) else show(data)}
+        )
 
     def _token(self, row: Row, call: Call) -> Outcome:
         room_id = _target(call)
@@ -114,7 +124,10 @@ class GatewayProxy:
             return self._composed(row, call)
         if row.name == "delete_room_recordings":
             return self._deleted(row, call)
-        scope, call = self._by_name(call) if row.by == "name" else (self._by_filters(call), call)
+        return self._by_name(row, call) if row.by == "name" else self._listed(row, call)
+
+    def _listed(self, row: Row, call: Call) -> Outcome:
+        scope = self._by_filters(call)
         items = row.items or row.kind
         if scope is None:
             return Outcome(row.status, self._lists.page(row.name, items, call.query, call.deadline))
@@ -217,21 +230,22 @@ class GatewayProxy:
                 raise RoomNotFound
         return Outcome(row.status, filtering.one(self._ask(call), row.kind), alias=moderator.room.alias)
 
-    def _by_name(self, call: Call) -> tuple[Scope | None, Call]:
+    def _by_name(self, row: Row, call: Call) -> Outcome:
         """Administrators list all rooms of the directory; everybody else has to name one."""
         parameter = "filter[unique_name]"
         name = call.query.get(parameter)
-        if name is None or call.principal.admin:
+        if name is None:
             _require_admin(call)
-        alias = None if name is None else self._rooms.alias(name)
-        if alias is None and not call.principal.admin:
-            raise RoomNotFound
-        if alias is None:
-            return None, call
-        query = {**call.query, parameter: self._rooms.name(alias)}
-        # To an administrator, who may be about to make it, a room that is not there is an empty list.
-        scope = None if call.principal.admin else Scope(self._finder.named(call.principal, alias).room_id)
-        return scope, replace(call, query=query)
+            return Outcome(row.status, self._lists.page(row.name, row.kind, call.query, call.deadline))
+        try:
+            scope = Scope(self._finder.named(call.principal, name).room_id)
+        except RoomNotFound:
+            # To an administrator, who may be about to make it, a room that is not there is an empty list.
+            if not call.principal.admin:
+                raise
+            return Outcome(row.status, cut([], call.query))
+        query = {**call.query, parameter: self._rooms.upstream_name(name)}
+        return Outcome(row.status, filtering.listed(self._ask(replace(call, query=query)), row.kind, scope))
 
     def _by_filters(self, call: Call) -> Scope | None:
         """The room that the ids in the filters belong to; all of them must belong to one. ``None`` without an id."""

@@ -74,9 +74,12 @@ class Resolver:
             raise RoomNotFound
         return moderator
 
-    def named(self, principal: Principal, alias: str) -> Moderator:
-        """The same by the room's alias."""
-        return self._moderation.require(principal, alias)
+    def named(self, principal: Principal, name: str) -> Moderator:
+        """The same by the room's name."""
+        room = self._directory.writer.find_by_name(name)
+        if room is None:
+            raise RoomNotFound
+        return self._moderation.require(principal, room.alias)
 
     def session(self, principal: Principal, session: UUID, deadline: Deadline) -> Moderator:
         """The caller as a moderator of a session's room."""

@@ -21,7 +21,6 @@ from service.rooms.aliases import TEMPLATE_SUFFIX, check_alias
 DEFAULT_MOST_ROOMS: Final = 100
 # Telnyx's own default and limits (docs/telnyx.md 3.1).
 DEFAULT_PARTICIPANTS: Final = 10
-
 # Who waits until a moderator lets them in: everybody who is no moderator, or guests alone.
 WaitingRule = Literal["participants", "guests"]
 _T = TypeVar("_T")
@@ -206,15 +205,16 @@ class Room:
     idle_delete_after: int | None
     created_at: float
     updated_at: float
+    unique_name: str | None = None
 
     @classmethod
     def of(cls, alias: str, spec: Mapping[str, Any], *, room_id: UUID | None, now: float) -> Room:
         """From what an administrator wrote. Raises ``InvalidRequest``, ``errors`` naming the member at fault."""
         check_alias(alias)
         is_template = alias.endswith(TEMPLATE_SUFFIX)
-        for member in ("max_rooms", "idle_delete_after"):
-            if member in spec and not is_template:
-                raise _invalid(member, "only a template (an alias ending in -*) has it")
+        for member in ("max_rooms", "idle_delete_after", "unique_name"):
+            if member in spec and is_template == (member == "unique_name"):
+                raise _invalid(member, f"only a {'room' if is_template else 'template (an alias ending in -*)'} has it")
         return cls(
             alias=alias,
             room_id=room_id,
@@ -235,6 +235,7 @@ class Room:
             idle_delete_after=spec.get("idle_delete_after"),
             created_at=now,
             updated_at=now,
+            unique_name=None if spec.get("unique_name") == alias else spec.get("unique_name"),
         )
 
     @staticmethod
@@ -245,6 +246,11 @@ class Room:
     @property
     def is_template(self) -> bool:
         return self.alias.endswith(TEMPLATE_SUFFIX)
+
+    @property
+    def name(self) -> str:
+        """What follows the prefix in its ``unique_name`` at Telnyx."""
+        return self.unique_name or self.alias
 
     @property
     def has_waiting(self) -> bool:
@@ -260,6 +266,7 @@ class Room:
         """What an administrator would write to get this room; members with no value are left out."""
         optional = {
             "title": self.title,
+            "unique_name": self.unique_name,
             "waiting_room": self.waiting_room,
             "token_ttl_secs": self.token_ttl_secs,
             "max_rooms": self.max_rooms,
@@ -310,6 +317,7 @@ def _room_of(spec: Mapping[str, Any]) -> Room:
         idle_delete_after=spec.get("idle_delete_after"),
         created_at=parse_rfc3339(spec["created_at"]),
         updated_at=parse_rfc3339(spec["updated_at"]),
+        unique_name=spec.get("unique_name"),
     )
 
 

@@ -16,7 +16,10 @@ from service.telnyx import Answer, Telnyx
 
 # Where Telnyx's events go, below ``PUBLIC_URL``.
 WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
-_WEBHOOK: Final = "webhook_event_url"
+WEBHOOK: Final = "webhook_event_url"
+UNIQUE_NAME: Final = "unique_name"
+# What Telnyx knows of a room's record, beside its name.
+SETTINGS: Final = ("max_participants", "enable_recording")
 _NO_MORE: Final[Mapping[str, Any]] = {}
 _NAME_TAKEN: Final = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
 
@@ -29,9 +32,9 @@ class Provisioning:
         self._prefix = name_prefix
         self._webhook_url = webhook_url
 
-    def find(self, alias: str, deadline: Deadline) -> UUID | None:
-        """The upstream id of the room that bears this alias's name there, if any."""
-        name = self._prefix + alias
+    def find(self, room: Room, deadline: Deadline) -> UUID | None:
+        """The upstream id of the room that bears this one's name there, if any."""
+        name = self._prefix + room.name
         answer = self._telnyx.list_rooms(unique_name=name, deadline=deadline)
         rooms = answer.body.get("data")
         if not isinstance(rooms, list):
@@ -40,15 +43,16 @@ class Provisioning:
         ids = [room.get("id") for room in rooms if isinstance(room, dict) and room.get("unique_name") == name]
         return _id(ids[0]) if ids else None
 
-    def settle(self, room: Room, deadline: Deadline, named: Collection[str] | None = None) -> UUID:
-        """The upstream id of a room whose settings there are as the record says: those of them that were ``named``, or
-        all and the webhook. Where the room on record is gone, or has no id yet, it is created or adopted.
+    def settle(self, room: Room, deadline: Deadline, named: Collection[str]) -> UUID:
+        """The upstream id of a room that is there as the record says, as far as its members are ``named``. Where the
+        room on record is gone, or has no id yet, it is created or adopted.
         """
         if room.room_id is None:
             return upstream_id(self.create_or_adopt(room, deadline))
-        settings = {name: value for name, value in _settings(room).items() if named is None or name in named}
+        known = {UNIQUE_NAME: self._prefix + room.name, **_settings(room)}
+        settings = {name: value for name, value in known.items() if name in named}
         try:
-            if named is None:
+            if WEBHOOK in named:
                 self._bring_up_to_date(room.room_id, settings, deadline)
             elif settings:
                 self.update(room.room_id, settings, deadline)
@@ -60,12 +64,12 @@ class Provisioning:
 
     def create_or_adopt(self, room: Room, deadline: Deadline, more: Mapping[str, Any] = _NO_MORE) -> Answer:
         """The room as Telnyx has it then, with ``more`` members of its own in the same call."""
-        settings = {"unique_name": self._prefix + room.alias, **_settings(room), **self._webhook(), **more}
+        settings = {UNIQUE_NAME: self._prefix + room.name, **_settings(room), **self._webhook(), **more}
         try:
             return self._telnyx.create_room(settings=settings, deadline=deadline)
         except UpstreamRejected as refusal:
             # The name is taken: by an earlier try, by another creator, or by hand (docs/telnyx.md 10, row 14).
-            known = self.find(room.alias, deadline) if refusal.upstream_status in _NAME_TAKEN else None
+            known = self.find(room, deadline) if refusal.upstream_status in _NAME_TAKEN else None
             if known is None:
                 raise
         return self._bring_up_to_date(known, {**_settings(room), **more}, deadline)
@@ -77,9 +81,9 @@ class Provisioning:
     def _bring_up_to_date(self, room_id: UUID, settings: Mapping[str, Any], deadline: Deadline) -> Answer:
         """Change settings, and the webhook where it is nobody's or this service's from another address."""
         answer = self.update(room_id, settings, deadline)
-        webhook, current = self._webhook(), answer.data.get(_WEBHOOK)
+        webhook, current = self._webhook(), answer.data.get(WEBHOOK)
         ours = not current or str(current).endswith(WEBHOOK_PATH)
-        if not webhook or _WEBHOOK in settings or not ours or current == webhook[_WEBHOOK]:
+        if not webhook or WEBHOOK in settings or not ours or current == webhook[WEBHOOK]:
             return answer
         return self.update(room_id, webhook, deadline)
 
@@ -96,7 +100,7 @@ class Provisioning:
         self._telnyx.delete_room(room_id, deadline=deadline)
 
     def _webhook(self) -> dict[str, Any]:
-        return {_WEBHOOK: self._webhook_url} if self._webhook_url else {}
+        return {WEBHOOK: self._webhook_url} if self._webhook_url else {}
 
 
 def upstream_id(answer: Answer) -> UUID:
@@ -105,7 +109,7 @@ def upstream_id(answer: Answer) -> UUID:
 
 
 def _settings(room: Room) -> dict[str, Any]:
-    return {"max_participants": room.max_participants, "enable_recording": room.enable_recording}
+    return {name: getattr(room, name) for name in SETTINGS}
 
 
 def _id(value: object) -> UUID:

@@ -15,7 +15,7 @@ from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnav
 from service.rooms.aliases import TEMPLATE_SUFFIX, is_alias
 from service.rooms.idle_rooms import IdleRooms
 from service.rooms.models import Room
-from service.rooms.provisioning import Provisioning, upstream_id
+from service.rooms.provisioning import SETTINGS, UNIQUE_NAME, WEBHOOK, Provisioning, upstream_id
 from service.rooms.versions import Precondition, check, dump
 from service.storage.directory_store import DirectoryStore
 from service.telnyx import Answer
@@ -44,7 +44,13 @@ class RoomWriter:
         self, alias: str, spec: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
     ) -> tuple[Room, bool]:
         """Create or replace a room; says whether it was created. Raises ``InvalidRequest`` and ``LimitReached``."""
-        return self._write(alias, lambda _: spec, lambda room: self._settled(room, deadline), precondition)
+
+        def specify(existing: Room | None) -> Mapping[str, Any]:
+            kept = existing.unique_name if existing is not None else None
+            return {UNIQUE_NAME: kept, **spec} if kept is not None else spec
+
+        named = {*SETTINGS, WEBHOOK, *(spec.keys() & {UNIQUE_NAME})}
+        return self._write(alias, specify, lambda room: self._settled(room, deadline, named), precondition)
 
     def patch(
         self, alias: str, changes: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
@@ -57,26 +63,35 @@ class RoomWriter:
         """As ``patch``, of what Telnyx has already."""
         return self._write(alias, _changed(changes), lambda room: room, None)[0]
 
+    def find_by_name(self, name: str) -> Room | None:
+        """The room that is called so at Telnyx, as far as our records say. Raises ``RecordUnreadable``."""
+        for alias in (self._store.alias_named(name), name if is_alias(name) else None):
+            record = self._store.record(alias) if alias is not None else None
+            if record is not None and (room := Room.parse(record)).name == name:
+                return room
+        return None
+
     def create(
-        self, alias: str, spec: Mapping[str, Any], more: Mapping[str, Any], deadline: Deadline
+        self, alias: str, spec: Mapping[str, Any], more: Mapping[str, Any], deadline: Deadline, *, anew: bool
     ) -> tuple[Room, Answer]:
         """A room that was not there, and how Telnyx shows it with ``more`` members that only Telnyx knows.
 
-        One call makes it or none: what fails can be repeated as it is. Raises ``InvalidRequest`` where it is there.
+        One call makes it or none: what fails can be repeated as it is. Raises ``InvalidRequest`` where it is there,
+        unless Telnyx has it no more and it is to be made ``anew``.
         """
         answers: list[Answer] = []
 
         def make(room: Room) -> Room:
             if answers:
-                return self._settled(room, deadline)
+                return self._settled(room, deadline, SETTINGS)
             self._idle_rooms.delete_swept(alias, deadline)
             answers.append(self._provisioning.create_or_adopt(room, deadline, more))
             return replace(room, room_id=upstream_id(answers[-1]))
 
         def specify(existing: Room | None) -> Mapping[str, Any]:
-            if existing is not None:
-                raise InvalidRequest(errors=[{"field": "/unique_name", "message": "has already been taken"}])
-            return spec
+            if existing is not None and not anew:
+                raise name_taken()
+            return {**existing.spec(), **spec} if existing is not None else spec
 
         room, _ = self._write(alias, specify, make, None)
         return room, answers[-1]
@@ -97,6 +112,8 @@ class RoomWriter:
             if existing is None and self.is_full(template=alias.endswith(TEMPLATE_SUFFIX)):
                 raise LimitReached(f"There are at most {MAX_ROOMS} rooms and {MAX_TEMPLATES} templates")
             room = settle(_made(alias, spec, existing, self._clock.wall()))
+            if room.unique_name is not None:
+                self._store.list_name(room.unique_name, alias)
             if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
                 if room.is_template:
                     self._store.list_template(alias)
@@ -106,12 +123,21 @@ class RoomWriter:
                 settle(Room.parse(current))
         raise StoreUnavailable
 
-    def _settled(self, room: Room, deadline: Deadline, named: Collection[str] | None = None) -> Room:
+    def _settled(self, room: Room, deadline: Deadline, named: Collection[str]) -> Room:
         if room.is_template:
             return room
+        if room.room_id is None or UNIQUE_NAME in named:
+            holder = self.find_by_name(room.name)
+            if holder is not None and holder.alias != room.alias:
+                raise name_taken()
         if room.room_id is None:
             self._idle_rooms.delete_swept(room.alias, deadline)
         return replace(room, room_id=self._provisioning.settle(room, deadline, named))
+
+
+def name_taken() -> InvalidRequest:
+    """Another room is called so."""
+    return InvalidRequest(errors=[{"field": f"/{UNIQUE_NAME}", "message": "has already been taken"}])
 
 
 def _changed(changes: Mapping[str, Any]) -> Callable[[Room | None], Mapping[str, Any]]:

@@ -76,6 +76,15 @@ class DirectoryStore:
         """The rooms that were recorded under an upstream id, or adopted as it, at some time."""
         return _aliases(self._redis.run_all(_calls_for_aliases(room_id)))
 
+    def list_name(self, name: str, alias: str) -> None:
+        """Remember the room of a name that is not its alias; whoever reads it checks that the room still has it."""
+        self._redis.run(command("HSET", redis_keys.ROOM_NAMES, redis_keys.digest(name), alias))
+
+    def alias_named(self, name: str) -> str | None:
+        """The room that a name was last given to."""
+        found = self._redis.run(command("HGET", redis_keys.ROOM_NAMES, redis_keys.digest(name)))
+        return None if found is None else found.decode()
+
     def aliases_with_any(self, room_ids: Collection[UUID]) -> list[str]:
         """As ``aliases_with``, of many in one round trip."""
         return _aliases(self._redis.read_much([call for one in room_ids for call in _calls_for_aliases(one)]))

@@ -18,6 +18,8 @@ EVENTS: Final = PREFIX + "{events}:pending"
 EVENT_LEASE: Final = PREFIX + "{events}:lease"
 ROOMS_DUE: Final = PREFIX + "{events}:due"
 ROOM_IDS: Final = PREFIX + "{index}:ids"
+# Of rooms whose name at Telnyx is not their alias.
+ROOM_NAMES: Final = PREFIX + "{index}:names"
 # What was taken away lately (``removals``).
 REMOVALS: Final = PREFIX + "{index}:removals"
 

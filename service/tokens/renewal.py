@@ -167,7 +167,7 @@ class Renewal:
         else:
             raise UpstreamRejectedCredentials(upstream_status=refusal.upstream_status)
         # A list that Telnyx answers proves that it is Telnyx who says so, and not somebody else's 404.
-        found = self._provisioning.find(request.alias, request.deadline)
+        found = self._provisioning.find(access.room, request.deadline)
         self._forget(request)
         _log.error("room is gone upstream", extra={"room_id": str(access.room_id), "adopted": str(found)})
         if found is None or found == access.room_id:
