@@ -30,8 +30,9 @@ from service.storage.removals import Removal
 from service.storage.scripts import Call, command, script
 
 LEASE_SECS: Final = 4
-# Somebody who waits asks every few seconds; whoever has asked for no longer than this is gone.
-LISTED_SECS: Final = 30
+# Somebody who waits asks every few seconds, from a browser's tab in the background once a minute; whoever has not asked
+# for so long is gone.
+LISTED_SECS: Final = 90
 MAX_WAITING: Final = 500
 # For so long after the last token of a room it may be renewed once more without Redis (``fallback``).
 MEETING_PAUSE_SECS: Final = 300

@@ -31,7 +31,8 @@ async function call(user, room) {
     log(`token ${tokens} (${answer.source}), lives ${answer.expires_in} s, next in ${answer.refresh_after} s`);
   });
   keeper.on("trouble", ({ problem, expiresIn, retryIn }) => {
-    byId("trouble").textContent = `Trouble: ${problem.title}. The call goes on for ${Math.round(expiresIn)} s at least.`;
+    const goesOn = `The call goes on for ${Math.round(expiresIn)} s at least.`;
+    byId("trouble").textContent = reaction(problem) === "wait" ? `${problem.title}.` : `Trouble: ${problem.title}. ${goesOn}`;
     log(`trouble: ${problem.code}, next try in ${retryIn.toFixed(1)} s`);
   });
   keeper.on("ended", ({ reason, problem }) => {
