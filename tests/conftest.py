@@ -23,6 +23,7 @@ __all__ = ["pytest_terminal_summary"]
 # What needs a machine for itself: several replicas, Clusters, floods. ``make faults`` (FAULTS=full) runs it.
 LONG: Final = (
     "tests/acceptance/test_herds.py",
+    "tests/acceptance/test_upgrade.py::test_two_releases",
     "tests/acceptance/test_herds.py::test_a_herd_costs_one_call_for_each_token[three",
     "tests/acceptance/test_holding.py::test_it_is_obeyed_at_once_everywhere_and_outlives_a_restart[re",
     "tests/acceptance/test_webhook_crashes.py",

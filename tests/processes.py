@@ -147,9 +147,9 @@ def environment(sandbox: Sandbox | None, redis_url: str, **changes: str) -> dict
 
 
 class ServiceProcess:
-    """``python -m service serve`` on a port of its own; its output is kept for tests to search."""
+    """``python -m service serve`` of the tree ``root`` on a port of its own; its output is kept for tests to search."""
 
-    def __init__(self, env: Mapping[str, str], port: int | None = None) -> None:
+    def __init__(self, env: Mapping[str, str], port: int | None = None, root: Path = ROOT) -> None:
         self.port = port or free_port()
         self.metrics_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -159,7 +159,7 @@ class ServiceProcess:
         path = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "service", "serve"]
-            self.process = children.start(command, env={**path, **env, **ports}, output=log, cwd=ROOT)
+            self.process = children.start(command, env={**path, **env, **ports}, output=log, cwd=root)
         until(self._ready, 60, f"the service ({self.log})")
 
     def _ready(self) -> bool:

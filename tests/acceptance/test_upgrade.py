@@ -1,5 +1,6 @@
 """Replicas of two releases on one Redis, as in a rolling upgrade: what 0.1.0 left there serves this release, and what
-this release writes 0.1.0 can read. ``release_0_1_0.json`` was read out of the Redis of a 0.1.0 that ran.
+this release writes 0.1.0 can read. ``release_0_1_0.json`` was read out of the Redis of a 0.1.0 that ran; where the
+history has it, 0.1.0 itself runs beside this one.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +20,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from service.storage.redis_keys import Owner, RoomKeys
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, running
+from tests.processes import ROOT, Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, running
 
 LEFT: Final = json.loads(Path(__file__).with_name("release_0_1_0.json").read_text("utf-8"))
+PAIR: Final = ("alice", "bob")
 ALIAS: Final = "kept-by-0-1-0"
+# The last commit of 0.1.0.
+LAST_RELEASE: Final = "97e9b80bdee14996ed240ddd3770acd95e47e68d"
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +104,41 @@ def test_a_form_of_a_later_release_is_a_miss_and_no_alarm(upgraded: ServiceProce
     valkey.client.setrange(key, 0, b"\x01" + b"another's key id")
     assert alice.token(alias).ok
     assert alarms(upgraded) == before + 1
+
+
+@pytest.fixture(scope="module")
+def two(valkey: Valkey, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ServiceProcess]]:
+    """0.1.0 and this release."""
+    tree = tmp_path_factory.mktemp("release")
+    archive = subprocess.run(["git", "archive", LAST_RELEASE], cwd=ROOT, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip("the history of this clone does not reach back to 0.1.0")
+    subprocess.run(["tar", "-x", "-C", tree], input=archive.stdout, check=True)
+    env = environment(sandbox, valkey.url)
+    pair = [ServiceProcess(env, root=root) for root in (tree, ROOT)]
+    try:
+        yield pair
+    finally:
+        for service in pair:
+            service.stop()
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["0.1.0 first", "this one first"])
+def test_two_releases_side_by_side_share_tokens_and_bans(
+    two: list[ServiceProcess], sandbox: Sandbox, first: int
+) -> None:
+    """One call to Telnyx for each user, whoever made it; a ban of one counts at the other; no alarm at either."""
+    one, other = two[first], two[1 - first]
+    alias = fresh()
+    room_id = make_room(one.url, alias, "alice", "bob", title="Standup")
+    told = [Caller(service.url, user).token(alias) for _ in range(20) for service in (one, other) for user in PAIR]
+    banned = Caller(other.url, "ada", scope="rooms:admin").ask("PUT", f"/v1/rooms/{alias}/bans/bob", json={})
+
+    assert {answer.status_code for answer in told} == {200}
+    assert sandbox.calls("generate_join_client_token", room_id) == 2
+    assert banned.ok
+    assert [Caller(service.url, "bob").token(alias).status_code for service in two] == [403, 403]
+    assert [alarms(service) for service in two] == [0, 0]
 
 
 def records(raw: Any) -> set[str]:
