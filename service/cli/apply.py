@@ -180,6 +180,11 @@ def _shown(spec: rooms_file.Spec, name: str) -> str:
     return toml(spec[name]) if name in spec else "none"
 
 
+def _say(text: str) -> None:
+    """On a line of its own: on a terminal in the place of the bar, which is drawn anew."""
+    print(f"\r\x1b[K{text}" if sys.stderr.isatty() else text, file=sys.stderr)
+
+
 class _Patience:
     """Waits where a dependency asks for time, and says once why."""
 
@@ -201,7 +206,7 @@ class _Patience:
                     raise
                 if trouble.detail not in self._told:
                     self._told.add(trouble.detail)
-                    print(f"{trouble.detail}; waiting", file=sys.stderr)
+                    _say(f"{trouble.detail}; waiting")
                 # Not all of them at the same moment again.
                 self._clock.sleep((trouble.retry_after or 1.0) + random.random())
         return call()
@@ -218,11 +223,15 @@ def _carry_out(directory: Directory, changes: Sequence[Change]) -> None:
         running = {pool.submit(_do, directory, change, patience): change for change in changes}
         try:
             for count, done in enumerate(as_completed(running), 1):
-                done.result()
+                change = running[done]
+                try:
+                    done.result()
+                except ServiceError:
+                    _say(f"{change.alias} not {change.kind}d")
+                    raise
                 bar.update(1)
                 if not on_terminal:
-                    change = running[done]
-                    print(f"{count}/{len(changes)} {change.alias} {change.kind}d", file=sys.stderr)
+                    _say(f"{count}/{len(changes)} {change.alias} {change.kind}d")
         finally:
             pool.shutdown(cancel_futures=True)
 

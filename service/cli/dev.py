@@ -126,8 +126,11 @@ class _Parts:
         rooms.write_text(_DEMO_ROOMS.read_text("utf-8").replace("TOMORROW", tomorrow), "utf-8")
         with log.open("wb") as output:
             seeding = children.start([*_PYTHON, "apply", str(rooms)], env=env, output=output, cwd=_ROOT)
-        if seeding.wait(_START_SECS):
-            raise NotStarted(f"the demo rooms were not made; see {log}")
+        with suppress(subprocess.TimeoutExpired):
+            if seeding.wait(_START_SECS) == 0:
+                return
+        children.stop(seeding)
+        raise NotStarted(f"the demo rooms were not made; see {log}")
 
     def _start_sandbox(self, ports: _Ports) -> None:
         folder = self._folder / "sandbox"

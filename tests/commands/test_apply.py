@@ -212,12 +212,13 @@ def test_where_telnyx_asks_for_time_it_waits(env: dict[str, str], file: Path, sa
 
 
 def test_a_refused_key_stops_it(env: dict[str, str], file: Path, store: Valkey, sandbox: Sandbox) -> None:
-    """At once, with exit code 1; what was done stays."""
+    """At once, with exit code 1, and says at which room; what was done stays."""
     sandbox.fault("create_room", "status", status=401)
     done = run(env, "apply", str(file))
     sandbox.clear_faults()
 
     assert (done.returncode, records(store).keys()) == (1, {"consult-*"})
+    assert "\nstandup not created\n" in f"\n{done.stderr}"
     assert done.stderr.endswith("(upstream_rejected_credentials). It is safe to run this again.\n")
 
 
