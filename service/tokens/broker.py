@@ -41,6 +41,7 @@ from service.secret import Secret
 from service.storage.records import RoomSnapshot
 from service.storage.redis_keys import digest
 from service.storage.room_store import RoomStore
+from service.storage.share_store import CALLS, calling
 from service.tokens.context import context_text
 from service.tokens.models import AuthorizedRequest, HeldToken, IssuedToken, TokenRequest
 from service.tokens.policy import Decision, TokenLimits, decide, refresh_after, retry_stale_after
@@ -126,17 +127,23 @@ class Broker:
         snapshot = self._snapshot(request, count=True)
         if snapshot.records.room is None:
             check_not_revoked(snapshot.records, request.principal)
+            _pay_for_guess()
             self._directory.make_from_template(request.principal, request.alias, snapshot.records, request.deadline)
             snapshot = self._snapshot(request, count=True)
         try:
             return self._authorize(request, snapshot)
         except WaitingForAdmission:
+            self._check_rate(snapshot)
             if not snapshot.listed:
                 self._enlist(request, snapshot)
             raise
         except RoomNotFound:
             # A room that is not theirs must take as long to refuse as one that is not there.
+            _pay_for_guess()
             self._directory.template(request.alias)
+            raise
+        except Refused:
+            self._check_rate(snapshot)
             raise
 
     def _enlist(self, request: TokenRequest, snapshot: RoomSnapshot) -> None:
@@ -269,6 +276,12 @@ class Broker:
 
 def _name(request: TokenRequest, member: Member | None) -> str | None:
     return request.principal.name or (member.name if member else None) or request.display_name
+
+
+def _pay_for_guess() -> None:
+    """A call for a room that is not there counts for no room; raises ``RateLimited`` after too many."""
+    if (caller := calling.get()) is not None:
+        caller.spend(CALLS)
 
 
 def _reset_secs(snapshot: RoomSnapshot) -> int:

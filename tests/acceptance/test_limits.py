@@ -113,7 +113,7 @@ def asked_too_often(answer: requests.Response) -> None:
 
 
 def test_each_caller_has_a_share_of_all_calls(service: ServiceProcess, valkey: Valkey) -> None:
-    """Who has used it up is told to wait, others are not concerned; nor are tokens, which a running call needs."""
+    """Who has used it up is told to wait, others are not concerned; nor are tokens for rooms that are theirs."""
     alias, mia, mel = fresh("limit"), Caller(service.url, fresh("mia")), Caller(service.url, fresh("mel"))
     make_room(service.url, alias, access=[{"authenticated": True, "role": "participant"}])
     assert mia.ask("GET", "/v1/rooms").ok
@@ -122,6 +122,7 @@ def test_each_caller_has_a_share_of_all_calls(service: ServiceProcess, valkey: V
 
     asked_too_often(mia.ask("GET", "/v1/rooms"))
     asked_too_often(mia.ask("DELETE", f"/v1/rooms/{alias}/token"))
+    asked_too_often(mia.token(fresh()))
     assert mia.token(alias).ok
     assert mel.ask("GET", "/v1/rooms").ok
 

@@ -271,7 +271,7 @@ def test_above_the_rate_it_is_refused_until_the_window_ends(
     few = ServiceProcess(environment(sandbox, valkey.url, TOKEN_RATE_LIMIT_PER_MINUTE="3"))
     for _ in running(few):
         alias = fresh()
-        make_room(few.url, alias, "alice", "bob")
+        make_room(few.url, alias, "alice", "bob", "carol")
         alice = Caller(few.url, "alice")
         assert [alice.token(alias).headers["RateLimit"].split(";")[1] for _ in range(3)] == ["r=2", "r=1", "r=0"]
         answer = alice.token(alias)
@@ -279,6 +279,8 @@ def test_above_the_rate_it_is_refused_until_the_window_ends(
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
         assert answer.headers["RateLimit-Policy"] == '"token";q=3;w=60'
         assert Caller(few.url, "bob").token(alias).ok
+        assert admin(few.url).ask("PUT", f"/v1/rooms/{alias}/bans/carol", json={}).ok
+        assert [Caller(few.url, "carol").token(alias).status_code for _ in range(4)] == [403, 403, 403, 429]
         upstream_calls[0] = 2
 
 
