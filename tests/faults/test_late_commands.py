@@ -10,7 +10,8 @@ import pytest
 
 from service.clock import Clock
 from service.storage.fallback import LocalFallback
-from service.storage.records import SealedToken, TokenWrite
+from service.storage.meeting_store import MeetingStore
+from service.storage.records import ENTERED, SealedToken, TokenWrite
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys
 from service.storage.redis_url import parse
@@ -68,6 +69,27 @@ def test_a_token_whose_caller_still_waits_is_stored_for_what_is_left_of_its_life
 ) -> None:
     """A herd that queues for Redis must not lose its token, or another process asks Telnyx once more."""
     assert LIFE_SECS - 5 < left_after(valkey, client, 1.0) <= LIFE_SECS - 0.9
+
+
+def test_a_token_that_was_asked_for_in_a_meeting_is_not_stored_after_its_end(
+    valkey: Valkey, client: RedisClient
+) -> None:
+    """It would count as an admission to the next one."""
+    clock, alias = Clock(), fresh()
+    store = RoomStore(client, LocalFallback(clock, client.removals), clock)
+    valkey.client.set(RoomKeys(alias).record, b'{"host_required":true}')
+
+    def stored() -> bool:
+        token = SealedToken(b"token", LIFE_SECS)
+        return store.store_token(alias, OWNER, TokenWrite(records, None, token, None, "ours", None))
+
+    records = store.snapshot(alias, OWNER, None, count=False).records
+    assert (records.admission, stored()) == (None, True)
+    records = store.snapshot(alias, OWNER, None, count=False).records
+    assert (records.admission, stored()) == (ENTERED, True)
+    MeetingStore(client).end_meeting(alias)
+    assert stored() is False
+    assert store.snapshot(alias, OWNER, None, count=False).records.admission is None
 
 
 def test_a_removal_of_its_own_that_is_read_late_voids_nothing_new(client: RedisClient) -> None:
