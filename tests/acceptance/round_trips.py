@@ -1,8 +1,11 @@
 """How many round trips to Redis a call takes, asked of the server itself."""
 
+import threading
 import time
 from collections.abc import Callable
 
+from service.storage import redis_keys
+from service.storage.redis_keys import RoomKeys
 from tests.processes import Valkey
 
 # More than none, and fewer than two: the service's own look-ups are not as regular as a clock.
@@ -18,6 +21,29 @@ def round_trips(valkey: Valkey, ask: Callable[[], object], times: int) -> float:
     before = _reads(valkey)
     time.sleep(took)
     return (reads - (_reads(valkey) - before)) / times
+
+
+def commands_for(valkey: Valkey, alias: str, user: str, ask: Callable[[], object], times: int) -> list[str]:
+    """The commands on keys of this room and user that so many calls send, without what their scripts do."""
+    commands: list[str] = []
+    with valkey.client.monitor() as log:
+
+        def listen() -> None:
+            for entry in log.listen():
+                # Not what the service does for itself.
+                mine = any(key in entry["command"] for key in (RoomKeys(alias).base, redis_keys.revoked(user)))
+                if entry["client_type"] != "lua" and mine:
+                    commands.append(entry["command"].split()[0].upper())
+                if entry["command"].startswith("ECHO"):
+                    return
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        for _ in range(times):
+            ask()
+        valkey.client.echo("done")
+        thread.join(10)
+    return commands
 
 
 def _reads(valkey: Valkey) -> int:

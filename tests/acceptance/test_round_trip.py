@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-
-from service.storage import redis_keys
-from service.storage.redis_keys import RoomKeys
-from tests.acceptance.round_trips import ONE, round_trips
+from tests.acceptance.round_trips import ONE, commands_for, round_trips
 from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room
 
 HITS = 100
@@ -33,23 +29,4 @@ def test_a_hit_is_two_scripts(service: ServiceProcess, valkey: Valkey) -> None:
     make_room(service.url, alias, "alice")
     alice = Caller(service.url, "alice")
     alice.token(alias)
-    commands: list[str] = []
-    with valkey.client.monitor() as log:
-
-        def listen() -> None:
-            for entry in log.listen():
-                # Not what the service does for itself.
-                mine = any(key in entry["command"] for key in (RoomKeys(alias).base, redis_keys.revoked("alice")))
-                if entry["client_type"] != "lua" and mine:
-                    commands.append(entry["command"].split()[0].upper())
-                if entry["command"].startswith("ECHO"):
-                    return
-
-        thread = threading.Thread(target=listen)
-        thread.start()
-        for _ in range(3):
-            alice.token(alias)
-        valkey.client.echo("done")
-        thread.join(10)
-
-    assert commands == ["EVALSHA", "EVALSHA"] * 3
+    assert commands_for(valkey, alias, "alice", lambda: alice.token(alias), 3) == ["EVALSHA", "EVALSHA"] * 3
