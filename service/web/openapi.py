@@ -205,8 +205,8 @@ _MESSAGES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "maxLength": lambda facts: f"must have at most {facts['limit']} characters",
     "minItems": lambda facts: f"must have at least {facts['limit']} items",
     "maxItems": lambda facts: f"must have at most {facts['limit']} items",
-    "pattern": lambda facts: f"must match {facts['pattern']}",
-    "format": lambda facts: _FORMATS[facts["format"]],
+    "pattern": lambda _: "has characters or a form that are not allowed here; see /docs",
+    "format": lambda facts: _FORMATS.get(facts["format"], f"must be a {facts['format']}"),
     "oneOf": lambda _: "must fit exactly one of the allowed forms",
 }
 

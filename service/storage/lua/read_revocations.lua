@@ -4,11 +4,13 @@
 if not ARGV[3] then return redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2]) end
 local mark = ARGV[2] .. '@' .. ARGV[3]
 local moments = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2], mark)
-local oldest = redis.call('TIME')[1] - 60
-if tonumber(ARGV[4]) > oldest then
+-- Longer than the clocks of two processes may differ.
+local slack, now = 60, redis.call('TIME')[1]
+local ends = math.ceil((ARGV[4] - now + slack) * 1000)
+if ends > 0 then
   -- That writes are off must not stop a read of permission.
-  redis.pcall('ZREMRANGEBYSCORE', KEYS[2], '-inf', oldest)
+  redis.pcall('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - slack)
   redis.pcall('ZADD', KEYS[2], ARGV[4], mark)
-  redis.pcall('PEXPIRE', KEYS[2], 600000)
+  if redis.pcall('PTTL', KEYS[2]) < ends then redis.pcall('PEXPIRE', KEYS[2], ends) end
 end
 return {moments[1], moments[2], moments[3] and ARGV[4]}
