@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 
 from tests.agreement.table import pytest_terminal_summary
@@ -19,6 +20,10 @@ from tests.processes import Sandbox, ServiceProcess, Valkey, environment, runnin
 
 # The table is printed by the process that starts the others, which reads no deeper conftest.
 __all__ = ["pytest_terminal_summary"]
+
+# How long an example takes is the machine's business.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # What needs a machine for itself: several replicas, Clusters, floods. ``make faults`` (FAULTS=full) runs it.
 LONG: Final = (

@@ -328,7 +328,9 @@ class Telnyx:
                 "secs": elapsed,
             },
         )
-        error = error_of(reply, self._clock.wall(), forbidden_is_refusal=operation.forbidden_is_refusal)
+        tells = operation.kind != "tokens" and not any(key.reveal().encode() in reply.body for key in self._api_keys)
+        refused = operation.forbidden_is_refusal
+        error = error_of(reply, self._clock.wall(), forbidden_is_refusal=refused, tells_reasons=tells)
         if operation.keyless and isinstance(error, UpstreamRejectedCredentials):
             return UpstreamRejected(upstream_status=reply.status)
         if isinstance(error, UpstreamThrottled):

@@ -63,10 +63,11 @@ def read(reply: Reply, sent_at: float, *, needs_data: bool) -> Answer:
     return Answer(reply.status, body, date, sent_at)
 
 
-def error_of(reply: Reply, now: float, *, forbidden_is_refusal: bool) -> UpstreamError:
+def error_of(reply: Reply, now: float, *, forbidden_is_refusal: bool, tells_reasons: bool) -> UpstreamError:
     """The outcome of a reply that is not 2xx; ``now`` in epoch seconds.
 
-    ``forbidden_is_refusal``: a 403 speaks of the room or the refresh token, not of our key.
+    ``forbidden_is_refusal``: a 403 speaks of the room or the refresh token, not of our key. ``tells_reasons``: what the
+    body says of a refused request may be told to whoever made it.
     """
     status = reply.status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -76,7 +77,8 @@ def error_of(reply: Reply, now: float, *, forbidden_is_refusal: bool) -> Upstrea
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not forbidden_is_refusal):
         return UpstreamRejectedCredentials(upstream_status=status)
     if status >= HTTPStatus.BAD_REQUEST:
-        return UpstreamRejected(upstream_status=status, reasons=reasons(reply.body))
+        told = {"reasons": reasons(reply.body)} if tells_reasons else {}
+        return UpstreamRejected(upstream_status=status, **told)
     return UpstreamInvalidResponse(upstream_status=status)
 
 

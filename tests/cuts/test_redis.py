@@ -142,7 +142,7 @@ def through(servers: Servers, *, messages: int, length: int) -> Ask:
 
     def replies_of(parts: list[str]) -> list[bytes]:
         server = servers.server_of(parts[0])
-        with server.places, round_trip.connection(server.pool, patient) as wire:
+        with server.places.place(), round_trip.connection(server.pool, patient) as wire:
             return round_trip.ask(wire, [command("GET", key) for key in parts])
 
     def ask(nonce: str, seconds: float) -> str:

@@ -149,6 +149,23 @@ def test_no_secret_is_logged_or_told(
     assert [secret for secret in (KEY, SECOND_KEY, REFRESH_TOKEN) if secret in said] == []
 
 
+@pytest.mark.parametrize(("detail", "told"), [("is in use", True), (f"the key {SECOND_KEY} may not", False)])
+def test_a_reason_is_told_unless_it_shows_a_key(
+    detail: str,
+    told: bool,  # noqa: FBT001 - a column of the table
+    rig: MakeRig,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What Telnyx says of a request that is not for a token reaches whoever made it, and no line of the log."""
+    body = {"errors": [{"code": "10015", "detail": detail, "source": {"pointer": "/unique_name"}}]}
+    with peer(answers(422, body)) as upstream:
+        error = rig(upstream.url, KEY, SECOND_KEY).failure("create_room")
+
+    assert isinstance(error, UpstreamRejected)
+    assert error.extra.get("reasons") == ([{"field": "/unique_name", "message": detail}] if told else None)
+    assert detail not in caplog.text
+
+
 def _everything(caplog: pytest.LogCaptureFixture, *errors: BaseException) -> str:
     """All log lines as they are written, and all texts of errors with their causes."""
     formatter = RedactingFormatter()
