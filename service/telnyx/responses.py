@@ -77,8 +77,7 @@ def error_of(reply: Reply, now: float, *, forbidden_is_refusal: bool, tells_reas
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not forbidden_is_refusal):
         return UpstreamRejectedCredentials(upstream_status=status)
     if status >= HTTPStatus.BAD_REQUEST:
-        told = {"reasons": reasons(reply.body)} if tells_reasons else {}
-        return UpstreamRejected(upstream_status=status, **told)
+        return UpstreamRejected(upstream_status=status, reasons=reasons(reply.body) if tells_reasons else [])
     return UpstreamInvalidResponse(upstream_status=status)
 
 

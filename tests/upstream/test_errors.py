@@ -162,7 +162,7 @@ def test_a_reason_is_told_unless_it_shows_a_key(
         error = rig(upstream.url, KEY, SECOND_KEY).failure("create_room")
 
     assert isinstance(error, UpstreamRejected)
-    assert error.extra.get("reasons") == ([{"field": "/unique_name", "message": detail}] if told else None)
+    assert error.extra.get("reasons") == ([{"field": "/unique_name", "message": detail}] if told else [])
     assert detail not in caplog.text
 
 
