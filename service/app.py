@@ -48,6 +48,7 @@ from service.storage.event_store import EventStore
 from service.storage.fallback import LocalFallback
 from service.storage.invite_store import InviteStore
 from service.storage.meeting_store import MeetingStore
+from service.storage.outcome_store import OutcomeStore
 from service.storage.redis_client import RedisClient
 from service.storage.revocation_store import RevocationStore
 from service.storage.room_store import RoomStore
@@ -136,6 +137,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
             moderation=moderation,
             meeting=running,
             waiting_room=WaitingRoom(MeetingStore(gateways.redis), default_ttl=settings.token_ttl_secs),
+            outcomes=OutcomeStore(gateways.redis),
+            sealer=Sealer(settings.service_secrets),
             gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
             shares=Shares(gateways.redis, token_calls=settings.token_rate_limit_per_minute),
             inbox=WebhookReceiver(

@@ -7,8 +7,7 @@ framework: ``web.problems`` is the only place that turns one into an answer. The
       CallerError                     the request is at fault; a repeat of it cannot help
         Unauthenticated               the credential is missing or bad: 401
         Refused                       the caller is known and may not do this: 403, 404, 409
-      OwnTrouble                      ours, never the caller's: no 401, no 403
-        UpstreamError                 Telnyx's
+      OwnTrouble                      ours, never the caller's: no 401, no 403; UpstreamError is Telnyx's
 
 Rules for editors: a code is part of the contract and never changes; ``detail`` is read by callers and holds no secret,
 no exception text and no upstream body; 401 means that the caller's own credential is certainly bad.
@@ -89,6 +88,12 @@ class MethodNotAllowed(CallerError):
     """The path exists, the method does not."""
 
     status, code, title = 405, "method_not_allowed", "This path does not take this method"
+
+
+class RequestInProgress(CallerError):
+    """Another request with this ``Idempotency-Key`` has not ended, or nobody knows how it ended."""
+
+    status, code, title = 409, "request_in_progress", "A request with this key is under way, or its outcome is unknown"
 
 
 class PreconditionFailed(CallerError):
@@ -288,10 +293,7 @@ class DeadlineExceeded(OwnTrouble):
 
 
 class UpstreamError(OwnTrouble):
-    """Telnyx refuses connections, fails, or is left alone for a while because it did.
-
-    ``upstream_status`` is for logs and rules, never for callers.
-    """
+    """Telnyx refuses connections, fails, or is left alone. ``upstream_status`` is for logs, never for callers."""
 
     code, title = "upstream_unavailable", "The video platform cannot be reached"
 

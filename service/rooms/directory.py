@@ -6,7 +6,7 @@ Rules for editors:
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -35,6 +35,7 @@ from service.storage.records import AccessRecords
 NEW_ROOMS_AN_HOUR: Final = 5
 # docs/SECURITY.md has all limits of what callers can make grow.
 MAX_MEMBERS: Final = 2000
+_TOO_MANY_MEMBERS: Final = f"A room has at most {MAX_MEMBERS} members; a claim rule lets more in"
 # A page of rooms is looked for in at most this many rooms; the cursor goes on from there.
 MOST_LOOKED_AT: Final = 200
 LOOK_AT_ONCE: Final = 100
@@ -251,8 +252,7 @@ class Directory:
 
         Raises ``RoomNotFound``, ``InvalidRequest`` and ``LimitReached``.
         """
-        if self.room(alias).is_template:
-            raise InvalidRequest("A template has no members", errors=[{"field": "alias", "message": "is a template"}])
+        self._check_takes_members(alias)
         member = Member.of(user, spec)
         record = dump(member.to_json())
         if precondition is None:
@@ -262,10 +262,26 @@ class Directory:
             check(precondition, Member.parse(seen) if seen else None)
             written = self._store.replace_member(alias, user, record, seen, MAX_MEMBERS)
         if written == "full":
-            raise LimitReached(f"A room has at most {MAX_MEMBERS} members; a claim rule lets more in")
+            raise LimitReached(_TOO_MANY_MEMBERS)
         if written == "changed":
             raise PreconditionFailed
         return member, written == "new"
+
+    def put_members(self, alias: str, specs: Sequence[Mapping[str, Any]]) -> int:
+        """Create or replace many, all or none; how many are new. Raises as ``put_member``."""
+        self._check_takes_members(alias)
+        members = [_member_at(f"/members/{at}", spec) for at, spec in enumerate(specs)]
+        records = {member.user: dump(member.to_json()) for member in members}
+        if len(records) < len(members):
+            raise InvalidRequest(errors=[{"field": "/members", "message": "must name each user once"}])
+        created = self._store.write_members(alias, records, MAX_MEMBERS)
+        if created is None:
+            raise LimitReached(_TOO_MANY_MEMBERS)
+        return created
+
+    def _check_takes_members(self, alias: str) -> None:
+        if self.room(alias).is_template:
+            raise InvalidRequest("A template has no members", errors=[{"field": "alias", "message": "is a template"}])
 
     def delete_member(self, alias: str, user: str, precondition: Precondition | None = None) -> None:
         """Raises ``RoomNotFound`` or ``MemberNotFound``."""
@@ -279,3 +295,13 @@ class Directory:
     def sweep(self) -> list[str]:
         """``IdleRooms.sweep``."""
         return self._idle_rooms.sweep()
+
+
+def _member_at(where: str, spec: Mapping[str, Any]) -> Member:
+    """One of many; a fault is told with its place."""
+    try:
+        return Member.of(spec["user"], spec)
+    except InvalidRequest as refusal:
+        told: Any = refusal.extra["errors"]
+        faults = [{**fault, "field": f"{where}/{fault['field'].lstrip('/')}"} for fault in told]
+        raise InvalidRequest(errors=faults) from None

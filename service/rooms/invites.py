@@ -1,7 +1,8 @@
 """Invites as records, and the codes by which guests redeem them.
 
 A code is ``<alias>.<invite id>.<secret>``: it says where its invite is kept, so that no list of all codes is needed.
-The secret has 128 random bits, which keep everybody from guessing it; of the whole code only the SHA-256 is stored.
+The secret has 128 random bits, which keep everybody from guessing it; of the whole code only the SHA-256 is stored
+(and sealed the answer that tells it, where its maker sent an ``Idempotency-Key``).
 """
 
 from __future__ import annotations

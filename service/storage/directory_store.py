@@ -1,7 +1,7 @@
 """The list of rooms, the templates, the members: state, written by administrators and read by everybody."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, cast
 from uuid import UUID
 
@@ -158,6 +158,13 @@ class DirectoryStore:
         args = (seen, record, redis_keys.digest(user), most)
         write = script("replace_record").on((RoomKeys(alias).members,), args)
         return cast("MemberWrite", self._redis.run_removal(write, Removal(alias, user)).decode())
+
+    def write_members(self, alias: str, records: Mapping[str, bytes], most: int) -> int | None:
+        """Create or replace many by user id, all or none; how many are new, ``None`` if that would be too many."""
+        pairs = [part for user, record in records.items() for part in (redis_keys.digest(user), record)]
+        write = script("write_members").on((RoomKeys(alias).members,), (most, *pairs))
+        new = cast("int", self._redis.run_removal(write, Removal(alias)))
+        return None if new < 0 else new
 
     def erase_member(self, alias: str, user: str) -> bool:
         """Remove a member, and the tokens that were made for it; says whether there was one."""

@@ -146,6 +146,11 @@ def stand_in(room_id: UUID) -> str:
     return f"{PREFIX}{{{room_id.hex}}}:stand-in"
 
 
+def outcome(user: str, key: str) -> str:
+    """What became of a request that a user may send again."""
+    return f"{PREFIX}{{{digest(user)}}}:outcome:{digest(key)}"
+
+
 def created_by(user: str) -> str:
     """Counter of rooms that a user had created from templates within the hour."""
     return f"{PREFIX}{{{digest(user)}}}:created"

@@ -29,6 +29,7 @@ def blueprint() -> GatedBlueprint:
     admin.add_url_rule(room, view_func=patch_room, methods=["PATCH"])
     admin.add_url_rule(room, view_func=delete_room, methods=["DELETE"])
     admin.add_url_rule(members, view_func=list_members, methods=["GET"])
+    admin.add_url_rule(members, view_func=put_members, methods=["POST"])
     admin.add_url_rule(member, view_func=get_member, methods=["GET"])
     admin.add_url_rule(member, view_func=put_member, methods=["PUT"])
     admin.add_url_rule(member, view_func=delete_member, methods=["DELETE"])
@@ -69,6 +70,13 @@ def list_members(alias: str) -> Response:
     """The members of a room, by user id."""
     cursor, limit = paging.start(query())
     return jsonify(paging.shown(services().directory.members(alias, cursor, limit)))
+
+
+def put_members(alias: str) -> Response:
+    """Create or replace many, all of them or none."""
+    members = [{**member, "user": user_id(member["user"])} for member in body()["members"]]
+    created = services().directory.put_members(alias, members)
+    return jsonify({"created": created, "replaced": len(members) - created})
 
 
 def get_member(alias: str, user: str) -> Response:

@@ -16,6 +16,7 @@ from service.gateway.operations import TABLE
 from service.gateway.proxy import Call, Outcome
 from service.observability.telemetry import audit_log
 from service.web.auth import Gate, GatedBlueprint, principal
+from service.web.idempotency import once
 from service.web.request_body import body, query
 from service.web.request_lifecycle import deadline
 from service.web.services import services
@@ -31,7 +32,8 @@ def blueprint() -> GatedBlueprint:
     gateway = GatedBlueprint("gateway", Gate.USER)
     for row in TABLE.values():
         rule = row.path.replace("{", "<").replace("}", ">")
-        gateway.add_url_rule(rule, endpoint=_PREFIX + row.name, view_func=handle, methods=[row.method])
+        view = once(handle) if row.name == "create_room_composition" else handle
+        gateway.add_url_rule(rule, endpoint=_PREFIX + row.name, view_func=view, methods=[row.method])
     return gateway
 
 

@@ -13,6 +13,7 @@ from service.observability.telemetry import audit_log
 from service.rooms.guests import Guest
 from service.web import paging
 from service.web.auth import Gate, GatedBlueprint, moderator
+from service.web.idempotency import once
 from service.web.request_body import MAX_TOKEN_CALL_BYTES, body, check_request, query
 from service.web.services import services
 
@@ -23,7 +24,7 @@ def blueprint() -> GatedBlueprint:
     """The calls of moderators."""
     inviting = GatedBlueprint("invites", Gate.MODERATOR)
     inviting.add_url_rule(_INVITES, view_func=list_invites, methods=["GET"])
-    inviting.add_url_rule(_INVITES, view_func=create_invite, methods=["POST"])
+    inviting.add_url_rule(_INVITES, view_func=once(create_invite), methods=["POST"])
     inviting.add_url_rule(_INVITES + "/<invite_id>", view_func=revoke_invite, methods=["DELETE"])
     return inviting
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from flask import current_app
 
 from service.clock import Clock
+from service.crypto import Sealer
 from service.gateway.proxy import GatewayProxy
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
@@ -22,6 +23,7 @@ from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests
 from service.rooms.moderators import Moderators
+from service.storage.outcome_store import OutcomeStore
 from service.storage.redis_client import RedisClient
 from service.storage.share_store import Shares
 from service.telnyx import Telnyx
@@ -68,6 +70,8 @@ class Services:
     gateway: GatewayProxy
     inbox: WebhookReceiver
     shares: Shares
+    outcomes: OutcomeStore
+    sealer: Sealer
     large_bodies: BoundedSemaphore = field(default_factory=BoundedSemaphore)
 
 

@@ -105,3 +105,59 @@ def test_rooms_are_found_by_words(ada: Caller) -> None:
     assert found(bob, "/v1/rooms", name) == [f"{name}-a", f"{name}-b"]
     assert found(bob, "/v1/rooms", f"{name} nothing") == []
     assert found(carol, "/v1/rooms", name) == []
+
+
+def test_many_members_are_written_at_once(ada: Caller) -> None:
+    """All of them or none: one fault refuses all and says where, and a second call replaces."""
+    alias = fresh()
+    make_room(ada.url, alias, "bob")
+    path = f"/v1/admin/rooms/{alias}/members"
+    many = [{"user": f"user-{number}", "role": "participant"} for number in range(199)]
+    over = {"opens_at": "2099-01-01T10:00:00Z", "closes_at": "2098-01-01T10:00:00Z"}
+
+    def write(*members: dict[str, Any]) -> Any:
+        return ada.ask("POST", path, json={"members": members})
+
+    wrong = write(*many, {"user": "carol", "role": "participant", **over})
+    twice = write(many[0], many[0])
+    written = write(*many, {"user": "bob", "role": "moderator"})
+
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "/members/199/closes_at")
+    assert (twice.status_code, twice.json()["errors"][0]["field"]) == (422, "/members")
+    assert written.json() == {"created": 199, "replaced": 1}
+    assert ada.ask("GET", f"{path}/bob").json()["role"] == "moderator"
+    assert write(*many).json() == {"created": 0, "replaced": 199}
+    assert write(*many, many[0], many[1]).status_code == 422
+    for page in range(9):
+        write(*[{"user": f"more-{page}-{number}", "role": "participant"} for number in range(200)])
+    assert write({"user": "one-too-many", "role": "participant"}).json()["code"] == "limit_reached"
+
+
+def test_an_invite_is_made_once_for_each_key(ada: Caller) -> None:
+    """A repeat gets the answer of the first, its code included; another request with the key is refused."""
+    alias, key = fresh(), {"Idempotency-Key": f'"{fresh("key")}"'}
+    make_room(ada.url, alias)
+    path = f"/v1/rooms/{alias}/invites"
+
+    def invite(headers: dict[str, str], **spec: Any) -> Any:
+        return ada.ask("POST", path, json=spec, headers=headers)
+
+    first, again, other = invite(key), invite(key), invite({"Idempotency-Key": fresh("key")})
+
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert other.json()["code"] != first.json()["code"]
+    for headers, spec in [(key, {"max_uses": 2}), ({"Idempotency-Key": "a b"}, {})]:
+        refused = invite(headers, **spec)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
+    assert len(ada.ask("GET", path).json()["data"]) == 2
+
+
+def test_a_refused_request_may_be_sent_again_with_its_key(ada: Caller) -> None:
+    """What was refused has made nothing."""
+    alias, key = fresh(), {"Idempotency-Key": fresh("key")}
+
+    refused = [ada.ask("POST", f"/v1/rooms/{alias}/invites", json={}, headers=key) for _ in range(2)]
+    make_room(ada.url, alias)
+
+    assert {answer.status_code for answer in refused} == {404}
+    assert ada.ask("POST", f"/v1/rooms/{alias}/invites", json={}, headers=key).status_code == 201

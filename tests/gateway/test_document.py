@@ -25,7 +25,7 @@ def described(operation: str) -> dict[str, Any]:
 def parameters(operation: str) -> set[str]:
     shared = document()["components"]["parameters"]
     found = [shared[one["$ref"].rpartition("/")[2]] for one in described(operation).get("parameters", ())]
-    return {one["name"] for one in found}
+    return {one["name"] for one in found if one["in"] == "query"}
 
 
 def members(operation: str) -> set[str]:

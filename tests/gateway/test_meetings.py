@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.guests import guest_of
 from tests.gateway.world import Ask, World, ask_for, error
+from tests.processes import fresh
 
 
 def enter(world: World, who: str, room: str | None = None) -> dict[str, Any]:
@@ -142,6 +143,40 @@ def test_a_composition_has_sound(world: World) -> None:
     kept = world.shown("compositions", made.json()["data"]["id"])
     assert kept is not None
     assert kept["audio_sources"] == ["*"]
+
+
+def compose(world: World, key: str) -> Any:
+    body = {"session_id": world.own.session}
+    headers = {"Idempotency-Key": key}
+    return world.people["moderator"].ask("POST", "/v2/room_compositions", json=body, headers=headers)
+
+
+def composed(world: World) -> int:
+    return world.asked_upstream().count("create_room_composition")
+
+
+def test_a_composition_is_made_once_for_each_key(world: World) -> None:
+    """A repeat with the same ``Idempotency-Key`` gets the first answer, and Telnyx is asked once."""
+    key, before = fresh("key"), composed(world)
+
+    made = [compose(world, key) for _ in range(2)]
+
+    assert [answer.status_code for answer in made] == [202, 202]
+    assert made[0].json() == made[1].json()
+    assert composed(world) == before + 1
+
+
+def test_what_may_have_been_composed_is_not_composed_again(world: World) -> None:
+    """Where nobody knows whether Telnyx has done it, a repeat is refused."""
+    key, before = fresh("key"), composed(world)
+    world.sandbox.fault("create_room_composition", "garbage", kind="html")
+
+    made = [compose(world, key) for _ in range(2)]
+    world.sandbox.clear_faults()
+
+    assert made[0].status_code == 502
+    error(made[1], 409, "request_in_progress")
+    assert composed(world) == before + 1
 
 
 def test_bulk_deletion_needs_a_filter(world: World) -> None:

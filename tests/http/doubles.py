@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from service.app import face
 from service.clock import Clock, Deadline
+from service.crypto import Sealer
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
 from service.gateway.proxy import GatewayProxy
 from service.identity.backchannel_logout import LogoutVerifier
@@ -37,6 +38,7 @@ from service.rooms.listings import Page, RoomListing
 from service.rooms.models import Member, Role, Room
 from service.rooms.moderators import Moderators
 from service.secret import Secret
+from service.storage.outcome_store import OutcomeStore
 from service.storage.redis_client import RedisClient
 from service.storage.share_store import Shares
 from service.telnyx import Telnyx
@@ -268,6 +270,8 @@ def make_face(drain_file: Path) -> Face:
             gateway=cast("GatewayProxy", told),
             inbox=cast("WebhookReceiver", told),
             shares=cast("Shares", dependencies),
+            outcomes=cast("OutcomeStore", told),
+            sealer=cast("Sealer", told),
         )
     )
     return Face(told, store, dependencies, registry, drain_file, app)

@@ -1,0 +1,29 @@
+"""Outcomes of requests that callers may send again by their ``Idempotency-Key``: cache, sealed for their caller."""
+
+from typing import Final, cast
+
+from service.storage import redis_keys
+from service.storage.redis_client import RedisClient
+from service.storage.scripts import command, script
+
+KEEP_SECS: Final = 86_400
+# Longer than a request takes, so that one which dies with its process can be sent again soon.
+BEGUN_SECS: Final = 30
+
+
+class OutcomeStore:
+    """Every method raises ``StoreUnavailable`` while Redis does not answer, or takes no writes."""
+
+    def __init__(self, redis: RedisClient) -> None:
+        self._redis = redis
+
+    def begin(self, user: str, key: str, note: bytes) -> bytes | None:
+        """Note that a request has begun; what another one has noted, if it has."""
+        call = script("begin_once").on((redis_keys.outcome(user, key),), (note, BEGUN_SECS * 1000))
+        return cast("bytes | None", self._redis.run(call))
+
+    def keep(self, user: str, key: str, outcome: bytes) -> None:
+        self._redis.run(command("SET", redis_keys.outcome(user, key), outcome, "EX", KEEP_SECS))
+
+    def forget(self, user: str, key: str) -> None:
+        self._redis.run(command("DEL", redis_keys.outcome(user, key)))
