@@ -157,6 +157,9 @@ class Broker:
     def _look_again(self, before: AuthorizedRequest) -> AuthorizedRequest:
         """The same request by what Redis says now; it is not counted twice."""
         snapshot = self._snapshot(before.request, count=False)
+        if snapshot.records.room is None and before.access.room.template is not None:
+            # Swept as idle in this very moment: the next call makes it again.
+            raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
         snapshot = replace(snapshot, calls=before.snapshot.calls, window_left=before.snapshot.window_left)
         return self._authorize(before.request, snapshot)
 
@@ -192,7 +195,8 @@ class Broker:
                 return self._answer(authorized, held)
             renewed = self._wait_for_renewal(authorized, flight, advisory=advisory)
         except UpstreamRoomMissing:
-            # Its tokens were forgotten: the one at hand opens nothing any more.
+            # Its tokens were forgotten: the one at hand opens nothing any more. Perhaps it is gone here too.
+            self._look_again(authorized)
             raise
         except (OwnTrouble, RateLimited, TimeoutError) as trouble:
             return self._serve_stale(authorized, trouble)

@@ -16,7 +16,18 @@ from service import app
 from service.config.settings import Settings
 from service.errors import ServiceError
 from service.storage.redis_keys import RoomKeys
-from tests.processes import API_KEY, Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room
+from tests.processes import (
+    API_KEY,
+    Caller,
+    Sandbox,
+    ServiceProcess,
+    Valkey,
+    admin,
+    environment,
+    fresh,
+    make_room,
+    until,
+)
 
 EVERYBODY = [{"authenticated": True, "role": "participant"}]
 
@@ -269,6 +280,26 @@ def test_a_ban_outlives_the_room(service: ServiceProcess, sandbox: Sandbox, valk
     assert rooms_named(sandbox, f"vts-{consultation}") == []
     assert Caller(service.url, fresh("user")).token(consultation).ok
     assert bob.token(consultation).json()["code"] == "banned"
+
+
+@pytest.mark.cooperative
+@pytest.mark.usefixtures("_clear")
+def test_who_joins_while_the_room_is_swept_comes_into_another(
+    service: ServiceProcess, sandbox: Sandbox, valkey: Valkey, consultation: str
+) -> None:
+    """What was on its way is refused for a moment, not for good; asked again, the room is there."""
+    caller = Caller(service.url, fresh("user"))
+    unused_for(valkey, consultation, 3700)
+    sandbox.fault("generate_join_client_token", "latency", secs=1.5, times=1)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(caller.token, consultation)
+        until(lambda: valkey.client.keys(RoomKeys(consultation).base + "lease:*"), what="the renewal")
+        assert consultation in sweep(sandbox, valkey)
+        answer = asked.result()
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+    joined = until(lambda: caller.token(consultation).json().get("room"), what="the room")
+    assert [room["id"] for room in rooms_named(sandbox, f"vts-{consultation}")] == [joined["id"]]
 
 
 @pytest.mark.cooperative
