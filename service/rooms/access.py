@@ -56,7 +56,7 @@ def admit(
 
 
 def _outranks(principal: Principal, granted: Sequence[Grant], ban: Ban) -> bool:
-    """Whether the ban is a guest's, and who is to be kept out a moderator who is none."""
+    """Whether a guest made the ban, and the caller is a moderator who is no guest."""
     is_host = principal.invited is None and any(grant.role is Role.MODERATOR for grant in granted)
     return ban.invite is not None and is_host
 
