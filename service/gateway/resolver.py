@@ -14,7 +14,7 @@ from typing import Final
 from uuid import UUID
 
 from service.clock import Clock, Deadline
-from service.errors import Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamRejected
+from service.errors import DeadlineExceeded, Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamRejected
 from service.fair_semaphore import FairSemaphore
 from service.gateway.operations import RETRIEVE_OPERATION, Kind
 from service.identity.verifier import Principal
@@ -93,19 +93,33 @@ class Resolver:
     ) -> Found:
         """Look up anything but a room; ``query`` goes with the call. Raises ``RateLimited`` after many in vain."""
         self._check_moderates(principal)
-        caller, places = calling.get(), self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
+        places = self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
         self._places.put(principal.user, places, TRUSTED_SECS)
-        with places.place():
-            if caller is not None:
-                caller.require(UNKNOWN_IDS)
-            try:
-                return self._find(principal, kind, ident, deadline, query)
-            except RoomNotFound:
-                if caller is not None:
-                    caller.spend(UNKNOWN_IDS)
-                raise
+        try:
+            places.acquire(deadline.remaining())
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        try:
+            return self._find(principal, kind, ident, deadline, query)
+        finally:
+            places.release()
 
     def _find(
+        self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None
+    ) -> Found:
+        if self._unknown.value((kind, ident)):
+            raise RoomNotFound
+        caller = calling.get()
+        if caller is not None:
+            caller.require(UNKNOWN_IDS)
+        try:
+            return self._found(principal, kind, ident, deadline, query)
+        except RoomNotFound:
+            if caller is not None:
+                caller.spend(UNKNOWN_IDS)
+            raise
+
+    def _found(
         self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None
     ) -> Found:
         answer = self._look(kind, ident, deadline, query)
@@ -163,8 +177,6 @@ class Resolver:
         return room_id
 
     def _look(self, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None) -> Answer:
-        if self._unknown.value((kind, ident)):
-            raise RoomNotFound
         try:
             answer = self._telnyx.call(RETRIEVE_OPERATION[kind], ident, query=query, deadline=deadline)
         except UpstreamRejected as refusal:
