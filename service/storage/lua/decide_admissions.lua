@@ -2,7 +2,10 @@
 -- KEYS: meeting, waiting, waiters    ARGV: decision, ms that the meeting lasts without a token, most, user fields ...
 local meeting = redis.call('HGET', KEYS[1], 'begun')
 if redis.call('HLEN', KEYS[1]) + #ARGV - 3 > tonumber(ARGV[3]) then return 'full' end
-if not meeting then redis.call('HSET', KEYS[1], 'begun', redis.call('TIME')[1]) end
+if not meeting then
+  local now = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'begun', string.format('%d.%06d', now[1], now[2]))
+end
 for i = 4, #ARGV do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[1])
   redis.call('ZREM', KEYS[2], ARGV[i])

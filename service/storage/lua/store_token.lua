@@ -31,17 +31,18 @@ end
 local ends = tonumber(redis.call('GET', KEYS[8]) or '0') + tonumber(redis.call('GET', KEYS[10]) or '0') - ARGV[9]
 redis.call('SET', KEYS[10], math.ceil(math.max(ends, ARGV[4] / 1000)))
 redis.call('SET', KEYS[8], ARGV[9])
-local devices = KEYS[7]
+-- To the microsecond: what was stored before a meeting's end must not seem to belong to the next one.
+local devices, stamp = KEYS[7], string.format('%d.%06d', now[1], now[2])
 if redis.call('TYPE', devices)['ok'] ~= 'zset' then redis.call('DEL', devices) end
-redis.call('ZADD', devices, now[1], ARGV[10])
+redis.call('ZADD', devices, stamp, ARGV[10])
 local life = math.max(left, redis.call('PTTL', KEYS[5]))
 if redis.call('ZCARD', devices) == 1 or redis.call('PTTL', devices) < life then
   redis.call('PEXPIRE', devices, life)
 end
-if not meeting then redis.call('HSET', KEYS[11], 'begun', now[1]) end
+if not meeting then redis.call('HSET', KEYS[11], 'begun', stamp) end
 if redis.call('PTTL', KEYS[11]) < left + ARGV[17] then redis.call('PEXPIRE', KEYS[11], left + ARGV[17]) end
 if ARGV[18] == '1' then
-  redis.call('ZADD', KEYS[12], now[1], ARGV[10])
+  redis.call('ZADD', KEYS[12], stamp, ARGV[10])
   if redis.call('PTTL', KEYS[12]) < left then redis.call('PEXPIRE', KEYS[12], left) end
   -- One of them is enough.
   local more = redis.call('ZCARD', KEYS[12]) - 8
