@@ -62,6 +62,8 @@ worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa:
 control_socket_disable = True
 # A bearer of 7 KiB must fit into a header line.
 limit_request_field_size = 8190
+# The filters of a list may hold a whole context, percent-encoded.
+limit_request_line = 8190
 limit_request_fields = 64
 # No header of a request changes what it is, whoever sends it (both are believed from this machine by default).
 forwarder_headers = ""

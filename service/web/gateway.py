@@ -18,7 +18,7 @@ from service.observability.telemetry import audit_log
 from service.web.auth import Gate, GatedBlueprint, principal
 from service.web.idempotency import once
 from service.web.request_body import body, query
-from service.web.request_lifecycle import deadline
+from service.web.request_lifecycle import deadline, telnyx_rate_limit
 from service.web.services import services
 from service.web.token_response import record_issued
 
@@ -47,7 +47,10 @@ def handle(**path: str) -> Response:
     response = Response(status=outcome.status) if outcome.body is None else jsonify(outcome.body)
     response.status_code = outcome.status
     if outcome.issued is not None:
-        response.headers.extend(record_issued(outcome.issued, principal(), services().metrics))
+        issued = outcome.issued
+        response.headers.extend(record_issued(issued, principal(), services().metrics))
+        left = {"remaining": issued.rate_remaining, "reset_secs": issued.rate_reset_secs}
+        response.headers.extend(telnyx_rate_limit(limit=issued.rate_limit, **left))
     return response
 
 

@@ -52,6 +52,7 @@ class OpenApiValidator:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.as_json = json.dumps(document).encode()
+        self._forms = dict(_forms(document))
         self.operations = {
             operation["operationId"]: _compiled(operation, path_item.get("parameters", []), document)
             for path_item in document["paths"].values()
@@ -69,7 +70,7 @@ class OpenApiValidator:
         validator = self.operations[operation_id].body
         if validator is None:
             return {}
-        _refuse(_violations(validator, body, size))
+        self._refuse(_violations(validator, body, size))
         return cast("Mapping[str, Any]", body)
 
     def check_query(self, operation_id: str, given: Iterable[tuple[str, list[str]]]) -> Mapping[str, Any]:
@@ -77,11 +78,34 @@ class OpenApiValidator:
         operation = self.operations[operation_id]
         texts = dict(given)
         repeated = [{"field": name, "message": "must be given once"} for name in texts if len(texts[name]) > 1]
-        _refuse(repeated)
+        self._refuse(repeated)
         values = {name: _typed(found[0], operation.query_types.get(name, "string")) for name, found in texts.items()}
         faults = _violations(operation.query, values, 0)
-        _refuse([{**fault, "field": fault["field"].lstrip("/")} for fault in faults])
+        self._refuse([{**fault, "field": fault["field"].lstrip("/")} for fault in faults])
         return values
+
+    def _refuse(self, faults: list[Fault]) -> None:
+        if faults:
+            raise InvalidRequest(errors=[{**fault, "message": self._said(fault)} for fault in faults[:MAX_ERRORS]])
+
+    def _said(self, fault: Fault) -> str:
+        message = fault["message"]
+        if not message.startswith(_PATTERN):
+            return message
+        return self._forms.get(
+            message.removeprefix(_PATTERN), "has characters or a form that are not allowed; see /docs"
+        )
+
+
+def _forms(schema: object) -> Iterator[tuple[str, str]]:
+    """What is said of each pattern of a document, so that nobody has to read it."""
+    if isinstance(schema, Mapping):
+        if "x-form" in schema:
+            yield schema["pattern"], f"must be {schema['x-form']}"
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _forms(part)
 
 
 def _compiled(operation: Mapping[str, Any], shared: list[Any], document: Mapping[str, Any]) -> Operation:
@@ -188,6 +212,13 @@ def _escaped(step: object) -> str:
     return str(step)[:64].replace("~", "~0").replace("/", "~1")
 
 
+def _said(value: object) -> str:
+    """As it stands in JSON; a text without its quotes."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+# Stands before a pattern until it is said in words.
+_PATTERN: Final = "must match "
 _FORMATS: Final = {
     "date-time": "must be an RFC 3339 timestamp with a zone, from 1970 on, such as 2030-01-31T12:00:00Z",
     "name": "must be visible text, without control characters and such as change the direction of writing",
@@ -197,20 +228,15 @@ _FORMATS: Final = {
 }
 _MESSAGES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "type": lambda facts: "must be of type " + " or ".join(facts["types"]),
-    "enum": lambda facts: "must be one of " + ", ".join(str(value) for value in facts["options"]),
-    "const": lambda facts: f"must be {facts['expected_value']}",
+    "enum": lambda facts: "must be one of " + ", ".join(map(_said, facts["options"])),
+    "const": lambda facts: "must be " + _said(facts["expected_value"]),
     "minimum": lambda facts: f"must be at least {facts['limit']}",
     "maximum": lambda facts: f"must be at most {facts['limit']}",
-    "minLength": lambda facts: f"must have at least {facts['limit']} characters",
+    "minLength": lambda facts: "must not be empty" if facts["limit"] == 1 else f"must have {facts['limit']} characters",
     "maxLength": lambda facts: f"must have at most {facts['limit']} characters",
     "minItems": lambda facts: f"must have at least {facts['limit']} items",
     "maxItems": lambda facts: f"must have at most {facts['limit']} items",
-    "pattern": lambda _: "has characters or a form that are not allowed here; see /docs",
+    "pattern": lambda facts: _PATTERN + facts["pattern"],
     "format": lambda facts: _FORMATS.get(facts["format"], f"must be a {facts['format']}"),
     "oneOf": lambda _: "must fit exactly one of the allowed forms",
 }
-
-
-def _refuse(faults: list[Fault]) -> None:
-    if faults:
-        raise InvalidRequest(errors=faults[:MAX_ERRORS])

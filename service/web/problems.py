@@ -32,10 +32,9 @@ from service.errors import (
     UnsupportedMediaType,
 )
 from service.observability import telemetry
-from service.web.request_lifecycle import rate_limit
+from service.web.request_lifecycle import is_gateways, rate_limit, telnyx_rate_limit
 
 MEDIA_TYPE: Final = "application/problem+json"
-GATEWAY: Final = "/v2/"
 # Of a page about the error (``problem_pages``).
 TYPE_PREFIX: Final = "/problems/"
 REALM: Final = "video-token-service"
@@ -120,8 +119,9 @@ def render(error: ServiceError, path: str, jitter: random.Random) -> Problem:
     document |= {name: error.extra[name] for name in ("errors",) if name in error.extra}
     if (opens_at := error.extra.get("opens_at")) is not None:
         document["opens_at"] = rfc3339(opens_at) if isinstance(opens_at, int | float) else opens_at
-    headers += _rate_headers(error)
-    if path.startswith(GATEWAY):
+    gateway = is_gateways(path)
+    headers += _rate_headers(error, gateway=gateway)
+    if gateway:
         return Problem(error.status, [("Content-Type", "application/json"), *headers], _json(as_telnyx(document)))
     return Problem(error.status, [("Content-Type", MEDIA_TYPE), *headers], _json(document))
 
@@ -147,11 +147,12 @@ def _source(field: str) -> dict[str, str]:
     return {"pointer": field or "/"} if field[:1] in {"", "/"} else {"parameter": field}
 
 
-def _rate_headers(error: ServiceError) -> list[tuple[str, str]]:
+def _rate_headers(error: ServiceError, *, gateway: bool) -> list[tuple[str, str]]:
     given = error.extra
     if not isinstance(error, RateLimited) or "limit" not in given:
         return []
-    return rate_limit(limit=given["limit"], remaining=given.get("remaining", 0), reset_secs=given.get("reset_secs", 1))
+    told = {name: given.get(name, default) for name, default in (("limit", 0), ("remaining", 0), ("reset_secs", 1))}
+    return rate_limit(**told) + (telnyx_rate_limit(**told) if gateway else [])
 
 
 def _challenge(error: ServiceError) -> str | None:

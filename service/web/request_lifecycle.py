@@ -88,6 +88,17 @@ def rate_limit(*, limit: object, remaining: object, reset_secs: object) -> list[
     ]
 
 
+def is_gateways(path: str) -> bool:
+    """Whether a path is Telnyx's, answered as its client libraries read it."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def telnyx_rate_limit(*, limit: object, remaining: object, reset_secs: object) -> list[tuple[str, str]]:
+    """The same under Telnyx's own names (docs/telnyx.md 4.4), for its paths."""
+    told = {"limit": limit, "remaining": remaining, "reset": reset_secs}
+    return [(f"x-ratelimit-{name}", str(value)) for name, value in told.items()]
+
+
 def begin(environ: dict[str, Any]) -> None:
     """Name the request, and its place in its caller's trace."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
@@ -147,7 +158,7 @@ def _finish(response: Response) -> Response:
         headers[name] = value
     for name, value in _USUAL:
         headers.setdefault(name, value)
-    if request.path.startswith(("/v1/", "/v2/")):
+    if request.path.startswith("/v1/") or is_gateways(request.path):
         for name, value in _PERSONAL:
             headers[name] = value
     completed = CompletedRequest(

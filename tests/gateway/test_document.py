@@ -138,10 +138,41 @@ def test_values_that_do_not_fit_are_refused(world: World, parameter: str, value:
 
 def test_flags_are_read_as_any_client_writes_them(world: World) -> None:
     """The published examples have a capital T."""
-    for value in ("true", "True"):
+    for value in ("true", "True", "TRUE"):
         ask = Ask("GET", f"/v2/room_sessions/{world.own.session}", {"include_participants": value})
         session = world.ask("moderator", ask).json()["data"]
         assert [one["id"] for one in session["participants"]] == [world.own.participant]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "said"),
+    [
+        ("include_participants", "yes", "must be true or false"),
+        ("include_participants", "1", "must be true or false"),
+        ("filter[active]", "", "must be true or false"),
+        ("filter[room_id]", "", "must be a UUID"),
+        ("filter[date_ended_at][lte]", "", "must be a day that there is, such as 2030-01-31"),
+    ],
+)
+def test_what_is_no_value_is_refused_in_words(world: World, parameter: str, value: str, said: str) -> None:
+    """An empty filter is none of Telnyx's, and no caller has to read a regular expression."""
+    query = {"filter[room_id]": world.own.room, parameter: value}
+    told = error(world.ask("moderator", Ask("GET", "/v2/room_sessions", query)), 422, "invalid_request")
+
+    assert (told["source"], told["detail"]) == ({"parameter": parameter}, said)
+
+
+def test_patterns_are_told_in_words() -> None:
+    """Each that a body or a query is held against has words beside it in the document."""
+
+    def mute(schema: Any, where: str = "") -> list[str]:
+        parts = schema.items() if isinstance(schema, dict) else enumerate(schema) if isinstance(schema, list) else ()
+        found = [where] if isinstance(schema, dict) and "pattern" in schema and "x-form" not in schema else []
+        return found + [one for name, part in parts for one in mute(part, f"{where}/{name}")]
+
+    shared = document()["components"]
+    queries = {name: one["schema"] for name, one in shared["parameters"].items() if one["in"] == "query"}
+    assert mute(shared["schemas"]) + mute(queries) == []
 
 
 def test_ids_are_read_in_any_case(world: World) -> None:

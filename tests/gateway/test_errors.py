@@ -75,9 +75,20 @@ def test_a_body_that_cannot_be_read(world: World) -> None:
     error(pat.ask("POST", path, data="{" + " " * 70000, headers=json_type), 413, "body_too_large")
 
 
+def test_what_a_body_may_say_is_told_as_json_has_it(world: World) -> None:
+    """Neither our language's ``None`` nor a regular expression."""
+    body = {"session_id": world.own.session, "format": "avi", "audio_sources": "some", "webhook_event_url": "x"}
+    answer = world.ask("admin", Ask("POST", "/v2/room_compositions", body=body))
+
+    told = {one["source"]["pointer"]: one["detail"] for one in answer.json()["errors"]}
+    assert told.keys() == {"/format", "/audio_sources", "/webhook_event_url"}
+    assert not [detail for detail in told.values() if "None" in detail or "^" in detail], told
+
+
 def test_what_is_not_there(world: World) -> None:
     """Unknown paths and methods below /v2 speak Telnyx's language too."""
     error(world.ask("admin", Ask("GET", "/v2/calls")), 404, "not_found")
+    error(world.ask("admin", Ask("GET", "/v2")), 404, "not_found")
     answer = world.ask("admin", Ask("PUT", "/v2/rooms"))
 
     error(answer, 405, "method_not_allowed")

@@ -207,6 +207,7 @@ def test_the_room_keeps_its_answers_out_of_caches(world: World) -> None:
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Vary"] == "Authorization, Origin"
     assert answer.headers["RateLimit"].startswith('"token";r=')
+    assert {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"} <= {*map(str.lower, answer.headers)}
 
 
 def test_every_token_leaves_a_line(world: World) -> None:
