@@ -19,7 +19,7 @@ from schemathesis.config import SchemathesisConfig
 
 from service.clock import parse_rfc3339
 from tests.http.doubles import OPENAPI, contract, document
-from tests.processes import Caller, ServiceProcess, fresh
+from tests.processes import Caller, ServiceProcess, fresh, make_room
 
 # ``make fuzz`` sets this to cases over all calls; without it the run is short and always the same.
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
@@ -144,6 +144,29 @@ def test_no_example_of_a_body_is_over() -> None:
 
     assert examples
     assert min(moments(examples)) > time.time() + 10 * 365 * 86_400
+
+
+def test_examples_of_bodies_can_be_sent_as_they_are(administrator: Caller) -> None:
+    """In a room that is there all are answered well; left out is what needs a code, a signature or another name."""
+    alias, elsewhere = fresh(), {"redeemInvite", "revokeUser", "receiveTelnyxEvent"}
+    make_room(administrator.url, alias, access=[{"authenticated": True, "role": "moderator"}])
+    calls = [
+        (method, path.format(alias=alias, user="bob"), name, example["value"])
+        for path, item in document()["paths"].items()
+        for method, operation in item.items()
+        if path.startswith("/v1") and method != "parameters" and operation["operationId"] in bodies().keys() - elsewhere
+        for name, example in bodies()[operation["operationId"]].items()
+        if name != "template"
+    ]
+
+    refused = [
+        (path, name, answer.text)
+        for method, path, name, body in calls
+        if not (answer := administrator.ask(method.upper(), path, json=body)).ok
+    ]
+
+    assert len(calls) > 20
+    assert refused == []
 
 
 def test_whatever_takes_a_body_may_get_none_in_time_or_too_much() -> None:
