@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ SECOND_KEY = API_KEY + "-second"
 CACHE, STALE, ISSUED, REFRESHED = (200, "cache"), (200, "stale"), (200, "issued"), (200, "refreshed")
 SOUGHT = {"generate": 1, "retrieve": 1, "list": 1}
 SOUGHT_AFTER_REFRESH = {"refresh": 1, **SOUGHT}
+
+# What ``make test`` looks at.
+SHORT = "F24 room deleted"
 
 # By what happened to the account and by situation: the answer, and the calls where they can be counted. In this order.
 TABLE: Mapping[str, Mapping[str, tuple[tuple[int, str], Mapping[str, int]]]] = {
@@ -173,8 +177,13 @@ def meet(name: str, stages: Mapping[str, Stage], found: Found, url: str) -> None
 
 @pytest.fixture(scope="module")
 def found(elsewhere: str) -> Found:
-    """All of the table; a revoked key comes last, for it is remembered for a minute."""
+    """All of the table (of the short form one condition); a revoked key comes last: it is remembered for a minute."""
     made = Found()
+    if os.environ.get("FAULTS") != "full":
+        for rig in running(Rig()):
+            with watched(rig, [SHORT], made) as stages:
+                meet(SHORT, stages[SHORT], made, rig.service.url)
+        return made
     *first, last = TABLE
     for rig in running(Rig()):
         with watched(rig, first, made) as stages:
