@@ -2,7 +2,7 @@
 
 import gevent
 
-from service.cli.turns import EACH_TURN, MAX_AT_ONCE, Turns
+from service.cli.turns import MAX_AT_ONCE, Turns
 
 
 def test_a_herd_begins_in_order_and_a_probe_at_once() -> None:
@@ -13,7 +13,7 @@ def test_a_herd_begins_in_order_and_a_probe_at_once() -> None:
         turns.begin(path)
         begun.append(name)
 
-    herd = [f"caller {number}" for number in range(MAX_AT_ONCE + 20 * EACH_TURN)]
+    herd = [f"caller {number}" for number in range(MAX_AT_ONCE + 20)]
     callers = [gevent.spawn(ask, name) for name in herd]
     callers.append(gevent.spawn(ask, "probe", "/readyz"))
     gevent.joinall(callers, timeout=10)

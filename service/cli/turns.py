@@ -1,8 +1,8 @@
-"""When many requests come at once, they begin a few in each turn of the event loop, in the order of coming.
+"""When many requests come at once, they begin one in each turn of the event loop, in the order of coming.
 
 All that becomes ready at the same moment goes on before the loop looks again, so a herd of a thousand first joins kept
 a probe waiting until each of them had done its share, and the replica was taken out of service just then (measured).
-Those that begin a few at a time stay apart in all that follows. Probes begin at once.
+Those that begin one at a time stay apart in all that follows. Probes begin at once.
 """
 
 from collections import deque
@@ -15,7 +15,6 @@ from service.clock import let_others_run
 
 # So many under way begin as they come: less is no herd.
 MAX_AT_ONCE: Final = 16
-EACH_TURN: Final = 2
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 
 
@@ -44,5 +43,4 @@ class Turns:
     def _let_begin(self) -> None:
         while self._waiting:
             let_others_run()
-            for _ in range(min(EACH_TURN, len(self._waiting))):
-                self._waiting.popleft().set()
+            self._waiting.popleft().set()
