@@ -136,6 +136,11 @@ def ended(issuer: str, session: str) -> str:
     return f"{PREFIX}{{{digest(issuer, session)}}}:ended"
 
 
+def new_bearers_of_session(issuer: str, session: str) -> str:
+    """As ``new_bearers``, of one sign-in session of an issuer."""
+    return f"{PREFIX}{{{digest(issuer, session)}}}:new"
+
+
 def logout(issuer: str, token_id: str) -> str:
     """Set for as long as a logout token that has taken effect would be accepted again."""
     return f"{PREFIX}{{{digest(issuer, token_id)}}}:logout"

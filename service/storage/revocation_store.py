@@ -24,12 +24,15 @@ _WITHOUT_SESSION: Final = "-"
 def calls(issuer: str, user: str, session: str | None, bearer: Bearer | None) -> tuple[Call, ...]:
     """The calls that read what may void a bearer; ``moments`` reads their replies."""
     own = _WITHOUT_SESSION if session is None else redis_keys.digest(session)
-    names = (redis_keys.revoked(user), redis_keys.new_bearers(user))
     args = (_EVERY, own, *((bearer.digest, repr(bearer.issued_at)) if bearer is not None else ()))
-    of_user = script("read_revocations").on(names, args, reads=True)
-    if session is None:
-        return (of_user,)
-    return of_user, command("HMGET", redis_keys.ended(issuer, session), _EVERY)
+    names = [(redis_keys.revoked(user), redis_keys.new_bearers(user))]
+    if session is not None:
+        names.append(_keys_of_session(issuer, session))
+    return tuple(script("read_revocations").on(keys, args, reads=True) for keys in names)
+
+
+def _keys_of_session(issuer: str, session: str) -> tuple[str, str]:
+    return redis_keys.ended(issuer, session), redis_keys.new_bearers_of_session(issuer, session)
 
 
 def moments(replies: Iterable[Any]) -> list[bytes | None]:
@@ -61,7 +64,7 @@ class RevocationStore:
     def end_session_of_anybody(self, issuer: str, session: str, before: float) -> None:
         """As ``revoke`` for one session of an issuer, where nobody says whose session it is."""
         ended = Removal(session=session_of(issuer, session))
-        self._void((redis_keys.ended(issuer, session),), before, ended, _EVERY)
+        self._void(_keys_of_session(issuer, session), before, ended, _EVERY)
 
     def is_known_logout(self, issuer: str, token_id: str) -> bool:
         """Whether this logout token has taken effect lately."""

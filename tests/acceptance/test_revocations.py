@@ -305,6 +305,17 @@ def test_one_session_of_a_clock_that_is_ahead_can_be_ended(service: ServiceProce
     assert [codes(service, alias, one) for one in (phone, tablet, nameless)] == [{"session_revoked"}, {None}, {None}]
 
 
+def test_a_logout_ends_a_session_of_a_clock_that_is_ahead(service: ServiceProcess) -> None:
+    """Also where the provider names the session alone, and its other server's clock is right."""
+    alias, session = fresh(), fresh("session")
+    make_room(service.url, alias, access=EVERYBODY)
+    old = mint(fresh("user"), iat=int(time.time()) + 40, sid=session)
+    assert codes(service, alias, old) == {None}
+    assert send(service, logout_token(sid=session)).ok
+
+    assert codes(service, alias, old) == {"session_revoked"}
+
+
 @pytest.mark.cooperative
 def test_what_voids_a_single_bearer_goes_too(store: RevocationStore, own: Valkey) -> None:
     """With the revocation that it belongs to; what is noted of new bearers ends by itself."""

@@ -1,6 +1,6 @@
--- What voids a bearer of a user. A new one is noted: whatever is revoked from now on was revoked after it, even if the
+-- What voids a bearer of a user, or of a session. A new one is noted: whatever is revoked from now on was revoked after it, even if the
 -- clock of its issuer, or of another process of ours, is ahead of the one that says when.
--- KEYS: revocations of the user, new bearers    ARGV: all, its session or '-', and its digest and when it was issued
+-- KEYS: revocations, new bearers    ARGV: all, its session or '-', and its digest and when it was issued
 if not ARGV[3] then return redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2]) end
 local mark = ARGV[2] .. '@' .. ARGV[3]
 local moments = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2], mark)

@@ -1,6 +1,6 @@
 -- Void bearers up to a moment that never moves back, and drop moments that no bearer is left for.
 -- New bearers that were seen before are void too, whatever they say of when they were issued.
--- KEYS: revocations of a user or a session, new bearers if it is of a user
+-- KEYS: revocations of a user or a session, new bearers of the same
 -- ARGV: the moment up to which none matters, the new one, its fields
 local held = redis.call('HGETALL', KEYS[1])
 for i = 1, #held, 2 do
