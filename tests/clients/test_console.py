@@ -48,7 +48,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def program(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the program with the bundle made by the command that service/routes/console.py gives."""
+    """A copy of the program with the bundle made by the command that service/web/console.py gives."""
     assert built.exists()
     folder = tmp_path_factory.mktemp("program")
     for name in ("openapi.yaml", "requirements.txt"):
@@ -69,9 +69,7 @@ def program(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def desk(program: Path, valkey: Valkey) -> Iterator[Desk]:
     sandbox = Sandbox()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes, "ROOT", program)
-        service = ServiceProcess(environment(sandbox, valkey.url, CONSOLE="on"))
+    service = ServiceProcess(environment(sandbox, valkey.url, CONSOLE="on"), root=program)
     for _ in running(service, sandbox):
         yield Desk(service, sandbox)
 

@@ -109,7 +109,7 @@ BROKEN = {
     "a folded header": HEAD + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}",
     "a space before the colon": HEAD + b"Content-Length : 2\r\n\r\n{}",
     "no such protocol": b"GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
-    "a long path": b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a long path": b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     "a long header": b"GET /v1/rooms HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + b"a" * 9000 + b"\r\n\r\n",
 }
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidToken
 from service.identity.verifier import Principal, Verifier
+from service.names import is_visible
 from tests.identity.forge import ISSUER, UNHURRIED, ask, claims, issuer, token, verifier
 
 GENEROUS = {"scope": "openid rooms:admin", "groups": ["eng"], "rooms": {"standup": "moderator"}, "department": "x"}
@@ -218,10 +219,10 @@ def test_names_are_cleaned(said: object, shown: str | None) -> None:
 @UNHURRIED
 @given(st.text(max_size=300))
 def test_a_name_can_always_be_shown(said: str) -> None:
-    """Printable, encodable, short and not blank, or ``None``."""
+    """Visible, encodable, short and not blank, or ``None``."""
     name = caller({"name": said}).name
 
-    assert name is None or (name.isprintable() and name.encode() and name == name.strip() and len(name) <= 200)
+    assert name is None or (is_visible(name) and name.encode() and name == name.strip() and len(name) <= 200)
 
 
 @pytest.mark.parametrize(("sid", "kept"), [("s-1", "s-1"), ("", None), (5, None), (None, None), (["s"], None)])
