@@ -30,8 +30,10 @@ LONG: Final = (
     "tests/acceptance/test_herds.py",
     "tests/acceptance/test_upgrade.py::test_two_releases",
     "tests/acceptance/test_herds.py::test_a_herd_costs_one_call_for_each_token[three",
+    "tests/acceptance/test_guests.py::test_after_a_rotation",
     "tests/acceptance/test_guests.py::test_replicas_share",
     "tests/acceptance/test_outages.py",
+    "tests/acceptance/test_renewing.py::test_a_participant_who_follows",
     # The same tour runs with the least rights at Redis (``tests/topologies/test_acl.py``).
     "tests/acceptance/test_story.py",
     "tests/acceptance/test_webhook_crashes.py",
@@ -46,7 +48,9 @@ LONG: Final = (
     "tests/clients/test_android",
     "tests/clients/test_console.py",
     "tests/clients/test_sample.py",
+    "tests/clients/test_sdk.py",
     "tests/clients/test_sdk_calls.py",
+    "tests/clients/test_wake_ups.py",
     "tests/contract/",
     "tests/edge/test_draining.py",
     "tests/edge/test_framing.py::test_a_long_target_is_refused[100000",
@@ -58,6 +62,7 @@ LONG: Final = (
     "tests/faults/test_figures.py",
     "tests/faults/test_keys.py",
     "tests/faults/test_redis.py::test_a_token_made_during_an_outage",
+    "tests/faults/test_redis.py::test_it_starts",
     "tests/faults/test_redis_values.py",
     "tests/faults/test_removals.py::test_a_banned_user_gets_no_token_from_any_worker[killed]",
     "tests/faults/test_telnyx_silence.py",
@@ -65,6 +70,7 @@ LONG: Final = (
     "tests/gateway/test_errors.py::test_a_wait_is_handed_on",
     "tests/gateway/test_errors.py::test_an_answer_that",
     "tests/gateway/test_errors.py::test_telnyxs_refusals",
+    "tests/gateway/test_look_ups.py::test_in_a_large_directory",
     "tests/gateway/test_official",
     "tests/topologies/test_co",
     "tests/topologies/test_failover.py",
@@ -79,7 +85,8 @@ LONG: Final = (
 # Of those ``make test`` runs at least these.
 SHORT: Final = (
     "tests/acceptance/test_webhook_crashes.py::test_what_was_acknowledged_before_a_crash",
-    "tests/acceptance/test_outages.py::test_a_token_is_renewed",
+    "tests/clients/test_sdk.py::test_the_sdk_connects",
+    "tests/clients/test_wake_ups.py::test_a_page_that_is_shown",
     "tests/acceptance/test_outages.py::test_nobody_vouches",
     "tests/acceptance/test_outages.py::test_under_load",
     "tests/commands/test_stopping.py::test_a_second_signal",
@@ -99,6 +106,7 @@ SHORT: Final = (
     "tests/faults/test_account.py::test_the_token_of_a_deleted_room",
     "tests/faults/test_cooldowns.py::test_during_a_cool_down",
     "tests/faults/test_keys.py::test_without_any_key",
+    "tests/faults/test_redis.py::test_it_starts_before_redis_and_recovers[timeout",
     "tests/faults/test_redis_values.py::test_a_connection_that_is_one_reply_behind",
     "tests/faults/test_telnyx_silence.py::test_a_silent_telnyx_is_left_alone",
     "tests/faults/test_writes.py::test_a_template_s_room",
@@ -109,7 +117,6 @@ SHORT: Final = (
     "tests/topologies/test_failover.py::test_a_ban_of_the_last_moment_stands",
     "tests/topologies/test_joining.py",
     "tests/topologies/test_keeping.py::test_check_names",
-    "tests/topologies/test_moving_name.py::test_a_server",
     "tests/topologies/test_meeting.py::test_a_removed_user",
     "tests/topologies/test_roster.py::test_a_joining_that_was_missed",
     "tests/topologies/test_templates.py::test_the_first_join",
@@ -152,7 +159,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Do not read a file of which this run would leave out everything: reading all of them takes many seconds."""
     if not collection_path.name.startswith("test_"):
         return None
-    if config.getoption("markexpr") == "unit" and _starts_processes(collection_path, config):
+    name = str(collection_path.relative_to(config.rootpath))
+    if config.getoption("markexpr") == "unit" and name.startswith(WITH_PROCESSES):
+        return True
+    if not _is_whole(config) and name.startswith(LONG) and not any(test.startswith(name) for test in SHORT):
         return True
     text = collection_path.read_text("utf-8")
     if config.pluginmanager.has_plugin("tests.cooperative"):
@@ -160,8 +170,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if "\npytestmark = pytest.mark.cooperative\n" in text else None
 
 
-def _starts_processes(path: Path, config: pytest.Config) -> bool:
-    return str(path.relative_to(config.rootpath)).startswith(WITH_PROCESSES)
+def _is_whole(config: pytest.Config) -> bool:
+    """Whether nothing is left out that was asked for."""
+    return os.environ.get("FAULTS") == "full" or bool(config.getoption("keyword"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -173,7 +184,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.unit)
     cooperative = config.pluginmanager.has_plugin("tests.cooperative")
     _deselect(config, items, {item for item in items if bool(item.get_closest_marker("cooperative")) != cooperative})
-    if os.environ.get("FAULTS") == "full" or config.getoption("keyword"):
+    if _is_whole(config):
         return
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:

@@ -28,6 +28,8 @@ JSON = "application/json"
 
 CONFIG = SchemathesisConfig.from_dict(
     {
+        # Its cases are made while tests are collected, by each process of the run: four seconds of each.
+        "phases": {"coverage": {"enabled": bool(CASES)}},
         "checks": {
             # Two members that contradict each other (an end before its beginning) fit the schema and are still 422.
             # No generated text is the version of a record.

@@ -1,8 +1,11 @@
 """Requests begin in turns where many come at once, and probes do not wait for them."""
 
 import gevent
+import pytest
 
 from service.cli.turns import MAX_AT_ONCE, Turns
+
+pytestmark = pytest.mark.cooperative
 
 
 def test_a_herd_begins_in_order_and_a_probe_at_once() -> None:
