@@ -145,6 +145,7 @@ WITH_PROCESSES: Final = (
 # Of a test with many rows ``make test`` runs so many, spread evenly; ``make faults`` (FAULTS=full) runs them all.
 ROWS: Final = {
     "tests/agreement/": 12,
+    "tests/commands/test_dev.py": 1,
     "tests/edge/": 4,
     "tests/faults/": 3,
     "tests/gateway/": 4,
