@@ -105,7 +105,7 @@ class RoomWriter:
     ) -> tuple[Room, bool]:
         """Write what is made of the room that is there; anew, if somebody else changed it meanwhile."""
         for _ in range(_TRIES):
-            seen = self._store.record(alias) if is_alias(alias.removesuffix("-*")) else None
+            seen = self._store.record(alias) if is_alias(alias.removesuffix(TEMPLATE_SUFFIX)) else None
             existing = Room.parse(seen) if seen else None
             spec = specify(existing)
             check(precondition, existing)
