@@ -16,7 +16,7 @@ from service.gateway.filtering import whole
 from service.gateway.operations import Kind
 from service.gateway.resolver import Resolver, uuid_of
 from service.telnyx import Telnyx
-from service.telnyx.paging import MOST_ON_A_PAGE, MOST_PAGES, pages
+from service.telnyx.client import MOST_ON_A_PAGE, MOST_PAGES
 
 # Telnyx's own (docs/telnyx.md 2).
 DEFAULT_SIZE: Final = 20
@@ -44,7 +44,7 @@ class AccountLists:
         size = MOST_WITH_INSIDE if any(parameter.startswith("include_") for parameter in asked) else MOST_ON_A_PAGE
         found: dict[object, Item] = {}
         looked_at = 0
-        for page in pages(self._telnyx, name, None, asked, deadline, size):
+        for page in self._telnyx.pages(name, None, asked, deadline, size):
             # What is new at Telnyx meanwhile moves the others on, so that they come twice.
             found.update((item.get("id"), item) for item in page)
             looked_at += len(page)

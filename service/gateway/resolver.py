@@ -23,7 +23,7 @@ from service.rooms.models import Role
 from service.rooms.moderators import Moderator, Moderators
 from service.storage.share_store import UNKNOWN_IDS, calling
 from service.telnyx import Answer, Telnyx
-from service.telnyx.paging import MOST_ON_A_PAGE, pages
+from service.telnyx.client import MOST_ON_A_PAGE
 from service.ttl_cache import Expiring
 
 REMEMBERED: Final = 4096
@@ -139,7 +139,7 @@ class Resolver:
     ) -> set[UUID]:
         """The ids that a list shows of one session: all of them, or as many pages as it takes to have ``enough``."""
         found: set[UUID] = set()
-        for page in pages(self._telnyx, operation, target, query, deadline):
+        for page in self._telnyx.pages(operation, target, query, deadline):
             ids = (uuid_of(item.get("id")) for item in page if uuid_of(item.get("session_id")) == session)
             found |= {ident for ident in ids if ident is not None}
             if enough is not None and enough <= found:
@@ -155,7 +155,7 @@ class Resolver:
         remembered = {session: self._rooms_of_sessions.value(session) for session in sessions}
         known = {session: room_id for session, room_id in remembered.items() if room_id is not None}
         missing = remembered.keys() - known.keys()
-        for page in pages(self._telnyx, "list_room_sessions", None, {}, deadline, MOST_ON_A_PAGE) if missing else ():
+        for page in self._telnyx.pages("list_room_sessions", None, {}, deadline, MOST_ON_A_PAGE) if missing else ():
             shown = {uuid_of(item.get("id")): uuid_of(item.get("room_id")) for item in page}
             for session in missing & shown.keys():
                 self._remember(session, shown[session])

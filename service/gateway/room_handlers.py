@@ -63,8 +63,8 @@ class RoomHandlers:
             recorded[UNIQUE_NAME], changes[UNIQUE_NAME] = name, self._prefix + name
         changes = {**recorded, **changes}
         if not changes:
-            return self._telnyx.retrieve_room(room.room_id, deadline=deadline)
-        answer = self._telnyx.update_room(room.room_id, changes=changes, deadline=deadline)
+            return self._telnyx.call("retrieve_room", room.room_id, deadline=deadline)
+        answer = self._telnyx.call("update_room", room.room_id, body=changes, deadline=deadline)
         if recorded:
             self._directory.writer.record_changes(room.alias, recorded)
         return answer
@@ -96,7 +96,7 @@ class RoomHandlers:
         if room.room_id is None:
             return None
         try:
-            answer = self._telnyx.retrieve_room(room.room_id, deadline=deadline)
+            answer = self._telnyx.call("retrieve_room", room.room_id, deadline=deadline)
         except UpstreamRejected as refusal:
             if refusal.upstream_status != HTTPStatus.NOT_FOUND:
                 raise

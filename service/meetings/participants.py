@@ -14,7 +14,6 @@ from service.meetings.tickets import ObservedParticipant, ParticipantIdentity, T
 from service.observability.telemetry import audit_log
 from service.rooms.models import Room
 from service.telnyx import Telnyx
-from service.telnyx.paging import pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Presence:
         """The running sessions of a room: none, or one. A room that is gone upstream has none."""
         query = {"filter[active]": "true"}
         try:
-            found = list(pages(self._telnyx, "list_room_sessions_of_room", room_id, query, deadline))
+            found = list(self._telnyx.pages("list_room_sessions_of_room", room_id, query, deadline))
         except UpstreamRejected as refusal:
             if refusal.upstream_status == HTTPStatus.NOT_FOUND:
                 return []
@@ -67,7 +66,7 @@ class Presence:
         return sorted(here, key=lambda one: one.joined_at)
 
     def _participants(self, session: UUID, deadline: Deadline) -> Iterator[_Found]:
-        for page in pages(self._telnyx, "list_session_participants", session, {}, deadline):
+        for page in self._telnyx.pages("list_session_participants", session, {}, deadline):
             yield from (_found(session, item) for item in page)
 
 

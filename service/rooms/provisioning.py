@@ -35,7 +35,7 @@ class Provisioning:
     def find(self, room: Room, deadline: Deadline) -> UUID | None:
         """The upstream id of the room that bears this one's name there, if any."""
         name = self._prefix + room.name
-        answer = self._telnyx.list_rooms(unique_name=name, deadline=deadline)
+        answer = self._telnyx.call("list_rooms", query={"filter[unique_name]": name}, deadline=deadline)
         rooms = answer.body.get("data")
         if not isinstance(rooms, list):
             raise UpstreamInvalidResponse
@@ -66,7 +66,7 @@ class Provisioning:
         """The room as Telnyx has it then, with ``more`` members of its own in the same call."""
         settings = {UNIQUE_NAME: self._prefix + room.name, **_settings(room), **self._webhook(), **more}
         try:
-            return self._telnyx.create_room(settings=settings, deadline=deadline)
+            return self._telnyx.call("create_room", body=settings, deadline=deadline)
         except UpstreamRejected as refusal:
             # The name is taken: by an earlier try, by another creator, or by hand (docs/telnyx.md 10, row 14).
             known = self.find(room, deadline) if refusal.upstream_status in _NAME_TAKEN else None
@@ -76,7 +76,7 @@ class Provisioning:
 
     def update(self, room_id: UUID, changes: Mapping[str, Any], deadline: Deadline) -> Answer:
         """Change what is named and nothing else."""
-        return self._telnyx.update_room(room_id, changes=changes, deadline=deadline)
+        return self._telnyx.call("update_room", room_id, body=changes, deadline=deadline)
 
     def _bring_up_to_date(self, room_id: UUID, settings: Mapping[str, Any], deadline: Deadline) -> Answer:
         """Change settings, and the webhook where it is nobody's or this service's from another address."""
@@ -90,14 +90,14 @@ class Provisioning:
     def in_use(self, room_id: UUID, deadline: Deadline) -> bool:
         """Whether somebody is in the room; nobody is in one that is gone."""
         try:
-            return bool(self._telnyx.retrieve_room(room_id, deadline=deadline).data.get("active_session_id"))
+            return bool(self._telnyx.call("retrieve_room", room_id, deadline=deadline).data.get("active_session_id"))
         except UpstreamRejected as refusal:
             if refusal.upstream_status != HTTPStatus.NOT_FOUND:
                 raise
             return False
 
     def delete(self, room_id: UUID, deadline: Deadline) -> None:
-        self._telnyx.delete_room(room_id, deadline=deadline)
+        self._telnyx.call("delete_room", room_id, deadline=deadline)
 
     def _webhook(self) -> dict[str, Any]:
         return {WEBHOOK: self._webhook_url} if self._webhook_url else {}

@@ -1,8 +1,7 @@
 """The only package that speaks to Telnyx: the 25 operations, time limits, retries, breakers, sorting of errors.
 
-Read ``operations`` first, the table of them, then ``client``, which makes the calls. ``responses`` sorts what comes
-back, ``breaker`` leaves a failing upstream alone, ``load`` bounds how many calls are under way, ``paging`` reads lists
-to their end.
+Read ``operations`` first, the table of them, then ``client``, which makes the calls, so many at a time, and reads lists
+to their end. ``responses`` sorts what comes back, ``breaker`` leaves a failing upstream alone.
 
 What goes wrong leaves this package as an exception of ``service.errors``.
 """

@@ -11,36 +11,34 @@ Rules for editors:
 import json
 import logging
 import random as random_module
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import (
     DeadlineExceeded,
+    Overloaded,
     UpstreamError,
     UpstreamInvalidResponse,
-    UpstreamRejected,
     UpstreamRejectedCredentials,
     UpstreamThrottled,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from service.fair_semaphore import FairSemaphore, Refused
 from service.http_client import Reply, Transport, TransportError
 from service.observability import tracing
+from service.observability.telemetry import Metrics
 from service.secret import Secret
+from service.storage.cooldown_store import Cooldowns
+from service.storage.share_store import LOOK_UPS, MODERATION, NEW_TOKENS, calling
 from service.telnyx.breaker import Breaker
-from service.telnyx.load import ConcurrencyLimit, LoadMetrics, RetryBudget, of_caller
 from service.telnyx.operations import OPERATIONS, Kind, Operation
-from service.telnyx.responses import (
-    Answer,
-    error_of,
-    nothing_to_end,
-    read,
-    upstream_code,
-)
+from service.telnyx.responses import Answer, error_of, is_last_page, items_of, nothing_to_end, read, upstream_code
 
 ATTEMPT_SECS: Final = 3.0
 # Less than this is no time for an attempt.
@@ -50,25 +48,18 @@ MIN_JUDGED_SECS: Final = 1.0
 PAUSE_SECS: Final = (0.05, 0.2)
 REST_SECS: Final = 5.0
 CREDENTIALS_REST_SECS: Final = 60.0
+# A tenth of the calls may be retries, beyond a small burst, so that an outage is not doubled by us.
+RETRY_SHARE: Final = 0.1
+RETRY_BURST: Final = 10.0
 # For each place of token calls so much of one for all others: they are rarer, and nobody waits at a door for them.
 MANAGEMENT_SHARE: Final = 0.25
 KINDS: Final[tuple[Kind, ...]] = ("tokens", "moderation", "management")
+PAGE_SIZE: Final = 100
+MOST_ON_A_PAGE: Final = 250
+# A room holds 50 people; a session that many have left and joined again may show many more.
+MOST_PAGES: Final = 20
 
 _log: Final = logging.getLogger(__name__)
-
-
-class UpstreamMetrics(LoadMetrics, Protocol):
-    """What this package reports."""
-
-    def upstream_call(self, operation: str, outcome: str, seconds: float) -> None: ...
-    def breaker(self, name: str, state: str) -> None: ...
-
-
-class SharedCooldowns(Protocol):
-    """What all replicas know of a 429."""
-
-    def left(self, kind: Kind) -> float: ...
-    def start(self, kind: Kind, seconds: float) -> None: ...
 
 
 class Telnyx:
@@ -81,82 +72,47 @@ class Telnyx:
         *,
         clock: Clock,
         random: random_module.Random,
-        cooldowns: SharedCooldowns,
-        metrics: UpstreamMetrics,
+        cooldowns: Cooldowns,
+        metrics: Metrics,
         concurrency: int,
     ) -> None:
         self._api_url = api_url
         self._api_keys = tuple(api_keys)
-        self._working_key = 0
+        self._working_key = self._api_keys[0]
         self._clock = clock
         self._random = random
         self._cooldowns = cooldowns
         self._metrics = metrics
+        self._retry_credit = RETRY_BURST
         fewer = max(1, int(concurrency * MANAGEMENT_SHARE))
         places = {kind: concurrency if kind == "tokens" else fewer for kind in KINDS}
         self._transport = Transport(sum(places.values()))
-        self._budget = RetryBudget()
-        self._limits = {kind: ConcurrencyLimit(places[kind], metrics) for kind in KINDS}
+        self._places = {kind: FairSemaphore(places[kind]) for kind in KINDS}
         self._breakers = {kind: self._breaker(kind, REST_SECS) for kind in KINDS}
         self._credentials = self._breaker("credentials", CREDENTIALS_REST_SECS, consecutive=1)
 
     def _breaker(self, name: str, rest: float, consecutive: int = 5) -> Breaker:
-        return Breaker(self._clock, rest, lambda state: self._breaker_changed(name, state), consecutive)
+        def changed(state: str) -> None:
+            self._metrics.breaker(name, state)
+            if state == "open" and name in self._places:
+                self._places[name].refuse_waiting()
 
-    def _breaker_changed(self, name: str, state: str) -> None:
-        self._metrics.breaker(name, state)
-        if state == "open" and name in self._limits:
-            self._limits[name].shed_waiting()
+        return Breaker(self._clock, rest, changed, consecutive)
 
     def breaker_states(self) -> dict[str, str]:
         """Each breaker's state, for operators."""
         return {**{kind: self._breakers[kind].state for kind in KINDS}, "credentials": self._credentials.state}
 
-    def generate_join_client_token(
-        self,
-        room_id: UUID,
-        *,
-        token_ttl_secs: int,
-        refresh_token_ttl_secs: int,
-        deadline: Deadline,
-        before_attempt: Callable[[], object] | None = None,
-    ) -> Answer:
-        """A client token and its refresh token (docs/telnyx.md 5.1). 403 and 404 are ``UpstreamRejected``."""
-        body = {"token_ttl_secs": token_ttl_secs, "refresh_token_ttl_secs": refresh_token_ttl_secs}
-        return self.call("generate_join_client_token", room_id, body=body, deadline=deadline, before=before_attempt)
-
-    def refresh_client_token(
-        self,
-        room_id: UUID,
-        *,
-        refresh_token: Secret,
-        token_ttl_secs: int,
-        deadline: Deadline,
-        before_attempt: Callable[[], object] | None = None,
-    ) -> Answer:
-        """A new client token. Needs no API key (docs/telnyx.md 5.3); any refusal is ``UpstreamRejected``."""
-        body = {"refresh_token": refresh_token.reveal(), "token_ttl_secs": token_ttl_secs}
-        return self.call("refresh_client_token", room_id, body=body, deadline=deadline, before=before_attempt)
-
-    def list_rooms(self, *, unique_name: str, deadline: Deadline) -> Answer:
-        """Rooms of that name; whether the filter is exact is not documented."""
-        return self.call("list_rooms", query={"filter[unique_name]": unique_name}, deadline=deadline)
-
-    def create_room(self, *, settings: Mapping[str, Any], deadline: Deadline) -> Answer:
-        """A new room; 422 as ``UpstreamRejected`` where the name is taken."""
-        return self.call("create_room", body=settings, deadline=deadline)
-
-    def retrieve_room(self, room_id: UUID, *, deadline: Deadline) -> Answer:
-        """One room; 404 as ``UpstreamRejected``."""
-        return self.call("retrieve_room", room_id, deadline=deadline)
-
-    def update_room(self, room_id: UUID, *, changes: Mapping[str, Any], deadline: Deadline) -> Answer:
-        """Change the members named; the others stay (docs/telnyx.md 10, row 17)."""
-        return self.call("update_room", room_id, body=changes, deadline=deadline)
-
-    def delete_room(self, room_id: UUID, *, deadline: Deadline) -> Answer:
-        """Remove a room and everybody in it; that it is gone already is success."""
-        return self.call("delete_room", room_id, deadline=deadline)
+    def pages(
+        self, name: str, target: UUID | None, query: Mapping[str, str], deadline: Deadline, size: int = PAGE_SIZE
+    ) -> Iterator[list[dict[str, Any]]]:
+        """All pages of a list, at most ``MOST_PAGES`` of them; ends where the answer says that it does."""
+        for number in range(1, MOST_PAGES + 1):
+            page = {**query, "page[size]": str(size), "page[number]": str(number)}
+            body = self.call(name, target, query=page, deadline=deadline).body
+            yield items_of(body)
+            if is_last_page(body, number, size):
+                return
 
     def call(
         self,
@@ -172,43 +128,72 @@ class Telnyx:
 
         Raises ``RateLimited`` too, where it would be more than the share of the caller whom the request is of.
         """
-        operation = of_caller(OPERATIONS[name])
+        operation = _of_caller(OPERATIONS[name])
         if ("{id}" in operation.path) != isinstance(target, UUID):
             # Anything else could be a path of its own.
             raise TypeError(f"{name} takes {'a UUID' if '{id}' in operation.path else 'no id'}")
-        failing = self._breakers[operation.kind].state == "open"
-        with self._limits[operation.kind].place(deadline, failing=failing):
-            self._check_cooldown(operation.kind)
-            self._budget.earn()
+        url = self._api_url + operation.path.format(id=target)
+        content = None if body is None else json.dumps(dict(body)).encode()
+
+        def send(key: Secret | None, seconds: float) -> Reply:
+            headers = tracing.outgoing()
+            if key is not None:
+                headers["Authorization"] = f"Bearer {key.reveal()}"
+            if content is not None:
+                headers["Content-Type"] = "application/json"
+            return self._transport.send(
+                operation.method,
+                url,
+                headers=headers,
+                seconds=seconds,
+                params=query,
+                body=content,
+                max_bytes=operation.max_bytes,
+            )
+
+        with self._place(operation.kind, deadline):
+            left = self._cooldowns.left(operation.kind)
+            if left > 0:
+                raise UpstreamThrottled(retry_after=left)
+            self._retry_credit = min(RETRY_BURST, self._retry_credit + RETRY_SHARE)
             for last in (False, True):
                 if before is not None:
                     before()
                 try:
-                    return self._attempt(operation, target, query, body, deadline)
+                    return self._attempt(operation, send, deadline)
                 except _Repeatable as failure:
                     if last or not self._may_repeat(deadline):
                         raise failure.error from None
         raise AssertionError("unreachable")
 
+    @contextmanager
+    def _place(self, kind: Kind, deadline: Deadline) -> Iterator[None]:
+        """A place for the length of the block. Whoever finds none free waits for one, and is refused only while
+        upstream is failing.
+        """
+        places = self._places[kind]
+        with ExitStack() as place:
+            try:
+                if places.is_full and self._breakers[kind].state == "open":
+                    raise Refused
+                place.enter_context(places.place(deadline.remaining(), self._metrics.waiting_for_telnyx))
+            except TimeoutError:
+                raise DeadlineExceeded from None
+            except Refused:
+                self._metrics.shed()
+                raise Overloaded from None
+            yield
+
     def _may_repeat(self, deadline: Deadline) -> bool:
         pause = self._random.uniform(*PAUSE_SECS)
-        if deadline.remaining() < pause + MIN_SECS or not self._budget.spend():
+        if deadline.remaining() < pause + MIN_SECS or self._retry_credit < 1.0:
             return False
+        self._retry_credit -= 1.0
         self._clock.sleep(pause)
         return True
 
-    def _check_cooldown(self, kind: Kind) -> None:
-        left = self._cooldowns.left(kind)
-        if left > 0:
-            raise UpstreamThrottled(retry_after=left)
-
     def _attempt(
-        self,
-        operation: Operation,
-        target: UUID | None,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
-        deadline: Deadline,
+        self, operation: Operation, send: Callable[[Secret | None, float], Reply], deadline: Deadline
     ) -> Answer:
         breaker = self._breakers[operation.kind]
         seconds = deadline.cap(ATTEMPT_SECS)
@@ -219,7 +204,7 @@ class Telnyx:
             raise UpstreamUnavailable(retry_after=breaker.rest_left())
         began = self._clock.monotonic()
         try:
-            reply, sent_at = self._send(operation, target, query, body, seconds)
+            reply, sent_at = self._send(operation, send, began + seconds)
         except TransportError as error:
             if error.kind == "timeout" and seconds < MIN_JUDGED_SECS:
                 # The rest of a caller's time was too short to judge upstream by.
@@ -235,46 +220,20 @@ class Telnyx:
         return self._sorted(operation, reply, began, sent_at)
 
     def _send(
-        self,
-        operation: Operation,
-        target: UUID | None,
-        query: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
-        seconds: float,
+        self, operation: Operation, send: Callable[[Secret | None, float], Reply], ends: float
     ) -> tuple[Reply, float]:
-        """The reply to the request with the first key that is not refused; ``Deadline`` permitting."""
-        url = self._api_url + operation.path.format(id=target)
-        content = None if body is None else json.dumps(dict(body)).encode()
-        ends = self._clock.monotonic() + seconds
-        reply, sent_at = Reply(0, {}, b""), ends
-        for index, credentials in self._credentials_to_try(operation):
-            kind = {"Content-Type": "application/json"} if content is not None else {}
-            headers = {**credentials, **kind, **tracing.outgoing()}
+        """The reply to the request with the first key that is not refused, and when that request left."""
+        first = self._working_key
+        # A refresh works without a key, so a key problem never stops it.
+        others = [None] if operation.keyless else [key for key in self._api_keys if key is not first]
+        for key in (first, *others):
             sent_at = self._clock.monotonic()
-            left = max(MIN_SECS, ends - sent_at)
-            reply = self._transport.send(
-                operation.method,
-                url,
-                headers=headers,
-                seconds=left,
-                params=query,
-                body=content,
-                max_bytes=operation.max_bytes,
-            )
+            reply = send(key, max(MIN_SECS, ends - sent_at))
             if reply.status != HTTPStatus.UNAUTHORIZED:
-                if index is not None:
-                    self._working_key = index
+                if key is not None:
+                    self._working_key = key
                 break
         return reply, sent_at
-
-    def _credentials_to_try(self, operation: Operation) -> list[tuple[int | None, dict[str, str]]]:
-        first = self._working_key
-        order = sorted(range(len(self._api_keys)), key=lambda index: index != first)
-        tries: list[tuple[int | None, dict[str, str]]] = [
-            (index, {"Authorization": f"Bearer {self._api_keys[index].reveal()}"}) for index in order
-        ]
-        # A refresh works without a key, so a key problem never stops it.
-        return [tries[0], (None, {})] if operation.keyless else tries
 
     def _transport_failure(
         self, operation: Operation, error: TransportError, began: float, deadline: Deadline
@@ -284,13 +243,11 @@ class Telnyx:
         _log.warning("upstream call failed", extra={"operation": operation.name, "why": error.kind, "secs": elapsed})
         if error.kind == "too_large":
             return UpstreamInvalidResponse()
-        if error.kind == "timeout":
-            known: UpstreamError = UpstreamTimeout()
-        else:
-            known = UpstreamUnavailable() if not error.sent or operation.repeatable else UpstreamTimeout()
+        repeatable = operation.repeatable or not error.sent
+        known = UpstreamUnavailable() if repeatable and error.kind != "timeout" else UpstreamTimeout()
         if deadline.remaining() <= 0:
             return DeadlineExceeded()
-        return _Repeatable(known) if operation.repeatable or not error.sent else known
+        return _Repeatable(known) if repeatable else known
 
     def _sorted(self, operation: Operation, reply: Reply, began: float, sent_at: float) -> Answer:
         elapsed = self._clock.monotonic() - began
@@ -329,10 +286,7 @@ class Telnyx:
             },
         )
         tells = operation.kind != "tokens" and not any(key.reveal().encode() in reply.body for key in self._api_keys)
-        refused = operation.forbidden_is_refusal
-        error = error_of(reply, self._clock.wall(), forbidden_is_refusal=refused, tells_reasons=tells)
-        if operation.keyless and isinstance(error, UpstreamRejectedCredentials):
-            return UpstreamRejected(upstream_status=reply.status)
+        error = error_of(reply, self._clock.wall(), refusals=operation.refusals, tells_reasons=tells)
         if isinstance(error, UpstreamThrottled):
             self._cooldowns.start(operation.kind, error.retry_after or 1.0)
         if isinstance(error, UpstreamUnavailable) and operation.repeatable:
@@ -346,3 +300,15 @@ class _Repeatable(Exception):
     def __init__(self, error: UpstreamError) -> None:
         super().__init__()
         self.error = error
+
+
+def _of_caller(operation: Operation) -> Operation:
+    """The operation as it counts in this request, after its caller's share has paid for it."""
+    caller = calling.get()
+    if caller is None:
+        return operation
+    if operation.kind == "tokens":
+        caller.spend(NEW_TOKENS)
+        return operation
+    caller.spend(LOOK_UPS if caller.reads else MODERATION)
+    return operation if caller.reads else replace(operation, kind="moderation")

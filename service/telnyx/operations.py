@@ -18,7 +18,7 @@ class Operation:
     """``path`` holds ``{id}``. ``repeatable``: a second call after an unknown outcome does no harm.
 
     ``needs_data``: a good answer has a body. ``already_over``: that there was nothing to end is success.
-    ``forbidden_is_refusal``: a 403 speaks of the room or token, not of our key. ``keyless``: works without a key.
+    ``refusals``: of 401 and 403, what speaks of the room or token, not of our key. ``keyless``: works without a key.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Operation:
     repeatable: bool = True
     needs_data: bool = True
     already_over: bool = False
-    forbidden_is_refusal: bool = False
+    refusals: frozenset[int] = frozenset()
     keyless: bool = False
 
     @property
@@ -57,14 +57,14 @@ _ALL: Final = (
         "POST",
         "/rooms/{id}/actions/generate_join_client_token",
         kind="tokens",
-        forbidden_is_refusal=True,
+        refusals=frozenset({403}),
     ),
     Operation(
         "refresh_client_token",
         "POST",
         "/rooms/{id}/actions/refresh_client_token",
         kind="tokens",
-        forbidden_is_refusal=True,
+        refusals=frozenset({401, 403}),
         keyless=True,
     ),
     Operation("list_room_sessions", "GET", "/room_sessions"),

@@ -4,7 +4,7 @@ Pure. Telnyx answers errors in four shapes (docs/telnyx.md 4), or none; only the
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -63,18 +63,17 @@ def read(reply: Reply, sent_at: float, *, needs_data: bool) -> Answer:
     return Answer(reply.status, body, date, sent_at)
 
 
-def error_of(reply: Reply, now: float, *, forbidden_is_refusal: bool, tells_reasons: bool) -> UpstreamError:
-    """The outcome of a reply that is not 2xx; ``now`` in epoch seconds.
+def error_of(reply: Reply, now: float, *, refusals: Collection[int], tells_reasons: bool) -> UpstreamError:
+    """The outcome of a reply that is not 2xx; ``now`` in epoch seconds, ``refusals`` as ``Operation`` has them.
 
-    ``forbidden_is_refusal``: a 403 speaks of the room or the refresh token, not of our key. ``tells_reasons``: what the
-    body says of a refused request may be told to whoever made it.
+    ``tells_reasons``: what the body says of a refused request may be told to whoever made it.
     """
     status = reply.status
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return UpstreamThrottled(retry_after=cooldown_secs(reply.headers, now), upstream_status=status)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return UpstreamUnavailable(upstream_status=status)
-    if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and not forbidden_is_refusal):
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} and status not in refusals:
         return UpstreamRejectedCredentials(upstream_status=status)
     if status >= HTTPStatus.BAD_REQUEST:
         return UpstreamRejected(upstream_status=status, reasons=reasons(reply.body) if tells_reasons else [])
@@ -114,7 +113,13 @@ def cooldown_secs(headers: Mapping[str, str], now: float) -> float:
     ``Retry-After`` is seconds or an HTTP date (RFC 9110 section 10.2.3); ``x-ratelimit-reset`` is documented both as
     seconds and as epoch seconds (docs/telnyx.md 4.4), told apart by size.
     """
-    waits = [_retry_after(headers.get("retry-after", ""), now), _reset(headers.get("x-ratelimit-reset", ""), now)]
+    after, reset = headers.get("retry-after", ""), _number(headers.get("x-ratelimit-reset", ""))
+    moment = _date(after)
+    waits = (
+        _number(after),
+        None if moment is None else moment - now,
+        reset - now if reset is not None and reset >= _EPOCH_FROM else reset,
+    )
     asked = max((wait for wait in waits if wait is not None), default=_DEFAULT_COOLDOWN_SECS)
     return min(LATEST_SECS, max(EARLIEST_SECS, asked))
 
@@ -155,19 +160,6 @@ def upstream_code(body: bytes) -> str | None:
         first = {"code": next(iter(errors), None)}
     code = first.get("code") if isinstance(first, dict) else None
     return str(code)[:40] if isinstance(code, str | int) and str(code).isprintable() else None
-
-
-def _retry_after(text: str, now: float) -> float | None:
-    seconds = _number(text)
-    if seconds is not None:
-        return seconds
-    moment = _date(text)
-    return None if moment is None else moment - now
-
-
-def _reset(text: str, now: float) -> float | None:
-    value = _number(text)
-    return value - now if value is not None and value >= _EPOCH_FROM else value
 
 
 def _number(text: str) -> float | None:

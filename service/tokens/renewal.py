@@ -114,26 +114,20 @@ class Renewal:
     def _refresh(
         self, authorized: AuthorizedRequest, refresh_token: Secret, extend: Callable[[], None]
     ) -> tuple[HeldToken, TokenPair]:
+        body = {"refresh_token": refresh_token.reveal(), "token_ttl_secs": authorized.limits.token_ttl()}
+
         def call(room_id: UUID) -> Answer:
-            return self._telnyx.refresh_client_token(
-                room_id,
-                refresh_token=refresh_token,
-                token_ttl_secs=authorized.limits.token_ttl(),
-                deadline=authorized.request.deadline,
-                before_attempt=extend,
-            )
+            deadline = authorized.request.deadline
+            return self._telnyx.call("refresh_client_token", room_id, body=body, deadline=deadline, before=extend)
 
         return self._call_and_validate(authorized, authorized.access.room_id, "refreshed", call)
 
     def _generate(self, authorized: AuthorizedRequest, extend: Callable[[], None]) -> tuple[HeldToken, TokenPair]:
+        limits, deadline = authorized.limits, authorized.request.deadline
+        body = {"token_ttl_secs": limits.token_ttl(), "refresh_token_ttl_secs": limits.refresh_ttl()}
+
         def call(room_id: UUID) -> Answer:
-            return self._telnyx.generate_join_client_token(
-                room_id,
-                token_ttl_secs=authorized.limits.token_ttl(),
-                refresh_token_ttl_secs=authorized.limits.refresh_ttl(),
-                deadline=authorized.request.deadline,
-                before_attempt=extend,
-            )
+            return self._telnyx.call("generate_join_client_token", room_id, body=body, deadline=deadline, before=extend)
 
         try:
             return self._call_and_validate(authorized, authorized.access.room_id, "issued", call)
@@ -160,7 +154,7 @@ class Renewal:
         """The room that bears our room's name now that ours is gone; raises where it is not gone, or has no heir."""
         request, access = authorized.request, authorized.access
         try:
-            self._telnyx.retrieve_room(access.room_id, deadline=request.deadline)
+            self._telnyx.call("retrieve_room", access.room_id, deadline=request.deadline)
         except UpstreamRejected as gone:
             if gone.upstream_status != HTTPStatus.NOT_FOUND:
                 raise

@@ -12,7 +12,7 @@ from service.errors import InvalidRequest
 from service.gateway.account_lists import AccountLists
 from service.gateway.resolver import Resolver
 from service.telnyx import Answer, Telnyx
-from service.telnyx.paging import MOST_ON_A_PAGE
+from service.telnyx.client import MOST_ON_A_PAGE
 from tests.gateway.world import Ask, Place, World, error
 
 LISTS = ("rooms", "room_sessions", "room_participants", "room_recordings", "room_compositions")
@@ -94,8 +94,11 @@ def test_bulk_deletion_of_a_room_leaves_the_others(world: World) -> None:
     assert world.shown("recordings", world.other.recording) is not None
 
 
-class Endless:
+class Endless(Telnyx):
     """An account whose lists do not end."""
+
+    def __init__(self) -> None:
+        """Nothing is asked of the network."""
 
     def call(self, *_: Any, **__: Any) -> Answer:
         return Answer(200, {"data": [{"id": str(uuid4())} for _ in range(MOST_ON_A_PAGE)]}, None, 0.0)
@@ -103,7 +106,7 @@ class Endless:
 
 def test_too_much_is_refused() -> None:
     """Rather than shown in part."""
-    lists = AccountLists(cast("Telnyx", Endless()), cast("Resolver", None))
+    lists = AccountLists(Endless(), cast("Resolver", None))
 
     with pytest.raises(InvalidRequest) as refusal:
         lists.page("list_rooms", "room", {}, Deadline.after(Clock(), 5))

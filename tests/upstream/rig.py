@@ -6,13 +6,14 @@ import random
 import secrets
 import time
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import OwnTrouble
+from service.observability.telemetry import Metrics
 from service.secret import Secret
 from service.telnyx import Answer, Telnyx
-from service.telnyx.client import SharedCooldowns
 from service.telnyx.operations import OPERATIONS, Kind
 from tests.upstream.peer import ROOM
 
@@ -80,7 +81,7 @@ class Reports:
 class Rig:
     """A client of ``url`` and its surroundings."""
 
-    def __init__(self, url: str, *keys: str, cooldowns: SharedCooldowns | None = None, concurrency: int = 32) -> None:
+    def __init__(self, url: str, *keys: str, cooldowns: Any = None, concurrency: int = 32) -> None:
         self.clock = MovableClock()
         self.cooldowns = cooldowns or Cooldowns(self.clock)
         self.reports = Reports()
@@ -91,7 +92,7 @@ class Rig:
             clock=self.clock,
             random=random.Random(1),
             cooldowns=self.cooldowns,
-            metrics=self.reports,
+            metrics=cast("Metrics", self.reports),
             concurrency=concurrency,
         )
 
@@ -116,22 +117,14 @@ class Rig:
         )
 
     def generate(self, seconds: float = 8.0, room_id: UUID = ROOM_ID) -> Answer:
-        return self.telnyx.generate_join_client_token(
-            room_id,
-            token_ttl_secs=600,
-            refresh_token_ttl_secs=3600,
-            deadline=self.deadline(seconds),
-            before_attempt=self.count,
-        )
+        body = {"token_ttl_secs": 600, "refresh_token_ttl_secs": 3600}
+        return self._token("generate_join_client_token", room_id, body, seconds)
 
     def refresh(self, seconds: float = 8.0, room_id: UUID = ROOM_ID, token: str = REFRESH_TOKEN) -> Answer:
-        return self.telnyx.refresh_client_token(
-            room_id,
-            refresh_token=Secret(token),
-            token_ttl_secs=600,
-            deadline=self.deadline(seconds),
-            before_attempt=self.count,
-        )
+        return self._token("refresh_client_token", room_id, {"refresh_token": token, "token_ttl_secs": 600}, seconds)
+
+    def _token(self, name: str, room_id: UUID, body: dict[str, Any], seconds: float) -> Answer:
+        return self.telnyx.call(name, room_id, body=body, deadline=self.deadline(seconds), before=self.count)
 
     def failure(self, name: str, seconds: float = 8.0) -> OwnTrouble:
         """The error that a call ends with."""

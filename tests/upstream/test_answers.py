@@ -184,7 +184,7 @@ def test_nothing_else_is_ever_over(name: str, status: int, body: Any, rig: MakeR
 
 def test_deleting_a_room_twice_is_success(upstream: Rig) -> None:
     """In the sandbox: the first call removes it, the second finds it gone."""
-    room_id = UUID(upstream.telnyx.create_room(settings={}, deadline=upstream.deadline()).data["id"])
-    first, second = (upstream.telnyx.delete_room(room_id, deadline=upstream.deadline()) for _ in range(2))
+    room_id = UUID(upstream.telnyx.call("create_room", body={}, deadline=upstream.deadline()).data["id"])
+    first, second = (upstream.telnyx.call("delete_room", room_id, deadline=upstream.deadline()) for _ in range(2))
 
     assert (first.already_over, second.already_over) == (False, True)

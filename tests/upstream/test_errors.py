@@ -89,10 +89,10 @@ def test_a_refused_name_is_a_refusal_in_any_shape(shape: str, sandbox: Sandbox, 
     """The second room of a name: 422, however worded (docs/telnyx.md 10, row 14)."""
     sandbox.control("PUT", "switches", error_shape=shape)
     settings = {"unique_name": "twice"}
-    upstream.telnyx.create_room(settings=settings, deadline=upstream.deadline())
+    upstream.telnyx.call("create_room", body=settings, deadline=upstream.deadline())
 
     with pytest.raises(UpstreamRejected) as caught:
-        upstream.telnyx.create_room(settings=settings, deadline=upstream.deadline())
+        upstream.telnyx.call("create_room", body=settings, deadline=upstream.deadline())
 
     assert caught.value.upstream_status == 422
 

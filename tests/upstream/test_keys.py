@@ -147,7 +147,7 @@ def test_a_good_answer_after_a_minute_closes_the_credentials_breaker(sandbox: Sa
 @pytest.fixture
 def pair(sandbox: Sandbox, upstream: Rig) -> tuple[UUID, str]:
     """A room of the sandbox and a refresh token for it."""
-    room_id = UUID(upstream.telnyx.create_room(settings={}, deadline=upstream.deadline()).data["id"])
+    room_id = UUID(upstream.telnyx.call("create_room", body={}, deadline=upstream.deadline()).data["id"])
     accept(sandbox, KEY)
     return room_id, upstream.generate(room_id=room_id).data["refresh_token"]
 
@@ -191,7 +191,7 @@ def test_a_refused_refresh_is_a_refusal(status: int, rig: MakeRig) -> None:
 def test_a_sandbox_that_refuses_the_refresh_token_is_a_refusal(status: int, sandbox: Sandbox, upstream: Rig) -> None:
     """Whatever the real API answers to a bad refresh token (docs/telnyx.md 10, row 3), it is sorted alike."""
     sandbox.control("PUT", "switches", refresh_refused=status)
-    room_id = UUID(upstream.telnyx.create_room(settings={}, deadline=upstream.deadline()).data["id"])
+    room_id = UUID(upstream.telnyx.call("create_room", body={}, deadline=upstream.deadline()).data["id"])
 
     with pytest.raises(UpstreamRejected):
         upstream.refresh(room_id=room_id, token="not.a.token")

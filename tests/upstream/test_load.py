@@ -127,7 +127,7 @@ def test_who_finds_no_place_while_the_breaker_is_open_is_refused(rig: MakeRig) -
         settled(upstream, 1)
         for _ in range(5):
             client.failure("create_room")
-        with client.telnyx._limits["management"].place(client.deadline(), failing=False):
+        with client.telnyx._places["management"].place():
             error, took = client.timed("list_rooms", 60.0)
         gate.set()
         slow.result(10)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import OwnTrouble, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
-from service.telnyx.client import PAUSE_SECS
-from service.telnyx.load import RETRY_BURST
+from service.telnyx.client import PAUSE_SECS, RETRY_BURST
 from service.telnyx.operations import OPERATIONS
 from tests.processes import Sandbox, free_port
 from tests.upstream.conftest import MakeRig
