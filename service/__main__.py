@@ -22,11 +22,15 @@ if __name__ == "__main__" and set(sys.argv[1:2]) & _ASKING:
     monkey.patch_all()
 
 from service.cli import apply, check, dev, mint, serve  # noqa: E402 - what patches comes first
+from service.cli.failed import CONFIGURATION_EXIT, TROUBLE_EXIT, Failed  # noqa: E402 - as above
+from service.config.settings import SettingsError  # noqa: E402 - as above
+from service.errors import ServiceError  # noqa: E402 - as above
 from service.observability.telemetry import VERSION  # noqa: E402 - as above
 
 # Adds a command: its name, what it does, and examples.
 Command = Callable[..., argparse.ArgumentParser]
 _PROGRAM = "python -m service"
+_AGAIN = "It is safe to run this again."
 
 
 def main() -> int:
@@ -40,12 +44,25 @@ def main() -> int:
     logging.getLogger("service").addHandler(logging.NullHandler())
     try:
         arguments = parser().parse_args()
+        return int(arguments.run(arguments))
     except SystemExit as end:
-        # Where ``apply`` answers 2, there is something to do.
-        return (
-            apply.TROUBLE_EXIT if end.code == apply.CHANGES_EXIT and sys.argv[1:2] == ["apply"] else int(end.code or 0)
-        )
-    return int(arguments.run(arguments))
+        code = int(end.code or 0)
+    except SettingsError as error:
+        told = [f"  {fault.variable} {fault.message}" for fault in error.faults]
+        code = _say("The settings are not complete:", *told, code=CONFIGURATION_EXIT)
+    except Failed as why:
+        code = _say(str(why), code=why.code)
+    except ServiceError as error:
+        code = _say(f"Stopped: {error.detail} ({error.code}). {_AGAIN}")
+    except KeyboardInterrupt:
+        code = _say(f"Stopped. {_AGAIN}")
+    # Where ``apply`` answers 2, there is something to do.
+    return min(code, TROUBLE_EXIT) if sys.argv[1:2] == ["apply"] else code
+
+
+def _say(*lines: str, code: int = TROUBLE_EXIT) -> int:
+    print(*lines, sep="\n", file=sys.stderr)
+    return code
 
 
 def parser() -> argparse.ArgumentParser:

@@ -25,7 +25,7 @@ import yaml
 from redis.exceptions import NoPermissionError
 
 from service.cli import children
-from service.cli.valkey import _command as valkey_command
+from service.cli.valkey import binary
 from service.config.settings import Settings, variables
 from service.observability import telemetry
 from tests.processes import ROOT, Valkey, environment, free_port, until
@@ -354,7 +354,7 @@ def store(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]
 @contextlib.contextmanager
 def _store(made: Path, data: Path) -> Iterator[int]:
     """Valkey with the deployment's own options and users; answers its port."""
-    places = {"/data": str(data), "valkey-server": valkey_command()[0]}
+    places = {"/data": str(data), "valkey-server": binary()}
     command = [places.get(text, text.replace("/run/secrets", str(made))) for text in VALKEY["command"]]
     port = free_port()
     process = children.start([*command, "--bind", "127.0.0.1", "--port", str(port)], output=subprocess.DEVNULL)

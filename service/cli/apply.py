@@ -20,10 +20,10 @@ from typing import Final, TypeVar
 import click
 
 from service import app
-from service.cli import rooms_file, serve
+from service.cli import rooms_file
 from service.cli.rooms_file import BadFile, Rooms, toml
 from service.clock import Clock, Deadline
-from service.config.settings import Settings, SettingsError
+from service.config.settings import Settings
 from service.errors import MemberNotFound, OwnTrouble, RoomNotFound, ServiceError, UpstreamRejectedCredentials
 from service.rooms.directory import Directory
 from service.rooms.models import Member, Room
@@ -31,7 +31,6 @@ from service.rooms.room_writer import in_place_of
 
 # What ``apply --dry-run`` answers where there is something to do; so nothing else of ``apply`` answers it.
 CHANGES_EXIT: Final = 2
-TROUBLE_EXIT: Final = 1
 _AT_A_TIME: Final = 16
 _ROOM_SECS: Final = 20.0
 _TRIES: Final = 10
@@ -76,46 +75,23 @@ _SIGNS: Final = {"create": "+", "change": "~", "remove": "-"}
 
 def export() -> int:
     """Write the directory to stdout; answers the exit code."""
-    try:
-        sys.stdout.writelines(rooms_file.lines(_directory().contents()))
-    except SettingsError as error:
-        serve.tell_faults(error)
-        return serve.CONFIGURATION_EXIT
-    except ServiceError as error:
-        return _stopped(error)
+    sys.stdout.writelines(rooms_file.lines(_directory().contents()))
     return 0
 
 
 def apply(name: str, *, dry_run: bool, prune: bool, rewrite: bool) -> int:
     """Make the directory say what the file ``name`` says (``-`` is standard input); answers the exit code."""
-    try:
-        rooms = rooms_file.parse(*_read(name))
-        if prune and not rooms:
-            raise BadFile([f"{name}: no rooms in it, and --prune would remove every room there is: not done"])
-        directory = _directory()
-        plan = compare(rooms, directory.contents(), prune=prune, rewrite=rewrite)
-        print(*plan.lines(), sep="\n", flush=True)
-        if plan.changes and dry_run:
-            return CHANGES_EXIT
-        if plan.changes:
-            _carry_out(directory, plan.changes)
-    except BadFile as bad:
-        print(bad, file=sys.stderr)
-        return TROUBLE_EXIT
-    except KeyboardInterrupt:
-        print("Stopped. It is safe to run this again.", file=sys.stderr)
-        return TROUBLE_EXIT
-    except SettingsError as error:
-        serve.tell_faults(error)
-        return TROUBLE_EXIT
-    except ServiceError as error:
-        return _stopped(error)
+    rooms = rooms_file.parse(*_read(name))
+    if prune and not rooms:
+        raise BadFile([f"{name}: no rooms in it, and --prune would remove every room there is: not done"])
+    directory = _directory()
+    plan = compare(rooms, directory.contents(), prune=prune, rewrite=rewrite)
+    print(*plan.lines(), sep="\n", flush=True)
+    if plan.changes and dry_run:
+        return CHANGES_EXIT
+    if plan.changes:
+        _carry_out(directory, plan.changes)
     return 0
-
-
-def _stopped(error: ServiceError) -> int:
-    print(f"Stopped: {error.detail} ({error.code}). It is safe to run this again.", file=sys.stderr)
-    return TROUBLE_EXIT
 
 
 def _directory() -> Directory:

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import redis
 from prometheus_client import CollectorRegistry
 
-from service.cli import serve
+from service.cli.failed import CONFIGURATION_EXIT
 from service.clock import Clock, Deadline, time_limit
 from service.config.settings import Settings, SettingsError, masked
 from service.crypto import GuestSigner
@@ -69,12 +69,12 @@ def run(bearer: str | None = None, *, as_json: bool = False) -> int:
                 print(f"{level:6} {finding.variable}: {finding.message}", flush=True)
     except SettingsError as error:
         if not as_json:
-            serve.tell_faults(error)
+            raise
         found = [_fault(fault.variable, fault.message) for fault in error.faults]
     good = all(finding.level != "fault" for finding in found)
     if as_json:
         print(json.dumps({"ok": good, "findings": [asdict(finding) for finding in found]}, indent=2))
-    return 0 if good else serve.CONFIGURATION_EXIT
+    return 0 if good else CONFIGURATION_EXIT
 
 
 def _ok(variable: str, message: str) -> Finding:

@@ -10,8 +10,9 @@ import time
 from argparse import Namespace
 from typing import Any, Final
 
-from service.cli import check, serve
-from service.config.settings import Settings, SettingsError
+from service.cli import check
+from service.cli.failed import CONFIGURATION_EXIT, Failed
+from service.config.settings import Settings
 from service.http_client import Transport, TransportError
 from service.identity.issuers import IssuerConfig
 from service.identity.verifier import mint
@@ -21,24 +22,13 @@ from service.rooms.models import ROLES
 _SANDBOX_SECS: Final = 5.0
 
 
-class _NotMinted(Exception):
-    """Why there is no token."""
-
-
 def run(asked: Namespace) -> int:
     """Print one token; answers the exit code."""
-    try:
-        settings = Settings.from_env(os.environ)
-        issuer, token = _token(settings, asked)
-        *_, verdict = check.of_bearer(settings, token, [issuer])
-        if verdict.level == "fault":
-            raise _NotMinted(f"The service would not take this token: {verdict.message}")
-    except SettingsError as error:
-        serve.tell_faults(error)
-        return serve.CONFIGURATION_EXIT
-    except _NotMinted as why:
-        print(why, file=sys.stderr)
-        return serve.CONFIGURATION_EXIT
+    settings = Settings.from_env(os.environ)
+    issuer, token = _token(settings, asked)
+    *_, verdict = check.of_bearer(settings, token, [issuer])
+    if verdict.level == "fault":
+        raise _not_minted(f"The service would not take this token: {verdict.message}")
     wanted = {"admin": settings.admin_scope in asked.scope, "rooms": bool(asked.room), "claims": bool(asked.group)}
     if missing := [name for name, given in wanted.items() if given and name not in issuer.trust]:
         untrusted = (
@@ -49,8 +39,12 @@ def run(asked: Namespace) -> int:
     return 0
 
 
+def _not_minted(why: str) -> Failed:
+    return Failed(why, CONFIGURATION_EXIT)
+
+
 def _token(settings: Settings, asked: Namespace) -> tuple[IssuerConfig, str]:
-    """A signed token, and whose it is. Raises ``_NotMinted``."""
+    """A signed token, and whose it is. Raises ``Failed``."""
     for issuer in settings.issuers:
         if issuer.hs256_secrets:
             now = int(time.time())
@@ -63,7 +57,7 @@ def _token(settings: Settings, asked: Namespace) -> tuple[IssuerConfig, str]:
             }
             return issuer, mint(issuer, {**registered, **_chosen(issuer, asked)})
     if settings.console_sandbox is None:
-        raise _NotMinted("No issuer has a shared secret: set AUTH_HS256_SECRET to mint tokens for development.")
+        raise _not_minted("No issuer has a shared secret: set AUTH_HS256_SECRET to mint tokens for development.")
     return settings.issuers[0], _signed_by_sandbox(settings.console_sandbox, settings.issuers[0], asked)
 
 
@@ -80,7 +74,7 @@ def _chosen(issuer: IssuerConfig, asked: Namespace) -> dict[str, Any]:
 def _pair(text: str) -> tuple[str, str]:
     alias, _, role = text.partition("=")
     if not is_alias(alias) or role not in ROLES:
-        raise _NotMinted(f"--room takes alias=participant or alias=moderator, not {text}")
+        raise _not_minted(f"--room takes alias=participant or alias=moderator, not {text}")
     return alias, role
 
 
@@ -92,7 +86,7 @@ def _signed_by_sandbox(url: str, issuer: IssuerConfig, asked: Namespace) -> str:
             "POST", f"{url}/sandbox/idp/token", headers=headers, seconds=_SANDBOX_SECS, body=body.encode()
         )
     except TransportError:
-        raise _NotMinted(f"No issuer has a shared secret, and the sandbox at {url} does not answer.") from None
+        raise _not_minted(f"No issuer has a shared secret, and the sandbox at {url} does not answer.") from None
     if reply.status != 200:  # noqa: PLR2004 - OK
-        raise _NotMinted(f"The sandbox at {url} refuses: {reply.body.decode('utf-8', 'replace')}")
+        raise _not_minted(f"The sandbox at {url} refuses: {reply.body.decode('utf-8', 'replace')}")
     return reply.body.decode().strip()

@@ -13,6 +13,7 @@ from datetime import date, time
 from typing import Any, Final
 
 from service import app
+from service.cli.failed import Failed
 from service.errors import InvalidRequest
 from service.rooms.aliases import TEMPLATE_SUFFIX, check_alias
 from service.rooms.directory import MAX_MEMBERS
@@ -36,7 +37,7 @@ class Fault:
     message: str
 
 
-class BadFile(Exception):
+class BadFile(Failed):
     """No file to go on with; ``faults`` are lines of text, each with the number of its line in the file."""
 
     def __init__(self, faults: Iterable[str]) -> None:
@@ -112,17 +113,6 @@ def _tables(value: Any, where: Path, faults: list[Fault]) -> Iterator[tuple[str,
             yield name, item
         else:
             faults.append(Fault((*where, name), "must be a table"))
-
-
-def _faults(error: InvalidRequest, where: Path, names: set[str]) -> Iterator[Fault]:
-    """Those of one table; ``names`` are fields that stand for the table's own name."""
-    told: Any = error.extra["errors"]
-    for fault in told:
-        steps = [step.replace("~1", "/").replace("~0", "~") for step in fault["field"].removeprefix("/").split("/")]
-        if fault["field"] in names:
-            yield Fault(where, f"{fault['field']} {fault['message']}")
-        else:
-            yield Fault((*where, *filter(None, steps)), fault["message"])
 
 
 def _plain(value: Any) -> Any:

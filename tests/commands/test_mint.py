@@ -8,6 +8,7 @@ import jwt
 import pytest
 
 from service.__main__ import parser
+from service.cli.failed import Failed
 from tests.commands.cli import run
 from tests.processes import AUDIENCE, HMAC_SECRET, Caller, ServiceProcess, environment, fresh
 
@@ -25,10 +26,10 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     def ask(*arguments: str) -> str:
         asked = parser().parse_args(["mint", *arguments])
-        assert asked.run(asked) == 2
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        return printed.err
+        with pytest.raises(Failed) as failed:
+            asked.run(asked)
+        assert (failed.value.code, capsys.readouterr().out) == (2, "")
+        return str(failed.value)
 
     return ask
 

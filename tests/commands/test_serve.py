@@ -20,14 +20,14 @@ from tests.edge.wire import request, said_to, statuses
 from tests.processes import ROOT, Sandbox, Valkey, environment, free_port, until
 
 NO_TEMPORARY_FOLDER = (
-    "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from service.cli import serve; sys.exit(serve.run())"
+    "import sys, tempfile; tempfile.tempdir = sys.argv.pop(); from service.__main__ import main; sys.exit(main())"
 )
 
 
 def test_without_a_folder_for_temporary_files_it_says_so(tmp_path: Path) -> None:
     """One line with advice, and exit code 2."""
     done = subprocess.run(
-        [sys.executable, "-c", NO_TEMPORARY_FOLDER, str(tmp_path / "none")],
+        [sys.executable, "-c", NO_TEMPORARY_FOLDER, "serve", str(tmp_path / "none")],
         env={**BASE, **environment(None, "redis://127.0.0.1:1")},
         cwd=ROOT,
         capture_output=True,

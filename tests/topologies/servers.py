@@ -42,7 +42,7 @@ class Server:
     def __init__(self, *options: str, sentinel: Sequence[str] = (), password: str | None = None) -> None:
         self.port = stable_port()
         self._folder = Path(tempfile.mkdtemp(prefix="vts-node-"))
-        self._command = [*valkey._command()]
+        self._command = [valkey.binary()]
         common = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--loglevel", "warning"]
         if sentinel:
             file = self._folder / "sentinel.conf"
