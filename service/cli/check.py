@@ -24,7 +24,6 @@ from service.crypto import GuestSigner
 from service.errors import KeysUnavailable, ServiceError, UpstreamError, UpstreamRejectedCredentials
 from service.identity import key_sources
 from service.identity.issuers import IssuerConfig
-from service.identity.jws import parse
 from service.identity.key_sources import KeySource
 from service.identity.refusal import RefusedToken, shown
 from service.identity.verifier import Verifier
@@ -133,10 +132,9 @@ def of_bearer(settings: Settings, text: str, asked: Iterable[IssuerConfig]) -> I
     except ServiceError as refusal:
         yield _fault("bearer", f"issuer {outcomes[-1][0]}: {_why(refusal)}")
         return
-    parsed = parse(bearer)
-    missing = verifier.untrusted_requests(parsed.unverified_claims, verifier.issuer_of(parsed))
     admin = "an administrator" if caller.admin else "no administrator"
-    vain = f"; asks for {' and '.join(missing)}, with which the issuer is not trusted (AUTH_TRUST)" if missing else ""
+    missing = " and ".join(caller.untrusted)
+    vain = f"; asks for {missing}, with which the issuer is not trusted (AUTH_TRUST)" if missing else ""
     yield _ok("bearer", f"issuer {caller.issuer}: good, user {shown(caller.user)}, {admin}{vain}")
 
 

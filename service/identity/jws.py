@@ -20,18 +20,17 @@ MAX_BYTES: Final = 7 * 1024
 MAX_DEPTH: Final = 16
 _SEGMENT_COUNT: Final = 3
 _SCHEME: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
-_BASE64URL: Final = "base64url without padding"
-_PLAIN_JSON: Final = "JSON objects in UTF-8, no member twice"
 _MAX_DIGITS: Final = 20  # those of 64 bits, which some issuers' ids have
 
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedBearer:
-    """A bearer that is well-formed and nothing more."""
+    """A bearer that is well-formed and nothing more: its parts, and of what it has a signature."""
 
-    text: str
     unverified_header: dict[str, Any]
     unverified_claims: dict[str, Any]
+    signed: bytes
+    signature: bytes
 
 
 def bearer_text(authorization: Sequence[str]) -> str:
@@ -64,11 +63,7 @@ def parse(text: str) -> UnverifiedBearer:
     if len(segments) != _SEGMENT_COUNT:
         # Opaque tokens are one segment, encrypted ones five.
         raise RefusedToken(Reason.NOT_A_JWT, expected=f"{_SEGMENT_COUNT} segments", found=f"{len(segments)}")
-    try:
-        header, claims = _json_object(_decoded(segments[0])), _json_object(_decoded(segments[1]))
-        _decoded(segments[2])
-    except _Malformed as why:
-        raise RefusedToken(Reason.MALFORMED, expected=str(why)) from None
+    header, claims, signature = _json_object(segments[0]), _json_object(segments[1]), _decoded(segments[2])
     for name in ("crit", "b64"):
         if name in header:
             raise RefusedToken(Reason.UNSUPPORTED_HEADER, expected=f"no {name}", found=name)
@@ -76,39 +71,36 @@ def parse(text: str) -> UnverifiedBearer:
         value = header.get(name, default)
         if not isinstance(value, str):
             raise RefusedToken(Reason.UNSUPPORTED_HEADER, expected=f"{name}: a text", found=json_type(value))
-    return UnverifiedBearer(text, header, claims)
-
-
-class _Malformed(Exception):
-    """What a segment should have been."""
+    return UnverifiedBearer(header, claims, text.rpartition(".")[0].encode(), signature)
 
 
 def _decoded(segment: str) -> bytes:
     try:
         raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+        # A decoder drops some bits, and characters outside of its alphabet: one token would have several spellings
+        # (RFC 4648 section 3.5).
+        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
+            raise ValueError("another spelling")
     except ValueError:
-        raise _Malformed(_BASE64URL) from None
-    # A decoder drops some bits, and characters outside of its alphabet: one token would have several spellings
-    # (RFC 4648 section 3.5).
-    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
-        raise _Malformed(_BASE64URL)
+        raise RefusedToken(Reason.MALFORMED, expected="base64url without padding") from None
     return raw
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
+def _json_object(segment: str) -> dict[str, Any]:
+    text = _decoded(segment)
     try:
         value = json.loads(
-            raw.decode("utf-8"),
+            text.decode("utf-8"),
             object_pairs_hook=_without_repeats,
             parse_constant=_finite,
             parse_int=_integer,
             parse_float=_finite,
         )
         _check_depth(value, MAX_DEPTH)
-    except (ValueError, RecursionError):
-        raise _Malformed(_PLAIN_JSON) from None
-    if not isinstance(value, dict):
-        raise _Malformed(_PLAIN_JSON)
+        if not isinstance(value, dict):
+            raise TypeError
+    except (ValueError, TypeError, RecursionError):
+        raise RefusedToken(Reason.MALFORMED, expected="JSON objects in UTF-8, no member twice") from None
     return value
 
 

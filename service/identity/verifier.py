@@ -11,11 +11,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
-from jwt.algorithms import OKPAlgorithm
 
 from service.clock import Clock
 from service.errors import ServiceError, SessionRevoked
@@ -31,7 +30,6 @@ from service.identity.claims import (
     texts_of,
 )
 from service.identity.issuers import IssuerConfig
-from service.identity.jwk import VerificationKey
 from service.identity.jws import UnverifiedBearer, bearer_text, parse
 from service.identity.key_sources import KeySource
 from service.identity.refusal import Reason, RefusedToken, seconds, shown
@@ -121,9 +119,6 @@ class Verifier:
         self._admin_scope = admin_scope
         self._on_outcome = on_outcome
         self._good: Expiring[bytes, _Good] = Expiring(clock, most=MAX_REMEMBERED)
-        self._jws = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
-        # RFC 9864 gives EdDSA with Ed25519 a name of its own, which identity providers have begun to write.
-        self._jws.register_algorithm("Ed25519", OKPAlgorithm())
 
     def verify(self, authorization: Sequence[str]) -> Principal:
         """The caller behind the values of all Authorization headers.
@@ -133,12 +128,13 @@ class Verifier:
         issuer_name = UNKNOWN_ISSUER
         try:
             text = bearer_text(authorization)
-            known = self._known(text)
-            if known is None:
+            digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+            principal = self._known(digest)
+            if principal is None:
                 bearer = parse(text)
                 config = self.issuer_of(bearer)
                 issuer_name = config.name
-                known = self._verified(bearer, config)
+                principal = self._verified(bearer, config, digest)
         except RefusedToken as refusal:
             _log.info("token refused", extra={"issuer": issuer_name, **refusal.facts()})
             self._on_outcome(issuer_name, refusal.code, refusal.reason)
@@ -146,19 +142,12 @@ class Verifier:
         except ServiceError as trouble:
             self._on_outcome(issuer_name, trouble.code, "")
             raise
-        self._on_outcome(known.issuer, "good", "")
-        return known
+        self._on_outcome(principal.issuer, "good", "")
+        return principal
 
-    def remembered(self, authorization: Sequence[str]) -> Principal | None:
-        """The caller, if this bearer was verified before and nothing has changed; for anything else ask ``verify``."""
-        try:
-            return self._known(bearer_text(authorization))
-        except ServiceError:
-            return None
-
-    def _known(self, text: str) -> Principal | None:
-        """The caller whom this bearer was found to name, if it would be found so again."""
-        found = self._good.value(_digest(text))
+    def _known(self, digest: bytes) -> Principal | None:
+        """The caller whom the bearer of this digest was found to name, if it would be found so again."""
+        found = self._good.value(digest)
         if found is None or not found.good_from <= self._clock.wall() < found.good_until:
             return None
         # Keys that went, or that nobody vouches for any more, take what they verified with them.
@@ -172,7 +161,7 @@ class Verifier:
             raise RefusedToken(Reason.UNKNOWN_ISSUER, expected=shown(list(self._issuers)), found=shown(name))
         return config
 
-    def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig) -> Principal:
+    def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig, digest: bytes) -> Principal:
         # Before the keys are used: a set that comes in between makes this one old.
         claims, keys, now = bearer.unverified_claims, self._keys[config.name].version(), self._clock.wall()
         # A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4); what tells
@@ -185,71 +174,54 @@ class Verifier:
         if (unmet := first_unmet(claims, config.required_claims)) is not None:
             raise RefusedToken(Reason.REQUIRED_CLAIM, expected=unmet)
         self.check_signature(bearer, config, issued_at)
-        principal = self._principal(claims, config, issued_at)
-        # Of what was signed: of some algorithms there is a second signature that is as good.
-        principal = replace(principal, bearer_digest=_digest(bearer.text.rpartition(".")[0]).hex())
+        principal = self._principal(bearer, config, issued_at)
         if asked := principal.untrusted:
             fields = {"issuer": config.name, "user": principal.user, "asked": asked, "trust": sorted(config.trust)}
             _log.warning("issuer is not trusted with what its token asks for", extra=fields)
-        if keys is not None and len(bearer.text) <= MAX_REMEMBERED_LENGTH:
-            good_from, good_until = _good_between(claims, config)
-            self._good.put(_digest(bearer.text), _Good(principal, good_from, good_until, keys), good_until - now)
+        if keys is not None and len(bearer.signed) <= MAX_REMEMBERED_LENGTH:
+            good_from = max(claims["iat"], claims.get("nbf", 0)) - config.leeway_secs
+            good_until = claims["exp"] + config.leeway_secs
+            self._good.put(digest, _Good(principal, good_from, good_until, keys), good_until - now)
         return principal
 
     def check_signature(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> None:
         """Raises ``RefusedToken`` unless a key of this issuer signed it, ``KeysUnavailable`` where nobody can tell."""
-        header = bearer.unverified_header
-        algorithm = "EdDSA" if header["alg"] == "Ed25519" else header["alg"]  # one name for it, see ``__init__``
+        named = bearer.unverified_header["alg"]
+        # RFC 9864 gives EdDSA with Ed25519 a name of its own, which identity providers have begun to write.
+        algorithm = "EdDSA" if named == "Ed25519" else named
         if algorithm not in config.algorithms:
-            expected = ", ".join(config.algorithms)
-            raise RefusedToken(Reason.WRONG_ALGORITHM, expected=expected, found=shown(header["alg"]))
-        candidates = self._keys[config.name].candidates(header.get("kid"), algorithm, issued_at)
-        if not any(self._signed_by(bearer, key, algorithm) for key in candidates):
-            raise RefusedToken(Reason.BAD_SIGNATURE)
+            raise RefusedToken(Reason.WRONG_ALGORITHM, expected=", ".join(config.algorithms), found=shown(named))
+        kid = bearer.unverified_header.get("kid")
+        for key in self._keys[config.name].candidates(kid, algorithm, issued_at):
+            # The key says by which algorithm, not the header (RFC 8725 section 3.1).
+            if jwt.get_algorithm_by_name(key.algorithm).verify(bearer.signed, key.material, bearer.signature):
+                return
+        raise RefusedToken(Reason.BAD_SIGNATURE)
 
-    def _signed_by(self, bearer: UnverifiedBearer, key: VerificationKey, algorithm: str) -> bool:
-        if key.algorithm != algorithm:
-            return False
-        try:
-            self._jws.decode(
-                bearer.text,
-                key=key.material,
-                algorithms=[bearer.unverified_header["alg"]],
-                options={"verify_signature": True, "enforce_minimum_key_length": True},
-                detached_payload=None,
-            )
-        except jwt.PyJWTError:
-            return False
-        return True
-
-    def _principal(self, claims: Mapping[str, Any], config: IssuerConfig, issued_at: float) -> Principal:
-        trusted = config.trust
-        session = claims.get("sid")
+    def _principal(self, bearer: UnverifiedBearer, config: IssuerConfig, issued_at: float) -> Principal:
+        claims, trusted = bearer.unverified_claims, config.trust
+        name, session, rooms = find(claims, config.name_claim), claims.get("sid"), claims.get("rooms")
+        rooms = rooms if isinstance(rooms, dict) else {}
+        roles = {alias: role for alias, role in rooms.items() if isinstance(role, str)}
+        # A text of names with spaces between (RFC 8693 section 4.2), or a list as some issuers write it.
+        scopes = find(claims, config.scope_claim)
+        admin = self._admin_scope in (scopes.split(" ") if isinstance(scopes, str) else texts_of(scopes))
+        asked = {"admin": admin, "rooms": bool(roles)}
         return Principal(
             user=self.user_of(claims, config),
             issuer=config.name,
-            name=_name(find(claims, config.name_claim)),
-            admin="admin" in trusted and self._asks_for_admin(claims, config),
+            name=visible(name)[:MAX_NAME_LENGTH].strip() or None if isinstance(name, str) else None,
+            admin=admin and "admin" in trusted,
             groups=texts_of(find(claims, config.groups_claim)) if "claims" in trusted else (),
             claims=dict(claims) if "claims" in trusted else {},
-            rooms=_rooms(claims.get("rooms")) if "rooms" in trusted else {},
+            rooms=roles if "rooms" in trusted else {},
             issued_at=issued_at,
             session_id=session if isinstance(session, str) and session else None,
             invited=Invited(text_claim(claims, "room"), text_claim(claims, "invite")) if "invite" in trusted else None,
-            untrusted=tuple(self.untrusted_requests(claims, config)),
+            untrusted=tuple(what for what, wanted in asked.items() if wanted and what not in trusted),
+            # Of what was signed: of some algorithms there is a second signature that is as good.
+            bearer_digest=hashlib.sha256(bearer.signed).hexdigest(),
         )
-
-    def _asks_for_admin(self, claims: Mapping[str, Any], config: IssuerConfig) -> bool:
-        # A text of names with spaces between (RFC 8693 section 4.2), or a list as some issuers write it.
-        scopes = find(claims, config.scope_claim)
-        return self._admin_scope in (scopes.split(" ") if isinstance(scopes, str) else texts_of(scopes))
-
-    def untrusted_requests(self, claims: Mapping[str, Any], config: IssuerConfig) -> list[str]:
-        """What these claims ask for although the issuer is not trusted with it: ``admin``, ``rooms``. The caller gets
-        403 or 404, neither of which mentions the issuer.
-        """
-        asked = {"admin": self._asks_for_admin(claims, config), "rooms": bool(_rooms(claims.get("rooms")))}
-        return [name for name, wanted in asked.items() if wanted and name not in config.trust]
 
     def user_of(self, claims: Mapping[str, Any], config: IssuerConfig) -> str:
         """The id of the user whom these claims name, unique over all issuers; raises ``RefusedToken``."""
@@ -271,19 +243,9 @@ class Verifier:
         return subject if config.default else f"{config.name}:{subject}"
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
 def mint(config: IssuerConfig, claims: Mapping[str, Any]) -> str:
     """A development bearer of a local issuer, which has a shared secret, signed with that."""
     return jwt.encode(dict(claims), config.hs256_secrets[0].reveal(), algorithm="HS256")
-
-
-def _good_between(claims: Mapping[str, Any], config: IssuerConfig) -> tuple[float, float]:
-    """From when until before when ``_check_times`` lets a bearer pass, epoch seconds."""
-    begins = max(moment(claims, "iat"), moment(claims, "nbf") if "nbf" in claims else 0.0)
-    return begins - config.leeway_secs, moment(claims, "exp") + config.leeway_secs
 
 
 def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
@@ -297,13 +259,3 @@ def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) ->
     if issued >= expires:
         raise RefusedToken(Reason.MALFORMED_CLAIM, expected="iat before exp")
     return issued
-
-
-def _name(value: object) -> str | None:
-    return visible(value)[:MAX_NAME_LENGTH].strip() or None if isinstance(value, str) else None
-
-
-def _rooms(value: object) -> Mapping[str, str]:
-    if not isinstance(value, dict):
-        return {}
-    return {alias: role for alias, role in value.items() if isinstance(role, str)}
