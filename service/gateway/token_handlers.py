@@ -57,7 +57,8 @@ class TokenHandlers:
     def _token(
         self, principal: Principal, room_id: UUID, device: str | None, deadline: Deadline, *, force: bool
     ) -> IssuedToken:
-        request = TokenRequest(principal, self._finder.alias(room_id), device, None, None, force, deadline)
+        owner, alias = principal.owner(device), self._finder.alias(room_id)
+        request = TokenRequest(principal, owner, alias, None, None, force, deadline)
         try:
             issued = self._broker.issue(request)
         except RoomNotFound:

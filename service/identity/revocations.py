@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from service.clock import Clock
-from service.errors import RecordUnreadable
+from service.errors import RecordUnreadable, SessionRevoked
 from service.identity.backchannel_logout import Logout
 from service.identity.issuers import MAX_LEEWAY_SECS, MAX_LIFETIME_SECS
-from service.identity.verifier import Principal, check_revoked
+from service.identity.verifier import Principal
 from service.storage.revocation_store import RevocationStore
 
 # A revocation is kept until no bearer is left that it voids.
@@ -26,7 +26,7 @@ class Revocations:
     def check(self, principal: Principal) -> None:
         """Raises ``SessionRevoked`` for a bearer from before a logout or revocation."""
         moments = self._store.moments(principal.issuer, principal.user, principal.session_id, principal.owner().bearer)
-        check_revoked(principal, latest(moments))
+        check_revoked(principal, moments)
 
     def revoke(self, user: str, session: str | None) -> float:
         """Void all bearers of a user (or one sign-in session) issued up to now; answers the moment, epoch seconds."""
@@ -57,9 +57,13 @@ class Revocations:
         self._store.trim(self._clock.wall())
 
 
-def latest(moments: Iterable[bytes | None]) -> float | None:
-    """The last of the moments that are there, epoch seconds; raises ``RecordUnreadable``."""
+def check_revoked(principal: Principal, moments: Iterable[bytes | None]) -> None:
+    """Raises ``SessionRevoked`` if the bearer was issued at or before one of the moments up to which bearers are void,
+    epoch seconds as the store has them, and ``RecordUnreadable``.
+    """
     try:
-        return max((float(moment) for moment in moments if moment is not None), default=None)
+        revoked_before = max((float(moment) for moment in moments if moment is not None), default=None)
     except ValueError:
         raise RecordUnreadable from None
+    if revoked_before is not None and principal.issued_at <= revoked_before:
+        raise SessionRevoked

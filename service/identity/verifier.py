@@ -17,7 +17,7 @@ from typing import Any, Final
 import jwt
 
 from service.clock import Clock
-from service.errors import ServiceError, SessionRevoked
+from service.errors import ServiceError
 from service.identity.claims import (
     check_audience,
     check_begun,
@@ -81,12 +81,6 @@ class Principal:
         """Under which tokens and permission of this caller are kept."""
         invite_id = self.invited.invite_id if self.invited is not None else ""
         return Owner(self.issuer, self.user, device_id or "", invite_id, Bearer(self.bearer_digest, self.issued_at))
-
-
-def check_revoked(principal: Principal, revoked_before: float | None) -> None:
-    """Raises ``SessionRevoked`` if the bearer was issued at or before the moment up to which bearers are void."""
-    if revoked_before is not None and principal.issued_at <= revoked_before:
-        raise SessionRevoked
 
 
 @dataclass(frozen=True, slots=True)

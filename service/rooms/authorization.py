@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from service.errors import AdmissionRefused, RecordUnreadable, RoomNotFound, WaitingForAdmission
-from service.identity.revocations import latest
-from service.identity.verifier import Principal, check_revoked
+from service.identity.revocations import check_revoked
+from service.identity.verifier import Principal
 from service.rooms.access import Admission, admit
 from service.rooms.adoption import adopted_id
 from service.rooms.invites import Invite
@@ -76,7 +76,7 @@ def existing_room(records: AccessRecords, principal: Principal) -> tuple[Room, U
 
     Raises ``SessionRevoked``, ``RoomNotFound`` where there is no room, or only a template, and ``RecordUnreadable``.
     """
-    check_not_revoked(records, principal)
+    check_revoked(principal, records.revoked)
     return upstream_room(records.room, records.adopted)
 
 
@@ -86,11 +86,6 @@ def upstream_room(record: bytes | None, adopted: bytes | None) -> tuple[Room, UU
     if room is None or room.room_id is None:
         raise RoomNotFound
     return replace(room, room_id=adopted_id(room.room_id, adopted)), room.room_id
-
-
-def check_not_revoked(records: AccessRecords, principal: Principal) -> None:
-    """Raises ``SessionRevoked`` for a bearer from before a logout or revocation."""
-    check_revoked(principal, latest(records.revoked))
 
 
 def read_person(records: AccessRecords) -> tuple[Member | None, Ban | None, Invite | None]:

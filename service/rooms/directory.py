@@ -20,9 +20,10 @@ from service.errors import (
     RoomNotFound,
     RoomQuotaExceeded,
 )
+from service.identity.revocations import check_revoked
 from service.identity.verifier import Principal
 from service.rooms.aliases import template_for
-from service.rooms.authorization import Access, authorize, check_not_revoked, evaluate, existing_room, upstream_room
+from service.rooms.authorization import Access, authorize, evaluate, existing_room, upstream_room
 from service.rooms.idle_rooms import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
 from service.rooms.models import Member, Room
@@ -136,7 +137,7 @@ class Directory:
     def _access_records(self, aliases: list[str], principal: Principal) -> list[AccessRecords]:
         # Where there is no room to look at, a revocation counts all the same.
         found = self._store.access_records(aliases or [""], principal.owner(), principal.session_id)
-        check_not_revoked(found[0], principal)
+        check_revoked(principal, found[0].revoked)
         return found[: len(aliases)]
 
     def _listing_if_any(self, records: AccessRecords, principal: Principal) -> RoomListing | None:

@@ -29,12 +29,13 @@ from service.errors import (
     UpstreamRoomMissing,
     WaitingForAdmission,
 )
+from service.identity.revocations import check_revoked
 from service.identity.verifier import Principal
 from service.meetings.occupancy import check_capacity
 from service.meetings.reconciler import Reconciler
 from service.meetings.waiting_room import Waiter
 from service.observability.telemetry import Metrics
-from service.rooms.authorization import authorize, check_not_revoked, read_person
+from service.rooms.authorization import authorize, read_person
 from service.rooms.directory import Directory
 from service.rooms.models import Member, Role
 from service.secret import Secret
@@ -126,7 +127,7 @@ class Broker:
     def _first_look(self, request: TokenRequest) -> AuthorizedRequest:
         snapshot = self._snapshot(request, count=True)
         if snapshot.records.room is None:
-            check_not_revoked(snapshot.records, request.principal)
+            check_revoked(request.principal, snapshot.records.revoked)
             _pay_for_guess()
             self._directory.make_from_template(request.principal, request.alias, snapshot.records, request.deadline)
             snapshot = self._snapshot(request, count=True)
@@ -261,7 +262,7 @@ class Broker:
             user=principal.user,
             name=name,
             role=role,
-            device_id=request.device_id,
+            device_id=request.owner.device or None,
             context=context_text(principal.user, name, role, partial(self._ticket, request, role, left)),
             source=held.source,
             rate_limit=self._calls_per_minute,
@@ -270,7 +271,7 @@ class Broker:
         )
 
     def _ticket(self, request: TokenRequest, role: str, left: float, name: str) -> str:
-        device = {"device": digest(request.device_id)[:16]} if request.device_id else {}
+        device = {"device": digest(request.owner.device)[:16]} if request.owner.device else {}
         named = {"name": name} if name else {}
         claims = {"sub": request.principal.user, "room": request.alias, "role": role, **named, **device}
         # It has to be one of its kind; that nobody can make one up is the signature's business.

@@ -20,21 +20,16 @@ Source = Literal["issued", "refreshed", "cache", "stale"]
 class TokenRequest:
     """One caller's request for a client token of the room ``alias``. ``force``: a new token although one has life left.
 
-    ``display_name`` is used only if the caller's bearer carries no name.
+    ``owner`` is whose token it is; ``display_name`` is used only if the caller's bearer carries no name.
     """
 
     principal: Principal
+    owner: Owner
     alias: str
-    device_id: str | None
     display_name: str | None
     min_ttl_secs: int | None
     force: bool
     deadline: Deadline
-
-    @property
-    def owner(self) -> Owner:
-        """Whose token it is."""
-        return self.principal.owner(self.device_id)
 
 
 @dataclass(frozen=True, slots=True)

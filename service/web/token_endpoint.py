@@ -105,8 +105,8 @@ class TokenEndpoint:
             raise RoomNotFound
         request = TokenRequest(
             principal=call.principal,
+            owner=call.principal.owner(wanted.get("device_id")),
             alias=call.alias,
-            device_id=wanted.get("device_id"),
             display_name=wanted.get("display_name"),
             min_ttl_secs=wanted.get("min_ttl_secs"),
             force=call.refresh,

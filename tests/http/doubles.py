@@ -109,7 +109,7 @@ class Told:
     def issue(self, request: TokenRequest) -> IssuedToken:
         self.deadlines.append(request.deadline)
         asked = {
-            "device_id": request.device_id,
+            "device_id": request.owner.device or None,
             "display_name": request.display_name,
             "min_ttl_secs": request.min_ttl_secs,
             "force": request.force,
@@ -127,7 +127,7 @@ class Told:
             user=request.principal.user,
             name="Alice",
             role="moderator",
-            device_id=request.device_id,
+            device_id=request.owner.device or None,
             context="{}",
             source="issued",
             rate_limit=60,

@@ -14,7 +14,7 @@ from jwt import PyJWK
 from service.crypto import TicketSigner
 from service.errors import InvalidToken, MalformedRequest, MissingCredentials, SessionRevoked
 from service.identity.refusal import Reason
-from service.identity.verifier import check_revoked
+from service.identity.revocations import check_revoked
 from service.secret import SecretBytes
 from tests.identity.forge import AUDIENCE, ISSUER, NOW, UNHURRIED, ask, claims, issuer, token, verifier
 
@@ -187,10 +187,10 @@ def test_a_bearer_from_before_a_logout_is_revoked() -> None:
     """Issued at that very moment counts as before it."""
     caller = ask(GATE, token())
 
-    check_revoked(caller, None)
-    check_revoked(caller, NOW - 1)
+    check_revoked(caller, [None, None])
+    check_revoked(caller, [None, repr(NOW - 1).encode()])
     with pytest.raises(SessionRevoked):
-        check_revoked(caller, NOW)
+        check_revoked(caller, [repr(NOW).encode(), repr(NOW - 1).encode()])
 
 
 def test_outcomes_are_told_by_the_issuers_name() -> None:
