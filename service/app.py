@@ -94,21 +94,22 @@ def create_from_env() -> Flask:
     return create_app(Settings.from_env(os.environ), drain_file=Path(drain_file) if drain_file else None)
 
 
-def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Path | None = None) -> Flask:
+def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
     """The whole service, connected and serving; it starts, and answers health, without Redis or Telnyx."""
-    gateways = _open_gateways(settings, clock or Clock())
-    gateways.redis.follow_removals()
-    provisioning = _provisioning(settings, gateways)
-    directory = Directory(gateways.directory_store, provisioning, gateways.clock)
-    revocations = Revocations(gateways.revocations, gateways.clock)
-    Housekeeping(directory, revocations, gateways.directory_store).start()
-    for source in gateways.key_sources.values():
+    gateways = _open_gateways(settings)
+    clock, metrics, redis, telnyx = gateways.clock, gateways.metrics, gateways.redis, gateways.telnyx
+    redis.follow_removals()
+    store = DirectoryStore(redis)
+    provisioning = _provisioning(settings, telnyx)
+    directory = Directory(store, provisioning, clock)
+    revocations = Revocations(RevocationStore(redis, KEEP_SECS), clock)
+    Housekeeping(directory, revocations, store).start()
+    sources = key_sources.build(settings.issuers, clock)
+    for source in sources.values():
         source.start()
-    signer = TicketSigner(settings.service_secrets)
-    guest_signer = GuestSigner(settings.service_secrets)
-    verifier = _verifier(settings, gateways, guest_signer)
-    running = _meeting(settings, gateways, signer)
-    reconciler = _reconciler(gateways, directory, signer, running)
+    signer, guest_signer = TicketSigner(settings.service_secrets), GuestSigner(settings.service_secrets)
+    verifier = _verifier(settings, sources, guest_signer, gateways)
+    meeting, reconciler = _meeting(settings, gateways, directory, signer)
     worker = EventWorker(reconciler)
     worker.start()
     broker = _broker(settings, gateways, directory, provisioning, signer, reconciler)
@@ -116,58 +117,56 @@ def create_app(settings: Settings, *, clock: Clock | None = None, drain_file: Pa
     openapi = OPENAPI.read_bytes()
     return face(
         Services(
-            clock=gateways.clock,
+            clock=clock,
             jitter=gateways.jitter,
-            metrics=gateways.metrics,
+            metrics=metrics,
             contract=OpenApiValidator.read(openapi),
             openapi=openapi,
             allowed_origins=frozenset(settings.allowed_origins),
             drain_file=drain_file,
-            console=_console(settings),
+            console=Console(settings.console_sandbox) if settings.console == "on" else None,
             ticket_keys=signer.jwks(),
-            key_sources=gateways.key_sources,
+            key_sources=sources,
             verifier=verifier,
-            logouts=LogoutVerifier(verifier, gateways.clock, gateways.metrics.verification),
+            logouts=LogoutVerifier(verifier, clock, metrics.verification),
             revocations=revocations,
-            store=gateways.redis,
-            telnyx=gateways.telnyx,
+            store=redis,
+            telnyx=telnyx,
             directory=directory,
             broker=broker,
-            guests=Guests(gateways.invites, guest_signer, gateways.clock),
+            guests=Guests(InviteStore(redis), guest_signer, clock),
             moderation=moderation,
-            meeting=running,
-            waiting_room=WaitingRoom(MeetingStore(gateways.redis), default_ttl=settings.token_ttl_secs),
-            outcomes=OutcomeStore(gateways.redis),
+            meeting=meeting,
+            waiting_room=WaitingRoom(MeetingStore(redis), default_ttl=settings.token_ttl_secs),
+            outcomes=OutcomeStore(redis),
             sealer=Sealer(settings.service_secrets),
-            gateway=_relay(settings, gateways, directory, moderation, broker, running, revocations),
-            shares=Shares(gateways.redis, token_calls=settings.token_rate_limit_per_minute),
-            inbox=WebhookReceiver(
-                settings.telnyx_public_keys, gateways.events, gateways.clock, gateways.metrics, worker
-            ),
+            gateway=_relay(settings, gateways, directory, moderation, broker, meeting, revocations),
+            shares=Shares(redis, token_calls=settings.token_rate_limit_per_minute),
+            inbox=WebhookReceiver(settings.telnyx_public_keys, EventStore(redis), clock, metrics, worker),
         )
     )
 
 
+def open_directory(settings: Settings) -> Directory:
+    """The directory alone, for the command line."""
+    gateways = _open_gateways(settings)
+    return Directory(DirectoryStore(gateways.redis), _provisioning(settings, gateways.telnyx), gateways.clock)
+
+
 @dataclass(frozen=True, slots=True)
 class _Gateways:
-    """All that talks to the outside, and what it needs for that."""
+    """The ways to the outside that many share, and what these need."""
 
     clock: Clock
     jitter: random.Random
     metrics: Metrics
     redis: RedisClient
     rooms: RoomStore
-    directory_store: DirectoryStore
-    revocations: RevocationStore
-    invites: InviteStore
-    events: EventStore
-    roster: RosterStore
     telnyx: Telnyx
-    key_sources: Mapping[str, KeySource]
 
 
-def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
-    jitter, metrics = random.Random(), Metrics(CollectorRegistry())
+def _open_gateways(settings: Settings) -> _Gateways:
+    clock, jitter, metrics = Clock(), random.Random(), Metrics(CollectorRegistry())
     redis = RedisClient(
         redis_url.of(settings.redis_url),
         clock,
@@ -185,39 +184,44 @@ def _open_gateways(settings: Settings, clock: Clock) -> _Gateways:
         concurrency=settings.upstream_concurrency,
     )
     redis.start()
-    return _Gateways(
-        clock=clock,
-        jitter=jitter,
-        metrics=metrics,
-        redis=redis,
-        rooms=RoomStore(redis, LocalFallback(clock, redis.removals), clock),
-        directory_store=DirectoryStore(redis),
-        revocations=RevocationStore(redis, KEEP_SECS),
-        invites=InviteStore(redis),
-        events=EventStore(redis),
-        roster=RosterStore(redis),
-        telnyx=telnyx,
-        key_sources=key_sources.build(settings.issuers, clock),
-    )
+    rooms = RoomStore(redis, LocalFallback(clock, redis.removals), clock)
+    return _Gateways(clock, jitter, metrics, redis, rooms, telnyx)
 
 
-def open_directory(settings: Settings) -> Directory:
-    """The directory alone, for the command line."""
-    gateways = _open_gateways(settings, Clock())
-    return Directory(gateways.directory_store, _provisioning(settings, gateways), gateways.clock)
-
-
-def _verifier(settings: Settings, gateways: _Gateways, guest_signer: GuestSigner) -> Verifier:
+def _verifier(
+    settings: Settings, sources: Mapping[str, KeySource], guest_signer: GuestSigner, gateways: _Gateways
+) -> Verifier:
     # Guests are no issuer that readiness speaks of: keys of our own are always there.
     guests = guest_issuer(guest_signer.public_keys_pem())
-    sources = {**gateways.key_sources, **key_sources.build([guests], gateways.clock)}
+    every_source = {**sources, **key_sources.build([guests], gateways.clock)}
     issuers = (*settings.issuers, guests)
-    return Verifier(issuers, sources, gateways.clock, settings.admin_scope, gateways.metrics.verification)
+    return Verifier(issuers, every_source, gateways.clock, settings.admin_scope, gateways.metrics.verification)
 
 
-def _provisioning(settings: Settings, gateways: _Gateways) -> Provisioning:
+def _provisioning(settings: Settings, telnyx: Telnyx) -> Provisioning:
     webhook_url = settings.public_url + WEBHOOK_PATH if settings.public_url else None
-    return Provisioning(gateways.telnyx, name_prefix=settings.room_name_prefix, webhook_url=webhook_url)
+    return Provisioning(telnyx, name_prefix=settings.room_name_prefix, webhook_url=webhook_url)
+
+
+def _meeting(
+    settings: Settings, gateways: _Gateways, directory: Directory, signer: TicketSigner
+) -> tuple[Meeting, Reconciler]:
+    clock, metrics, redis, telnyx = gateways.clock, gateways.metrics, gateways.redis, gateways.telnyx
+    store = MeetingStore(redis)
+    tickets = Tickets(signer, store)
+    presence = Presence(telnyx, tickets)
+    meeting = Meeting(
+        telnyx,
+        presence,
+        store,
+        gateways.rooms,
+        clock,
+        metrics,
+        default_ttl=settings.token_ttl_secs,
+        kicks_impostors=settings.impostor_policy == "kick",
+    )
+    events, roster = EventStore(redis), RosterStore(redis)
+    return meeting, Reconciler(events, roster, directory, presence, tickets, meeting, clock, metrics)
 
 
 def _broker(
@@ -247,34 +251,6 @@ def _broker(
     )
 
 
-def _reconciler(gateways: _Gateways, directory: Directory, signer: TicketSigner, meeting: Meeting) -> Reconciler:
-    tickets = Tickets(signer, MeetingStore(gateways.redis))
-    return Reconciler(
-        gateways.events,
-        gateways.roster,
-        directory,
-        Presence(gateways.telnyx, tickets),
-        tickets,
-        meeting,
-        gateways.clock,
-        gateways.metrics,
-    )
-
-
-def _meeting(settings: Settings, gateways: _Gateways, signer: TicketSigner) -> Meeting:
-    store = MeetingStore(gateways.redis)
-    return Meeting(
-        gateways.telnyx,
-        Presence(gateways.telnyx, Tickets(signer, store)),
-        store,
-        gateways.rooms,
-        gateways.clock,
-        gateways.metrics,
-        default_ttl=settings.token_ttl_secs,
-        kicks_impostors=settings.impostor_policy == "kick",
-    )
-
-
 def _relay(
     settings: Settings,
     gateways: _Gateways,
@@ -289,10 +265,6 @@ def _relay(
     rooms = RoomHandlers(directory, telnyx, name_prefix=settings.room_name_prefix)
     tokens = TokenHandlers(broker, Sealer(settings.service_secrets), finder, clock)
     return GatewayProxy(telnyx, finder, rooms, tokens, meeting, revocations)
-
-
-def _console(settings: Settings) -> Console | None:
-    return Console(settings.console_sandbox) if settings.console == "on" else None
 
 
 class _App(Flask):
