@@ -192,7 +192,7 @@ def _verifier(
     settings: Settings, sources: Mapping[str, KeySource], guest_signer: GuestSigner, gateways: _Gateways
 ) -> Verifier:
     # Guests are no issuer that readiness speaks of: keys of our own are always there.
-    guests = guest_issuer(guest_signer.public_keys_pem())
+    guests = guest_issuer(guest_signer.public_keys())
     every_source = {**sources, **key_sources.build([guests], gateways.clock)}
     issuers = (*settings.issuers, guests)
     return Verifier(issuers, every_source, gateways.clock, settings.admin_scope, gateways.metrics.verification)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import jwt
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -154,10 +154,9 @@ class GuestSigner:
         ours = {"iss": GUEST_ISSUER, "aud": GUEST_AUDIENCE, "iat": int(now), "exp": int(expires_at)}
         return jwt.encode({**claims, **ours}, self._keys[0], algorithm="EdDSA", headers={"typ": GUEST_TYPE})
 
-    def public_keys_pem(self) -> tuple[str, ...]:
+    def public_keys(self) -> tuple[Ed25519PublicKey, ...]:
         """What verifies the bearers of every current secret."""
-        shown = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        return tuple(key.public_key().public_bytes(*shown).decode() for key in self._keys)
+        return tuple(key.public_key() for key in self._keys)
 
 
 def _public_jwk(key: Ed25519PrivateKey) -> dict[str, str]:

@@ -119,7 +119,7 @@ def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
 
 def of_bearer(settings: Settings, text: str, asked: Iterable[IssuerConfig]) -> Iterator[Finding]:
     """What the service would find of a bearer, last, after the keys of the issuers ``asked`` were fetched."""
-    issuers = (*settings.issuers, guest_issuer(GuestSigner(settings.service_secrets).public_keys_pem()))
+    issuers = (*settings.issuers, guest_issuer(GuestSigner(settings.service_secrets).public_keys()))
     clock, outcomes = Clock(), []
     sources = key_sources.build(issuers, clock)
     for issuer in asked:

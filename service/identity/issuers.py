@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from service.identity.claims import Required, is_nested
-from service.identity.fixed_keys import algorithms_of, pem_keys, shared_secret
+from service.identity.keys import algorithms_of, pem_keys, shared_secret
 from service.identity.setting import (
     Between,
     Fault,
@@ -130,7 +130,7 @@ def _proxy(value: Any) -> Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerConfig:
-    """One issuer, with exactly one of ``hs256_secrets``, ``public_keys_pem``, ``jwks_url`` and ``discovery_url``.
+    """One issuer, with exactly one of ``hs256_secrets``, ``public_keys``, ``jwks_url`` and ``discovery_url``.
 
     A bearer must have all ``required_claims``; those and the claims of names, scopes and groups may be nested. Keys
     behind a URL are fetched through ``proxy``, from servers for which the authorities in the file ``ca_bundle`` vouch.
@@ -147,7 +147,7 @@ class IssuerConfig:
         "Where the issuer's public keys are. One key source is required.")] = None
     discovery_url: Annotated[str | None, Setting(_discovery_url,
         "Or its OpenID configuration; `true` for the usual path.")] = None
-    public_keys_pem: Annotated[Texts, Setting(pem_keys,
+    public_keys: Annotated[tuple[Any, ...], Setting(pem_keys,
         "Or the public key or certificate as PEM; two while one follows the other.", "public_key")] = ()
     hs256_secrets: Annotated[tuple[Secret, ...], Setting(_secrets,
         "Or a shared secret of 32 bytes or more; `new,old`.", "hs256_secret", secret=True)] = ()
@@ -251,8 +251,8 @@ def _complete_algorithms(values: Mapping[str, Any]) -> Texts:
     families: list[Texts] = [SYMMETRIC + ASYMMETRIC]
     if "hs256_secrets" in values:
         families = [SYMMETRIC]
-    elif "public_keys_pem" in values:
-        families = [algorithms_of(pem) for pem in values["public_keys_pem"]]
+    elif "public_keys" in values:
+        families = [algorithms_of(key) for key in values["public_keys"]]
     elif "jwks_url" in values or values.get("discovery_url") is not None:
         families = [ASYMMETRIC]
     asked = tuple(dict.fromkeys(values.get("algorithms", ())))

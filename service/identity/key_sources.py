@@ -22,14 +22,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
 from service.clock import Clock
 from service.errors import KeysUnavailable
 from service.http_client import Transport, TransportError
-from service.identity.fixed_keys import algorithms_of
 from service.identity.issuers import IssuerConfig
-from service.identity.jwk import UnusableSet, VerificationKey, read_set
+from service.identity.keys import UnusableSet, VerificationKey, algorithms_of, read_set
 from service.identity.refusal import Reason, RefusedToken, shown
 from service.identity.setting import read_url
 
@@ -210,7 +207,7 @@ class FetchedKeys:
         began, began_monotonic = self._clock.wall(), self._clock.monotonic()
         try:
             keys = read_set(fetch_json(self._jwks_url(), self._transport), self._issuer.algorithms)
-        except (FetchFailed, UnusableSet) as why:
+        except UnusableSet as why:
             return None, str(why)
         except Exception as why:  # noqa: BLE001 - a thread that ends would leave this source as it is for good
             return None, type(why).__name__
@@ -222,11 +219,11 @@ class FetchedKeys:
             return self._issuer.jwks_url
         document = fetch_json(self._issuer.discovery_url or "", self._transport)
         if not isinstance(document, dict) or document.get("issuer") != self._issuer.issuer:
-            raise FetchFailed("the OpenID configuration is of another issuer")
+            raise UnusableSet("the OpenID configuration is of another issuer")
         try:
             return read_url(str(document.get("jwks_uri")))
         except ValueError as why:
-            raise FetchFailed(str(why)) from None
+            raise UnusableSet(str(why)) from None
 
 
 KeySource = FixedKeys | FetchedKeys
@@ -234,20 +231,14 @@ KeySource = FixedKeys | FetchedKeys
 
 def build(issuers: Iterable[IssuerConfig], clock: Clock) -> Mapping[str, KeySource]:
     """A source for each issuer, by its name."""
-    return {issuer.name: _source(issuer, clock) for issuer in issuers}
-
-
-def _source(issuer: IssuerConfig, clock: Clock) -> KeySource:
-    if issuer.hs256_secrets:
-        return FixedKeys([VerificationKey(None, "HS256", secret.reveal().encode()) for secret in issuer.hs256_secrets])
-    if issuer.public_keys_pem:
-        return FixedKeys([_pem_key(pem, issuer.algorithms) for pem in issuer.public_keys_pem])
-    return FetchedKeys(issuer, clock)
-
-
-def _pem_key(pem: str, allowed: Sequence[str]) -> VerificationKey:
-    algorithm = next(name for name in allowed if name in algorithms_of(pem))
-    return VerificationKey(None, algorithm, load_pem_public_key(pem.encode()))
+    sources: dict[str, KeySource] = {}
+    for issuer in issuers:
+        keys = [VerificationKey(None, "HS256", secret.reveal().encode()) for secret in issuer.hs256_secrets]
+        for key in issuer.public_keys:
+            algorithm = next(name for name in issuer.algorithms if name in algorithms_of(key))
+            keys.append(VerificationKey(None, algorithm, key))
+        sources[issuer.name] = FixedKeys(keys) if keys else FetchedKeys(issuer, clock)
+    return sources
 
 
 def _selector(kid: str | None, algorithm: str) -> str:
@@ -255,19 +246,15 @@ def _selector(kid: str | None, algorithm: str) -> str:
     return f"{algorithm} without kid" if kid is None else f"{algorithm} kid {shown(kid)}"
 
 
-class FetchFailed(Exception):
-    """Why there is no document, in words that may be logged."""
-
-
 def fetch_json(url: str, transport: Transport) -> Any:
-    """The document at ``url``, within 3 s and 256 KiB, redirects not followed. Raises ``FetchFailed``."""
+    """The document at ``url``, within 3 s and 256 KiB, redirects not followed. Raises ``UnusableSet``."""
     try:
         reply = transport.send("GET", url, headers={}, seconds=FETCH_SECS)
     except TransportError as error:
-        raise FetchFailed(error.kind) from None
+        raise UnusableSet(error.kind) from None
     if reply.status != _OK:
-        raise FetchFailed(f"status {reply.status}")
+        raise UnusableSet(f"status {reply.status}")
     try:
         return json.loads(reply.body)
     except (ValueError, RecursionError):
-        raise FetchFailed("not JSON") from None
+        raise UnusableSet("not JSON") from None

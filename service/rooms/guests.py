@@ -8,7 +8,7 @@ Rules for editors:
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ MOST_INVITES: Final = 1000
 _SUBJECT_BYTES: Final = 12
 
 
-def guest_issuer(public_keys_pem: Sequence[str]) -> IssuerConfig:
+def guest_issuer(public_keys: tuple[Any, ...]) -> IssuerConfig:
     """The row of the issuer table that no table holds."""
     return IssuerConfig(
         name=GUEST,
@@ -36,7 +36,7 @@ def guest_issuer(public_keys_pem: Sequence[str]) -> IssuerConfig:
         issuer=GUEST_ISSUER,
         audiences=(GUEST_AUDIENCE,),
         algorithms=("EdDSA",),
-        public_keys_pem=tuple(public_keys_pem),
+        public_keys=public_keys,
         token_types=(GUEST_TYPE,),
         max_lifetime_secs=LONGEST_STAY_SECS,
         trust=frozenset({"invite"}),

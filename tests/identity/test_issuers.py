@@ -296,4 +296,4 @@ def test_any_members_are_an_issuer_or_faults(members: dict[str, Any]) -> None:
     except IssuerFaults:
         return
     assert config.algorithms
-    assert config.hs256_secrets or config.public_keys_pem or config.jwks_url or config.discovery_url
+    assert config.hs256_secrets or config.public_keys or config.jwks_url or config.discovery_url

@@ -16,9 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jwt.algorithms import RSAAlgorithm
 
-from service.identity.fixed_keys import UnfitKey
 from service.identity.issuers import ASYMMETRIC
-from service.identity.jwk import MAX_KEYS, UnusableSet, read_key, read_set
+from service.identity.keys import MAX_KEYS, UnfitKey, UnusableSet, read_key, read_set
 from tests.identity.forge import UNHURRIED, b64, jwk, private_key
 from tests.identity.weak_keys import WEAK
 

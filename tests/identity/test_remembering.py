@@ -9,8 +9,8 @@ import pytest
 from service.clock import Clock
 from service.errors import InvalidToken, KeysUnavailable
 from service.identity import verifier as identity
-from service.identity.jwk import VerificationKey
 from service.identity.key_sources import FixedKeys
+from service.identity.keys import VerificationKey
 from tests.identity.forge import (
     NOW,
     SECRET,

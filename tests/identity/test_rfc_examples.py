@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.errors import InvalidToken, MalformedRequest
 from service.identity.issuers import ASYMMETRIC, IssuerFaults
-from service.identity.jwk import VerificationKey, read_key, read_set
 from service.identity.jws import UnverifiedBearer, parse
 from service.identity.key_sources import FixedKeys
+from service.identity.keys import VerificationKey, read_key, read_set
 from service.identity.verifier import Verifier
 from tests.identity.forge import NOW, MovableClock, b64, issuer, verifier_of
 from tests.processes import AUDIENCE
