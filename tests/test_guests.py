@@ -14,7 +14,8 @@ from service.clock import rfc3339
 from service.crypto import GUEST_AUDIENCE, GUEST_ISSUER, GuestSigner, TicketSigner
 from service.errors import Banned, Closed, InvalidRequest, InvalidToken, NotOpenYet, RecordUnreadable, RoomNotFound
 from service.identity import key_sources
-from service.identity.issuers import IssuerFaults, read_issuer
+from service.identity.issuers import read_issuer
+from service.identity.setting import Faults
 from service.identity.verifier import Invited, Principal, Verifier
 from service.rooms.access import admit
 from service.rooms.aliases import is_alias
@@ -139,13 +140,13 @@ def test_no_issuer_gives_the_id_of_a_guest(user: str) -> None:
 
 def test_no_issuer_is_called_guest() -> None:
     """A table that has one is refused at start."""
-    with pytest.raises(IssuerFaults, match="name: is what this service calls its own guests"):
+    with pytest.raises(Faults, match="name: is what this service calls its own guests"):
         read_issuer({"name": "guest", "issuer": ISSUER, "audience": AUDIENCE, "hs256_secret": SECRET})
 
 
 def test_no_table_grants_what_guests_have() -> None:
     """That a bearer stands for an invite is not for an issuer to say."""
-    with pytest.raises(IssuerFaults, match="trust"):
+    with pytest.raises(Faults, match="trust"):
         read_issuer({"issuer": ISSUER, "audience": AUDIENCE, "hs256_secret": SECRET, "trust": "invite"})
 
 

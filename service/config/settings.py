@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
 from service.config import parsers
-from service.identity.issuers import IssuerConfig, IssuerFaults, read_issuer, read_table
+from service.identity.issuers import IssuerConfig, read_issuer, read_table
 from service.identity.setting import Between, Fault, Faults, Setting, settings_of
 from service.secret import Secret, SecretBytes, SecretFile
 
@@ -168,7 +168,7 @@ def _issuers(texts: Mapping[str, str | None]) -> tuple[tuple[IssuerConfig, ...],
         return (), [Fault("AUTH_ISSUERS", "is the whole table: remove the other AUTH_ variables")]
     try:
         return (read_issuer(given),) if table is None else read_table(table), []
-    except IssuerFaults as error:
+    except Faults as error:
         if table is not None:
             messages = [f"{fault.variable}: {fault.message}".removeprefix(": ") for fault in error.faults]
             return (), [Fault("AUTH_ISSUERS", message) for message in messages]

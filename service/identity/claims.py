@@ -3,7 +3,7 @@
 Pure, and total over whatever JSON a token may hold: an answer, or ``RefusedToken``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from service.identity.refusal import Reason, RefusedToken, json_type, seconds, shown
 
@@ -16,7 +16,7 @@ def find(claims: Mapping[str, object], where: str) -> object:
 
     ``where`` is the claim's name, or a JSON Pointer (RFC 6901) through objects alone; what starts with a slash is one.
     """
-    if not is_nested(where):
+    if not where.startswith("/"):
         return claims.get(where)
     value: object = claims
     for part in where[1:].split("/"):
@@ -26,27 +26,19 @@ def find(claims: Mapping[str, object], where: str) -> object:
     return value
 
 
-def is_nested(where: str) -> bool:
-    """Whether this is a way into nested claims."""
-    return where.startswith("/")
-
-
-def first_unmet(claims: Mapping[str, object], required: Required) -> str | None:
-    """``None`` if each claim required has one of its values, as its text, one of its words, or an item of its list;
-    else the first that has not, as it was required.
+def check_required(claims: Mapping[str, object], required: Required) -> None:
+    """Raises ``RefusedToken`` unless each claim required has one of its values, as its text, one of its words, or an
+    item of its list.
     """
     for where, values in required:
-        if not _said(find(claims, where)) & values:
-            return f"{where}={' or '.join(sorted(values))}"
-    return None
-
-
-def _said(value: object) -> frozenset[str]:
-    if isinstance(value, bool):
-        return frozenset({"true" if value else "false"})
-    if isinstance(value, str):
-        return frozenset({value, *value.split(" ")})
-    return frozenset(texts_of(value))
+        value = find(claims, where)
+        said: Collection[str] = texts_of(value)
+        if isinstance(value, bool):
+            said = ["true" if value else "false"]
+        elif isinstance(value, str):
+            said = [value, *value.split(" ")]
+        if values.isdisjoint(said):
+            raise RefusedToken(Reason.REQUIRED_CLAIM, expected=f"{where}={' or '.join(sorted(values))}")
 
 
 def check_type(header: Mapping[str, object], allowed: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
-from service.identity.claims import Required, is_nested
+from service.identity.claims import Required
 from service.identity.keys import algorithms_of, pem_keys, shared_secret
 from service.identity.setting import (
     Between,
@@ -41,10 +41,6 @@ _DISCOVERY_PATH: Final = "/.well-known/openid-configuration"
 _SOURCES: Final = ("hs256_secret", "public_key", "jwks_url", "discovery_url")
 
 
-class IssuerFaults(Faults):
-    """All that is wrong with an issuer, or with a table of them."""
-
-
 def read_required_claims(value: Any) -> Required:
     """``claim=value`` texts; a claim that is named again may have either value."""
     found: dict[str, frozenset[str]] = {}
@@ -65,7 +61,7 @@ def _flag(value: Any) -> bool:
 
 def _plain_claim(value: Any) -> str:
     """The name of a claim that no provider nests; logout tokens have it too."""
-    if is_nested(name := read_text(value)):
+    if (name := read_text(value)).startswith("/"):
         raise ValueError("must be the name of a claim, not a way into nested ones")
     return name
 
@@ -179,13 +175,13 @@ class IssuerConfig:
 
 
 def read_table(text: str) -> tuple[IssuerConfig, ...]:
-    """The issuers of a TOML file; the first is the default unless another says so. Raises ``IssuerFaults``."""
+    """The issuers of a TOML file; the first is the default unless another says so. Raises ``Faults``."""
     entries, faults = _entries(text)
     issuers = []
     for number, entry in enumerate(entries, 1):
         try:
             issuers.append(read_issuer({"default": False, **entry}))
-        except IssuerFaults as found:
+        except Faults as found:
             faults += [replace(fault, variable=f"issuer {number}, {fault.variable}") for fault in found.faults]
     for name, default in (("name", "default"), ("issuer", None)):
         values = [value for entry in entries if isinstance(value := entry.get(name, default), str)]
@@ -195,7 +191,7 @@ def read_table(text: str) -> tuple[IssuerConfig, ...]:
     if defaults > 1:
         faults.append(Fault("default", "more than one issuer is the default"))
     if faults:
-        raise IssuerFaults(faults)
+        raise Faults(faults)
     return tuple(issuers) if defaults else (replace(issuers[0], default=True), *issuers[1:])
 
 
@@ -203,18 +199,18 @@ def _entries(text: str) -> tuple[list[dict[str, Any]], list[Fault]]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise IssuerFaults([Fault("", f"is not TOML: {error}")]) from None
+        raise Faults([Fault("", f"is not TOML: {error}")]) from None
     except (ValueError, RecursionError):
-        raise IssuerFaults([Fault("", "is not TOML that can be read")]) from None
+        raise Faults([Fault("", "is not TOML that can be read")]) from None
     entries = document.pop("issuer", [])
     faults = [Fault(name, "does not belong here, only [[issuer]] tables do") for name in sorted(document)]
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise IssuerFaults([*faults, Fault("", "needs at least one [[issuer]] table")])
+        raise Faults([*faults, Fault("", "needs at least one [[issuer]] table")])
     return entries, faults
 
 
 def read_issuer(given: Mapping[str, Any]) -> IssuerConfig:
-    """One issuer, of texts or of what TOML holds, by the names of settings. Raises ``IssuerFaults``."""
+    """One issuer, of texts or of what TOML holds, by the names of settings. Raises ``Faults``."""
     settings = settings_of(IssuerConfig)
     unknown = set(given) - {setting.name for setting in settings.values()}
     faults = [Fault(name, "is not a setting of an issuer") for name in sorted(unknown)]
@@ -237,7 +233,7 @@ def read_issuer(given: Mapping[str, Any]) -> IssuerConfig:
         except ValueError as why:
             faults.append(Fault(attribute, str(why)))
     if faults:
-        raise IssuerFaults(faults)
+        raise Faults(faults)
     return IssuerConfig(**values)
 
 

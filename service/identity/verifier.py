@@ -22,9 +22,9 @@ from service.identity.claims import (
     check_audience,
     check_begun,
     check_not_over,
+    check_required,
     check_type,
     find,
-    first_unmet,
     moment,
     text_claim,
     texts_of,
@@ -165,8 +165,7 @@ class Verifier:
             raise RefusedToken(Reason.WRONG_TYPE, expected="a bearer", found="events, as in a logout token")
         issued_at = _check_times(claims, config, now)
         check_audience(claims.get(config.audience_claim), config.audiences)
-        if (unmet := first_unmet(claims, config.required_claims)) is not None:
-            raise RefusedToken(Reason.REQUIRED_CLAIM, expected=unmet)
+        check_required(claims, config.required_claims)
         self.check_signature(bearer, config, issued_at)
         principal = self._principal(bearer, config, issued_at)
         if asked := principal.untrusted:

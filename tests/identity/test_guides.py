@@ -17,8 +17,9 @@ import requests
 from service.clock import Clock
 from service.config.settings import Settings
 from service.errors import InvalidToken
-from service.identity.issuers import IssuerFaults, read_issuer
+from service.identity.issuers import read_issuer
 from service.identity.refusal import Reason
+from service.identity.setting import Faults
 from tests.commands.cli import run
 from tests.identity import guides
 from tests.identity.certificates import company
@@ -305,7 +306,7 @@ def test_the_place_for_a_secret_is_no_secret() -> None:
     """A page that is copied without filling it in refuses the start."""
     legacy = next(variant for variant in VARIANTS if variant.name == "supabase-legacy")
 
-    with pytest.raises(IssuerFaults, match="hs256_secret"):
+    with pytest.raises(Faults, match="hs256_secret"):
         read_issuer(legacy.members)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from service.config.settings import Settings, SettingsError
-from service.identity.issuers import IssuerFaults, read_table
+from service.identity.issuers import read_table
+from service.identity.setting import Faults
 from tests.identity.test_settings import environment
 
 
@@ -17,7 +18,7 @@ def row(name: str, /, **members: str) -> str:
 
 
 def table_faults(text: str) -> list[tuple[str, str]]:
-    with pytest.raises(IssuerFaults) as caught:
+    with pytest.raises(Faults) as caught:
         read_table(text)
     return [(fault.variable, fault.message) for fault in caught.value.faults]
 

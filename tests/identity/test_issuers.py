@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.identity.issuers import ASYMMETRIC, IssuerConfig, IssuerFaults, read_issuer
+from service.identity.issuers import ASYMMETRIC, IssuerConfig, read_issuer
+from service.identity.setting import Faults
 from service.secret import Secret
 from tests.identity.forge import AUDIENCE, ISSUER, SECRET, UNHURRIED, jwk, pem, private_key
 
@@ -29,7 +30,7 @@ def one(**members: Any) -> IssuerConfig:
 
 def wrong(**members: Any) -> dict[str, str]:
     """The faults of an issuer, by member; fails if there is none."""
-    with pytest.raises(IssuerFaults) as caught:
+    with pytest.raises(Faults) as caught:
         one(**members)
     return {fault.variable: fault.message for fault in caught.value.faults}
 
@@ -233,7 +234,7 @@ def test_random_secrets_are_never_called_weak(size: int) -> None:
 )
 def test_an_issuer_has_exactly_one_key_source(sources: dict[str, Any]) -> None:
     """Symmetric and public keys of one issuer never mix (RFC 8725 section 3.1)."""
-    with pytest.raises(IssuerFaults, match="set exactly one of"):
+    with pytest.raises(Faults, match="set exactly one of"):
         read_issuer({"issuer": ISSUER, "audience": AUDIENCE, **sources})
 
 
@@ -293,7 +294,7 @@ def test_any_members_are_an_issuer_or_faults(members: dict[str, Any]) -> None:
     """No value of any member makes anything else."""
     try:
         config = read_issuer({"issuer": ISSUER, "audience": AUDIENCE, **members})
-    except IssuerFaults:
+    except Faults:
         return
     assert config.algorithms
     assert config.hs256_secrets or config.public_keys or config.jwks_url or config.discovery_url

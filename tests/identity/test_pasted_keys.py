@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidToken
-from service.identity.issuers import IssuerFaults
+from service.identity.setting import Faults
 from tests.commands.cli import run
 from tests.identity.certificates import certificate, pem_certificate
 from tests.identity.forge import UNHURRIED, ask, claims, issuer, pem, private_key, token, verifier
@@ -27,7 +27,7 @@ BOTH = f"{NEW},{OLD}"
 
 def fault(**members: Any) -> str:
     """What is wrong with the one member; fails if nothing is, or something else too."""
-    with pytest.raises(IssuerFaults) as caught:
+    with pytest.raises(Faults) as caught:
         issuer(**members)
     assert [found.variable for found in caught.value.faults] == list(members)
     return caught.value.faults[0].message
@@ -88,7 +88,7 @@ def test_a_secret_that_is_taken_verifies_what_it_signed(secret: str) -> None:
     """Whatever it is made of, it is refused at start or its owner's bearers are good."""
     try:
         config = issuer(hs256_secret=secret)
-    except IssuerFaults:
+    except Faults:
         return
     assert ask(verifier(config), token(key=secret)).user == "alice"
 

@@ -13,10 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.errors import InvalidToken, MalformedRequest
-from service.identity.issuers import ASYMMETRIC, IssuerFaults
+from service.identity.issuers import ASYMMETRIC
 from service.identity.jws import UnverifiedBearer, parse
 from service.identity.key_sources import FixedKeys
 from service.identity.keys import VerificationKey, read_key, read_set
+from service.identity.setting import Faults
 from service.identity.verifier import Verifier
 from tests.identity.forge import NOW, MovableClock, b64, issuer, verifier_of
 from tests.processes import AUDIENCE
@@ -133,5 +134,5 @@ def test_the_examples_keys_make_one_set() -> None:
 @pytest.mark.parametrize("name", [name for name, entry in KEYS.items() if entry["kty"] == "oct"])
 def test_a_secret_that_an_rfc_prints_refuses_the_start(name: str) -> None:
     """Everybody knows it."""
-    with pytest.raises(IssuerFaults, match="guessable"):
+    with pytest.raises(Faults, match="guessable"):
         issuer(hs256_secret=KEYS[name]["k"])
