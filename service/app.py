@@ -64,20 +64,17 @@ from service.tokens.vault import Vault
 from service.web import (
     admin,
     auth,
-    console,
+    callbacks,
     cors,
-    docs,
     gateway,
     invites,
     join,
-    logout,
     meetings,
     ops,
-    problem_pages,
+    pages,
     problems,
     request_lifecycle,
-    user_ids,
-    webhooks,
+    resources,
 )
 from service.web.openapi import OpenApiValidator
 from service.web.services import EXTENSION, Console, Services
@@ -287,8 +284,8 @@ def face(services: Services) -> Flask:
     cors.install(app, services.allowed_origins)
     auth.install(app)
     problems.install(app, services.jitter)
-    user_ids.install(app)
-    for area in (ops, join, webhooks, logout, meetings, invites, admin, gateway, docs, problem_pages, console):
+    resources.install(app)
+    for area in (ops, join, callbacks, meetings, invites, admin, gateway, pages):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())
     app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]

@@ -19,7 +19,7 @@ from service.rooms.aliases import TEMPLATE_SUFFIX, check_alias
 from service.rooms.directory import MAX_MEMBERS
 from service.rooms.models import Member, Room
 from service.web.openapi import OpenApiValidator
-from service.web.user_ids import user_id
+from service.web.resources import user_id
 
 # Where in a document something is: the names of the tables, the key, and what is in its value.
 Path = tuple[str, ...]

@@ -1,5 +1,6 @@
 """Administration: which rooms exist, who is in them, and who is out of everything. Gate: admin."""
 
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -7,44 +8,42 @@ from flask import Response, jsonify
 
 from service.clock import rfc3339
 from service.rooms.versions import Record
-from service.web import paging
-from service.web.auth import Gate, GatedBlueprint
-from service.web.conditional import precondition, shown
+from service.web.auth import Gate, GatedBlueprint, Routes
 from service.web.request_body import body, query
 from service.web.request_lifecycle import deadline
+from service.web.resources import page, precondition, shown, user_id
 from service.web.services import services
-from service.web.user_ids import user_id
 
 _ROOMS: Final = "/v1/admin/rooms"
 
 
 def blueprint() -> GatedBlueprint:
     """The calls of operators and product back ends."""
-    admin = GatedBlueprint("admin", Gate.ADMIN)
     room, members = _ROOMS + "/<alias>", _ROOMS + "/<alias>/members"
     member = members + "/<user_id:user>"
-    admin.add_url_rule(_ROOMS, view_func=list_rooms, methods=["GET"])
-    admin.add_url_rule(room, view_func=get_room, methods=["GET"])
-    admin.add_url_rule(room, view_func=put_room, methods=["PUT"])
-    admin.add_url_rule(room, view_func=patch_room, methods=["PATCH"])
-    admin.add_url_rule(room, view_func=delete_room, methods=["DELETE"])
-    admin.add_url_rule(members, view_func=list_members, methods=["GET"])
-    admin.add_url_rule(members, view_func=put_members, methods=["POST"])
-    admin.add_url_rule(member, view_func=get_member, methods=["GET"])
-    admin.add_url_rule(member, view_func=put_member, methods=["PUT"])
-    admin.add_url_rule(member, view_func=delete_member, methods=["DELETE"])
-    admin.add_url_rule("/v1/admin/revocations", view_func=revoke_user, methods=["POST"])
-    return admin
+    routes: Routes = {
+        f"GET {_ROOMS}": list_rooms,
+        f"GET {room}": get_room,
+        f"PUT {room}": put_room,
+        f"PATCH {room}": patch_room,
+        f"DELETE {room}": delete_room,
+        f"GET {members}": list_members,
+        f"POST {members}": put_members,
+        f"GET {member}": get_member,
+        f"PUT {member}": put_member,
+        f"DELETE {member}": delete_member,
+        "POST /v1/admin/revocations": revoke_user,
+    }
+    return GatedBlueprint("admin", Gate.ADMIN, routes)
 
 
 def list_rooms() -> Response:
     """All rooms and templates, by alias."""
-    cursor, limit = paging.start(query())
-    return jsonify(paging.shown(services().directory.list_rooms(cursor, limit, query().get("q", ""))))
+    words = query().get("q", "")
+    return page(lambda cursor, limit: services().directory.list_rooms(cursor, limit, words))
 
 
 def get_room(alias: str) -> Response:
-    """One record; ``RoomNotFound`` where there is none."""
     return shown(services().directory.room(alias))
 
 
@@ -67,9 +66,7 @@ def delete_room(alias: str) -> Response:
 
 
 def list_members(alias: str) -> Response:
-    """The members of a room, by user id."""
-    cursor, limit = paging.start(query())
-    return jsonify(paging.shown(services().directory.members(alias, cursor, limit)))
+    return page(partial(services().directory.members, alias))
 
 
 def put_members(alias: str) -> Response:
@@ -80,12 +77,10 @@ def put_members(alias: str) -> Response:
 
 
 def get_member(alias: str, user: str) -> Response:
-    """One entry; ``MemberNotFound`` where there is none."""
     return shown(services().directory.member(alias, user_id(user)))
 
 
 def put_member(alias: str, user: str) -> Response:
-    """Create or replace."""
     member, created = services().directory.put_member(alias, user_id(user), body(), precondition())
     return _written(member, f"{_ROOMS}/{alias}/members/{quote(user, safe='')}", created=created)
 

@@ -5,10 +5,11 @@ Rules for editors:
 * ``Principal`` comes from the verifier and from nowhere else; token in the header only, never in a query or cookie.
 """
 
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import cast
 
-from flask import Blueprint, Flask, current_app, g, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 
 from service.errors import InsufficientScope
 from service.identity.verifier import Principal
@@ -16,6 +17,9 @@ from service.rooms.moderators import Moderator
 from service.storage.share_store import CALLS
 from service.web.request_body import check_request
 from service.web.services import services
+
+# Views by method and path, such as ``GET /v1/me``.
+Routes = Mapping[str, Callable[..., Response]]
 
 
 class Gate(Enum):
@@ -32,7 +36,7 @@ class Gate(Enum):
 class GatedBlueprint(Blueprint):
     """A blueprint all of whose views stand behind one gate; behind a gate every request is also validated."""
 
-    def __init__(self, name: str, gate: Gate) -> None:
+    def __init__(self, name: str, gate: Gate, routes: Routes) -> None:
         super().__init__(name, __name__)
         self.gate = gate
         if gate is not Gate.OPEN:
@@ -42,6 +46,9 @@ class GatedBlueprint(Blueprint):
             if gate is Gate.ADMIN:
                 self.before_request(_require_admin)
             self.before_request(check_request)
+        for route, view in routes.items():
+            method, path = route.split()
+            self.add_url_rule(path, view_func=view, methods=[method])
 
 
 def install(app: Flask) -> None:

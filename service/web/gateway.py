@@ -29,7 +29,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 
 def blueprint() -> GatedBlueprint:
     """The 25 calls of ``TABLE``."""
-    gateway = GatedBlueprint("gateway", Gate.USER)
+    gateway = GatedBlueprint("gateway", Gate.USER, {})
     for row in TABLE.values():
         rule = row.path.replace("{", "<").replace("}", ">")
         view = once(handle) if row.name == "create_room_composition" else handle

@@ -41,16 +41,14 @@ def once(view: View) -> View:
     @functools.wraps(view)
     def answer(**path: Any) -> Response:
         given = request.headers.get(HEADER)
-        return view(**path) if given is None else _once(functools.partial(view, **path), _read(given))
+        if given is None:
+            return view(**path)
+        key, message = _KEY.fullmatch(given), "must be 1 to 255 printable characters, no space"
+        if key is None:
+            raise InvalidRequest(errors=[{"field": HEADER, "message": message}])
+        return _once(functools.partial(view, **path), key[2])
 
     return answer
-
-
-def _read(given: str) -> str:
-    match = _KEY.fullmatch(given)
-    if match is None:
-        raise InvalidRequest(errors=[{"field": HEADER, "message": "must be 1 to 255 printable characters, no space"}])
-    return match[2]
 
 
 def _once(view: Callable[[], Response], key: str) -> Response:

@@ -4,17 +4,17 @@ Redeeming needs no bearer, since getting one is what it is for; its body is vali
 """
 
 import logging
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from flask import Response, jsonify
 
 from service.clock import rfc3339
 from service.observability.telemetry import audit_log
-from service.rooms.guests import Guest
-from service.web import paging
-from service.web.auth import Gate, GatedBlueprint, moderator
+from service.web.auth import Gate, GatedBlueprint, Routes, moderator
 from service.web.idempotency import once
-from service.web.request_body import MAX_TOKEN_CALL_BYTES, body, check_request, query
+from service.web.request_body import MAX_TOKEN_CALL_BYTES, body, check_request
+from service.web.resources import page
 from service.web.services import services
 
 _INVITES: Final = "/v1/rooms/<alias>/invites"
@@ -22,25 +22,24 @@ _INVITES: Final = "/v1/rooms/<alias>/invites"
 
 def blueprint() -> GatedBlueprint:
     """The calls of moderators."""
-    inviting = GatedBlueprint("invites", Gate.MODERATOR)
-    inviting.add_url_rule(_INVITES, view_func=list_invites, methods=["GET"])
-    inviting.add_url_rule(_INVITES, view_func=once(create_invite), methods=["POST"])
-    inviting.add_url_rule(_INVITES + "/<invite_id>", view_func=revoke_invite, methods=["DELETE"])
-    return inviting
+    routes: Routes = {
+        f"GET {_INVITES}": list_invites,
+        f"POST {_INVITES}": once(create_invite),
+        f"DELETE {_INVITES}/<invite_id>": revoke_invite,
+    }
+    return GatedBlueprint("invites", Gate.MODERATOR, routes)
 
 
 def open_blueprint() -> GatedBlueprint:
     """The one call of people who are nobody yet."""
-    redeeming = GatedBlueprint("guests", Gate.OPEN)
+    redeeming = GatedBlueprint("guests", Gate.OPEN, {"POST /v1/invites/redeem": redeem_invite})
     redeeming.before_request(lambda: check_request(MAX_TOKEN_CALL_BYTES))
-    redeeming.add_url_rule("/v1/invites/redeem", view_func=redeem_invite, methods=["POST"])
     return redeeming
 
 
 def list_invites(alias: str) -> Response:  # noqa: ARG001 - the gate has made a room of it
     """Those that stand, without their codes."""
-    cursor, limit = paging.start(query())
-    return jsonify(paging.shown(services().guests.invites(moderator(), cursor, limit)))
+    return page(partial(services().guests.invites, moderator()))
 
 
 def create_invite(alias: str) -> Response:
@@ -63,20 +62,18 @@ def redeem_invite() -> Response:
     """A bearer for a guest."""
     guest = services().guests.redeem(body()["code"], body().get("display_name"))
     _audit("invite redeemed", user=guest.user, room=guest.room, invite=guest.invite_id)
-    return jsonify(_shown(guest))
-
-
-def _shown(guest: Guest) -> dict[str, Any]:
-    return {
-        "token": guest.bearer.reveal(),
-        "token_type": "Bearer",
-        "expires_at": rfc3339(guest.expires_at),
-        "expires_in": int(guest.expires_at - guest.issued_at),
-        "room": guest.room,
-        "user_id": guest.user,
-        "name": guest.name,
-        "role": guest.role.label,
-    }
+    return jsonify(
+        {
+            "token": guest.bearer.reveal(),
+            "token_type": "Bearer",
+            "expires_at": rfc3339(guest.expires_at),
+            "expires_in": int(guest.expires_at - guest.issued_at),
+            "room": guest.room,
+            "user_id": guest.user,
+            "name": guest.name,
+            "role": guest.role.label,
+        }
+    )
 
 
 def _audit(event: str, **facts: str) -> None:

@@ -5,22 +5,24 @@ from flask import Response, jsonify
 from service.errors import RoomNotFound
 from service.rooms.aliases import is_alias
 from service.rooms.models import ROLES
-from service.web import paging
-from service.web.auth import Gate, GatedBlueprint, principal
+from service.web.auth import Gate, GatedBlueprint, Routes, principal
 from service.web.request_body import query
+from service.web.resources import page
 from service.web.services import services
 
 
 def blueprint() -> GatedBlueprint:
     """The calls of everybody who is signed in."""
-    joining = GatedBlueprint("join", Gate.USER)
-    joining.add_url_rule("/v1/me", view_func=get_me, methods=["GET"])
-    joining.add_url_rule("/v1/rooms", view_func=list_my_rooms, methods=["GET"])
-    joining.add_url_rule("/v1/rooms/<alias>", view_func=check_my_room, methods=["GET"])
+    routes: Routes = {
+        "GET /v1/me": get_me,
+        "GET /v1/rooms": list_my_rooms,
+        "GET /v1/rooms/<alias>": check_my_room,
+        "DELETE /v1/rooms/<alias>/token": forget_my_tokens,
+    }
+    joining = GatedBlueprint("join", Gate.USER, routes)
     # Answered by ``token_endpoint``, which comes before the framework; it has to know the methods of these paths.
     joining.add_url_rule("/v1/rooms/<alias>/token", endpoint="issue_token", methods=["POST"])
     joining.add_url_rule("/v1/rooms/<alias>/token/refresh", endpoint="refresh_token", methods=["POST"])
-    joining.add_url_rule("/v1/rooms/<alias>/token", view_func=forget_my_tokens, methods=["DELETE"])
     return joining
 
 
@@ -46,8 +48,8 @@ def get_me() -> Response:
 
 def list_my_rooms() -> Response:
     """The rooms that the caller may enter, now or later."""
-    cursor, limit = paging.start(query())
-    return jsonify(paging.shown(services().directory.listings(principal(), cursor, limit, query().get("q", ""))))
+    words = query().get("q", "")
+    return page(lambda cursor, limit: services().directory.listings(principal(), cursor, limit, words))
 
 
 def check_my_room(alias: str) -> Response:

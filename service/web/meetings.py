@@ -1,8 +1,10 @@
 """Running a meeting: who is in, removing, muting, ending, bans. Gate: moderator of the path's room."""
 
 import logging
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Literal
 
 from flask import Response, jsonify
 
@@ -11,35 +13,34 @@ from service.errors import ServiceError
 from service.meetings.moderation import Action, ParticipantSelector, require_one
 from service.observability.telemetry import audit_log
 from service.rooms.models import Ban
-from service.web import paging
-from service.web.auth import Gate, GatedBlueprint, moderator
-from service.web.request_body import body, query
+from service.web.auth import Gate, GatedBlueprint, Routes, moderator
+from service.web.request_body import body
 from service.web.request_lifecycle import deadline
+from service.web.resources import page, user_id
 from service.web.services import services
-from service.web.user_ids import user_id
 
 
 def blueprint() -> GatedBlueprint:
     """The calls of moderators."""
-    meeting = GatedBlueprint("meeting", Gate.MODERATOR)
     room = "/v1/rooms/<alias>"
-    meeting.add_url_rule(room + "/participants", view_func=list_participants, methods=["GET"])
-    meeting.add_url_rule(room + "/actions/kick", view_func=kick_participants, methods=["POST"])
-    meeting.add_url_rule(room + "/actions/mute", view_func=mute_participants, methods=["POST"])
-    meeting.add_url_rule(room + "/actions/unmute", view_func=unmute_participants, methods=["POST"])
-    meeting.add_url_rule(room + "/actions/end", view_func=end_meeting, methods=["POST"])
-    meeting.add_url_rule(room + "/waiting", view_func=list_waiting, methods=["GET"])
-    meeting.add_url_rule(room + "/actions/admit", view_func=admit_waiting, methods=["POST"])
-    meeting.add_url_rule(room + "/actions/refuse", view_func=refuse_waiting, methods=["POST"])
-    meeting.add_url_rule(room + "/bans", view_func=list_bans, methods=["GET"])
-    meeting.add_url_rule(room + "/bans/<user_id:user>", view_func=put_ban, methods=["PUT"])
-    meeting.add_url_rule(room + "/bans/<user_id:user>", view_func=delete_ban, methods=["DELETE"])
-    return meeting
+    routes: Routes = {
+        f"GET {room}/participants": list_participants,
+        f"POST {room}/actions/kick": kick_participants,
+        f"POST {room}/actions/mute": mute_participants,
+        f"POST {room}/actions/unmute": unmute_participants,
+        f"POST {room}/actions/end": end_meeting,
+        f"GET {room}/waiting": list_waiting,
+        f"POST {room}/actions/admit": admit_waiting,
+        f"POST {room}/actions/refuse": refuse_waiting,
+        f"GET {room}/bans": list_bans,
+        f"PUT {room}/bans/<user_id:user>": put_ban,
+        f"DELETE {room}/bans/<user_id:user>": delete_ban,
+    }
+    return GatedBlueprint("meeting", Gate.MODERATOR, routes)
 
 
-def list_participants(alias: str) -> Response:
+def list_participants(alias: str) -> Response:  # noqa: ARG001 - the gate has made a room of it
     """Who is in the room now, with user ids where their tickets prove them."""
-    del alias
     present = services().meeting.participants(moderator().room, deadline())
     return jsonify({"data": [one.to_json() for one in present]})
 
@@ -52,13 +53,14 @@ def kick_participants(alias: str) -> Response:
     trouble = None if done.trouble is None else done.trouble.code
     _audit("kick", alias, users=done.banned, participants=len(done.participants), trouble=trouble)
     services().metrics.meeting_action("kick", trouble or "done")
-    answer: dict[str, Any] = {
-        "participants": [str(one) for one in done.participants],
-        "banned": list(done.banned),
-        "removal_deadline": rfc3339(done.removal_deadline),
-        "code": trouble,
-    }
-    response = jsonify(answer)
+    response = jsonify(
+        {
+            "participants": [str(one) for one in done.participants],
+            "banned": list(done.banned),
+            "removal_deadline": rfc3339(done.removal_deadline),
+            "code": trouble,
+        }
+    )
     response.status_code = 200 if trouble is None else 202
     return response
 
@@ -69,21 +71,20 @@ def mute_participants(alias: str) -> Response:
 
 
 def unmute_participants(alias: str) -> Response:
-    """Undo ``mute_participants``."""
     return _act("unmute", alias)
 
 
 def end_meeting(alias: str) -> Response:
     """End what runs in the room; that nothing runs is success."""
-    ended = _measured("end", lambda: services().meeting.end(moderator().room, deadline()))
-    _audit("end", alias, users=(), participants=0, trouble=None)
+    with _measured("end"):
+        ended = services().meeting.end(moderator().room, deadline())
+    _audit("end", alias)
     return jsonify({"sessions": ended})
 
 
 def list_waiting(alias: str) -> Response:
     """Those who wait until a moderator lets them in."""
-    cursor, limit = paging.start(query())
-    return jsonify(paging.shown(services().waiting_room.waiting(alias, cursor, limit)))
+    return page(partial(services().waiting_room.waiting, alias))
 
 
 def admit_waiting(alias: str) -> Response:
@@ -98,60 +99,52 @@ def refuse_waiting(alias: str) -> Response:
 
 def list_bans(alias: str) -> Response:
     """The bans that stand, by user id."""
-    cursor, limit = paging.start(query())
-    return jsonify(paging.shown(services().meeting.bans(alias, cursor, limit)))
+    return page(partial(services().meeting.bans, alias))
 
 
 def put_ban(alias: str, user: str) -> Response:
     """Keep a user out, whether in or not; a running call of theirs ends with its token."""
     ban = services().meeting.ban(moderator(), user_id(user), Ban.of("", body()).until)
-    _audit("ban", alias, users=(user,), participants=0, trouble=None)
+    _audit("ban", alias, users=[user])
     return jsonify(ban.to_json())
 
 
 def delete_ban(alias: str, user: str) -> Response:
-    """Let a user in again."""
     services().meeting.unban(moderator(), user_id(user))
-    _audit("unban", alias, users=(user,), participants=0, trouble=None)
+    _audit("unban", alias, users=[user])
     return Response(status=204)
 
 
 def _decide(action: Literal["admit", "refuse"], alias: str) -> Response:
     require_one(body(), "users", "all")
     decided = services().waiting_room.decide(moderator().room, body().get("users"), admit=action == "admit")
-    _audit(action, alias, users=decided, participants=0, trouble=None)
+    _audit(action, alias, users=decided)
     services().metrics.meeting_action(action, "done")
     return jsonify({"users": decided})
 
 
 def _act(action: Action, alias: str) -> Response:
     whom = ParticipantSelector.of(body())
-    done = _measured(action, lambda: services().meeting.act(action, moderator().room, whom, deadline()))
-    _audit(action, alias, users=tuple(sorted(whom.users)), participants=len(done), trouble=None)
+    with _measured(action):
+        done = services().meeting.act(action, moderator().room, whom, deadline())
+    _audit(action, alias, users=sorted(whom.users), participants=len(done))
     return jsonify({"participants": [str(one) for one in done]})
 
 
-def _measured(action: str, work: Any) -> Any:
+@contextmanager
+def _measured(action: str) -> Iterator[None]:
     try:
-        done = work()
+        yield
     except ServiceError as error:
         services().metrics.meeting_action(action, error.code)
         raise
     services().metrics.meeting_action(action, "done")
-    return done
 
 
-def _audit(action: str, alias: str, *, users: Sequence[str], participants: int, trouble: str | None) -> None:
+def _audit(
+    action: str, alias: str, *, users: Iterable[str] = (), participants: int = 0, trouble: str | None = None
+) -> None:
     """One line for everything that a moderator did to others."""
-    audit_log.log(
-        logging.INFO,
-        "meeting action",
-        extra={
-            "action": action,
-            "user": moderator().principal.user,
-            "room": alias,
-            "users": list(users),
-            "participants": participants,
-            "trouble": trouble,
-        },
-    )
+    told = {"users": list(users), "participants": participants, "trouble": trouble}
+    who = {"action": action, "user": moderator().principal.user, "room": alias}
+    audit_log.log(logging.INFO, "meeting action", extra={**who, **told})

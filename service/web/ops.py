@@ -6,26 +6,28 @@ Rules for editors:
   alike, and failing readiness would turn a degradation into a black-out.
 """
 
+from typing import Final
+
 from flask import Response, jsonify
 
 from service.observability.telemetry import VERSION
-from service.web.auth import Gate, GatedBlueprint
+from service.web.auth import Gate, GatedBlueprint, Routes
 from service.web.services import services
+
+_FRESH: Final = {"Cache-Control": "no-cache"}
 
 
 def blueprint() -> GatedBlueprint:
     """The calls that anybody may make."""
-    ops = GatedBlueprint("ops", Gate.OPEN)
-    for path, view in (
-        ("/healthz", get_health),
-        ("/readyz", get_readiness),
-        ("/version", get_version),
-        ("/openapi.yaml", get_openapi),
-        ("/openapi.json", get_openapi_json),
-        ("/.well-known/jwks.json", get_ticket_keys),
-    ):
-        ops.add_url_rule(path, view_func=view, methods=["GET"])
-    return ops
+    routes: Routes = {
+        "GET /healthz": get_health,
+        "GET /readyz": get_readiness,
+        "GET /version": get_version,
+        "GET /openapi.yaml": get_openapi,
+        "GET /openapi.json": get_openapi_json,
+        "GET /.well-known/jwks.json": get_ticket_keys,
+    }
+    return GatedBlueprint("ops", Gate.OPEN, routes)
 
 
 def get_health() -> Response:
@@ -59,22 +61,17 @@ def get_readiness() -> Response:
 
 
 def get_version() -> Response:
-    """Which release this is."""
     return jsonify({"name": "video-token-service", "version": VERSION})
 
 
 def get_openapi() -> Response:
     """The document that requests are validated against."""
-    response = Response(services().openapi, mimetype="application/yaml")
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return Response(services().openapi, mimetype="application/yaml", headers=_FRESH)
 
 
 def get_openapi_json() -> Response:
     """The same for tools that read no YAML."""
-    response = Response(services().contract.as_json, mimetype="application/json")
-    response.headers["Cache-Control"] = "no-cache"
-    return response
+    return Response(services().contract.as_json, mimetype="application/json", headers=_FRESH)
 
 
 def get_ticket_keys() -> Response:

@@ -6,14 +6,12 @@ Rules for editors:
 * views take ``body()`` and ``query()`` and never look at ``flask.request`` for either.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import parse_qs
 
 from flask import g, request
@@ -30,9 +28,6 @@ from service.errors import (
 )
 from service.web.request_lifecycle import UNREAD_BODY, deadline
 from service.web.services import services
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import InputStream, WSGIEnvironment
 
 MAX_BYTES: Final = 64 * 1024
 # The calls that everybody makes, some of them nobody yet, need a few short texts.
@@ -70,7 +65,7 @@ def form() -> Mapping[str, list[str]]:
 
     Raises ``UnsupportedMediaType`` for another type of body, ``BodyTooLarge``, and ``MalformedRequest``.
     """
-    raw = raw_body()
+    raw = read_body(request.environ)
     if request.mimetype != _FORM:
         raise UnsupportedMediaType(f"The body must be {_FORM}")
     try:
@@ -111,7 +106,7 @@ def operation_id(endpoint: str) -> str:
     return _WORD_START.sub(lambda match: match.group(1).upper(), name)
 
 
-def document(environ: WSGIEnvironment, max_bytes: int) -> object:
+def document(environ: dict[str, Any], max_bytes: int) -> object:
     """The JSON value of a request's body; an empty object where there is none.
 
     Raises ``UnsupportedMediaType``, and what ``read_body`` and ``strict_json`` raise.
@@ -120,7 +115,7 @@ def document(environ: WSGIEnvironment, max_bytes: int) -> object:
     return strict_json(raw) if raw else {}
 
 
-def _json_text(environ: WSGIEnvironment, max_bytes: int, *, required: bool = False) -> bytes:
+def _json_text(environ: dict[str, Any], max_bytes: int, *, required: bool = False) -> bytes:
     """The body, if it says that it is JSON; raises as ``document``, and ``InvalidRequest`` for a ``required`` one."""
     raw = read_body(environ, max_bytes)
     if not raw and required:
@@ -150,17 +145,12 @@ def _turn(raw: bytes) -> Iterator[None]:
         turn.release()
 
 
-def size(environ: WSGIEnvironment) -> int:
+def size(environ: dict[str, Any]) -> int:
     """The bytes that a body may have."""
     return MAX_BYTES if "HTTP_TRANSFER_ENCODING" in environ else int(environ.get("CONTENT_LENGTH") or 0)
 
 
-def raw_body() -> bytes:
-    """The body of the request that is being handled, as it was sent; raises as ``read_body``."""
-    return read_body(request.environ)
-
-
-def read_body(environ: WSGIEnvironment, max_bytes: int = MAX_BYTES) -> bytes:
+def read_body(environ: dict[str, Any], max_bytes: int = MAX_BYTES) -> bytes:
     """The body as it was sent, once.
 
     Raises ``BodyTooLarge``, ``RequestTimeout`` where it does not arrive within 10 s, and ``MalformedRequest`` where the
@@ -187,7 +177,7 @@ def read_body(environ: WSGIEnvironment, max_bytes: int = MAX_BYTES) -> bytes:
     return raw
 
 
-def _chunked(source: InputStream, most: int) -> bytes:
+def _chunked(source: BinaryIO, most: int) -> bytes:
     """Up to ``most`` bytes, with turns of others in between: each byte can have come as a chunk of its own."""
     found = b""
     while len(found) < most and (piece := source.read(min(_PIECE_BYTES, most - len(found)))):
@@ -196,7 +186,7 @@ def _chunked(source: InputStream, most: int) -> bytes:
     return found
 
 
-def _announced(environ: WSGIEnvironment) -> int | None:
+def _announced(environ: dict[str, Any]) -> int | None:
     """The length of the body, ``None`` where it comes in chunks; raises ``MalformedRequest`` for another text."""
     if "HTTP_TRANSFER_ENCODING" in environ:
         return None

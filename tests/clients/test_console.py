@@ -48,7 +48,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def program(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the program with the bundle made by the command that service/web/console.py gives."""
+    """A copy of the program with the bundle made by the command that service/web/pages.py gives."""
     assert built.exists()
     folder = tmp_path_factory.mktemp("program")
     for name in ("openapi.yaml", "requirements.txt"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from service.web import console
+from service.web import pages
 from service.web.services import EXTENSION, Console
 from tests.http.doubles import make_face
 from tests.processes import ROOT
@@ -111,7 +111,7 @@ def test_without_its_files_there_is_no_sandbox(tmp_path: Path, monkeypatch: pyte
     """As in the image for production, whatever is set: the page knows of none, and may not ask one."""
     (tmp_path / "console").mkdir()
     (tmp_path / "console" / "index.html").touch()
-    monkeypatch.setattr(console, "_FOLDER", tmp_path / "console")
+    monkeypatch.setattr(pages, "_CONSOLE", tmp_path / "console")
     client = client_of(tmp_path, Console("http://127.0.0.1:8081"))
 
     assert client.get("/console/config.json").get_json()["sandbox"] is None
@@ -131,7 +131,7 @@ def test_the_sdk_is_for_a_real_account(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "console").mkdir()
     for name in ("index.html", "sandbox.js", "sdk.js"):
         (tmp_path / "console" / name).touch()
-    monkeypatch.setattr(console, "_FOLDER", tmp_path / "console")
+    monkeypatch.setattr(pages, "_CONSOLE", tmp_path / "console")
     client = client_of(tmp_path, Console(sandbox))
     answer = client.get("/console/")
 

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service import errors
-from service.web import problem_pages, problems
+from service.web import pages, problems
 from tests.http.doubles import NOW, OPENAPI, Face
 
 PATH = "/v1/rooms/standup/token"
@@ -162,5 +162,5 @@ def test_the_type_of_an_error_leads_to_a_page_about_it(client: FlaskClient) -> N
 
 
 def test_the_reference_lists_all_errors() -> None:
-    """As ``python -c "from service.web.problem_pages import table; print(table())"`` writes them."""
-    assert problem_pages.table() in (OPENAPI.parent / "docs/reference/errors.md").read_text("utf-8")
+    """As ``python -c "from service.web.pages import table; print(table())"`` writes them."""
+    assert pages.table() in (OPENAPI.parent / "docs/reference/errors.md").read_text("utf-8")
