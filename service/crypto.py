@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import jwt
@@ -50,42 +49,34 @@ def _derive(secret: SecretBytes, purpose: str) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=b"video-token-service/1/" + purpose.encode()).derive(secret.reveal())
 
 
-@dataclass(frozen=True, slots=True)
-class _SealKey:
-    key_id: bytes
-    aead: AESGCM
-
-
 class Sealer:
     """Authenticated encryption of small values, bound to their owner (AES-256-GCM, 28 bytes over the plaintext)."""
 
     def __init__(self, secrets: Sequence[SecretBytes]) -> None:
         keys = [_derive(secret, "seal") for secret in secrets]
-        self._keys = [_SealKey(hashlib.sha256(b"seal-id" + key).digest()[:_KEY_ID_BYTES], AESGCM(key)) for key in keys]
+        # By what begins a value that was sealed with it: the form, and the key's id.
+        self._aeads = {SCHEMA + hashlib.sha256(b"seal-id" + key).digest()[:_KEY_ID_BYTES]: AESGCM(key) for key in keys}
 
     def seal(self, plaintext: bytes, *owner: str) -> bytes:
         """``owner`` is the tuple that must be named again to open it."""
-        key = self._keys[0]
+        header, aead = next(iter(self._aeads.items()))
         nonce = os.urandom(_NONCE_BYTES)
-        header = SCHEMA + key.key_id
-        return header + nonce + key.aead.encrypt(nonce, plaintext, header + length_prefixed(*owner))
+        return header + nonce + aead.encrypt(nonce, plaintext, header + length_prefixed(*owner))
 
     def open(self, sealed: bytes, *owner: str) -> bytes | None:
         """The plaintext, or ``None`` for anything not sealed by one of our secrets for exactly this owner."""
         header, rest = sealed[: 1 + _KEY_ID_BYTES], sealed[1 + _KEY_ID_BYTES :]
-        for key in self._keys:
-            if header == SCHEMA + key.key_id:
-                try:
-                    associated = header + length_prefixed(*owner)
-                    return key.aead.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], associated)
-                except (InvalidTag, ValueError):
-                    return None
-        return None
+        if header not in self._aeads:
+            return None
+        try:
+            associated = header + length_prefixed(*owner)
+            return self._aeads[header].decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], associated)
+        except (InvalidTag, ValueError):
+            return None
 
     def is_of_another_release(self, sealed: bytes) -> bool:
         """Whether it names one of our secrets and a form that this release does not read."""
-        key_id = sealed[1 : 1 + _KEY_ID_BYTES]
-        return sealed[:1] != SCHEMA and any(key_id == key.key_id for key in self._keys)
+        return sealed[:1] != SCHEMA and SCHEMA + sealed[1 : 1 + _KEY_ID_BYTES] in self._aeads
 
 
 class TicketSigner:

@@ -4,8 +4,6 @@ A semaphore of gevent's lets newcomers pass those who wait. Nothing between two 
 nothing here needs a lock.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -33,16 +31,19 @@ class FairSemaphore:
     def place(
         self, seconds: float | None = None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
     ) -> Iterator[None]:
-        """A place for the length of a block; raises as ``acquire``. A wait for it happens inside of ``waiting``."""
-        with waiting() if self.is_full else nullcontext():
-            self.acquire(seconds)
+        """A place for the length of a block; as ``acquire``."""
+        self.acquire(seconds, waiting)
         try:
             yield
         finally:
             self.release()
 
-    def acquire(self, seconds: float | None = None) -> None:
-        """Take a place; raises ``TimeoutError`` after so many seconds, and ``Refused``."""
+    def acquire(
+        self, seconds: float | None = None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        """Take a place; raises ``TimeoutError`` after so many seconds, and ``Refused``. A wait for it happens inside of
+        ``waiting``.
+        """
         if self._free:
             self._free -= 1
             return
@@ -50,10 +51,14 @@ class FairSemaphore:
         self._waiting.append(turn)
         admitted: bool | None = None
         try:
-            admitted = turn.wait(seconds)
+            with waiting():
+                admitted = turn.wait(seconds)
         finally:
-            if admitted is None:
-                self._leave(turn)
+            if admitted is None and not turn.ready():
+                self._waiting.remove(turn)
+            elif admitted is None and turn.value:
+                # Its turn came at the moment in which it was cut off.
+                self.release()
         if admitted is None:
             raise TimeoutError
         if not admitted:
@@ -70,10 +75,3 @@ class FairSemaphore:
         """Let ``acquire`` raise ``Refused`` for everybody who waits."""
         while self._waiting:
             self._waiting.popleft().set(False)
-
-    def _leave(self, turn: AsyncResult[bool]) -> None:
-        if not turn.ready():
-            self._waiting.remove(turn)
-        elif turn.value:
-            # Its turn came at the moment in which it was cut off.
-            self.release()

@@ -4,8 +4,6 @@ Control characters, those that change the direction of writing, and invisible on
 some scripts, and emoji, are written: between such characters they stay.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from typing import Final
 

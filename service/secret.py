@@ -3,34 +3,39 @@
 import hmac
 from contextlib import suppress
 from pathlib import Path
+from typing import Generic, TypeVar
+
+_V = TypeVar("_V", bound=str | bytes)
 
 
-class Secret:
-    """A text that shows itself only when asked by ``reveal``."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
+class _Hidden(Generic[_V]):
+    def __init__(self, value: _V) -> None:
         self._value = value
 
-    def reveal(self) -> str:
+    def reveal(self) -> _V:
         """The secret itself; for the one call that needs it."""
         return self._value
 
     def __repr__(self) -> str:
-        return "Secret(***)"
+        return f"{type(self).__name__}(***)"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(_bytes(self._value), _bytes(other._value))
+        return isinstance(other, _Hidden) and hmac.compare_digest(_bytes(self._value), _bytes(other._value))
 
     def __hash__(self) -> int:
         return hash(self._value)
 
 
+class Secret(_Hidden[str]):
+    """A text that shows itself only when asked by ``reveal``."""
+
+
+class SecretBytes(_Hidden[bytes]):
+    """As ``Secret``, of bytes."""
+
+
 class SecretFile(Secret):
     """A text in a file, as it is there whenever it is asked for; as it was, while the file cannot be read."""
-
-    __slots__ = ("_path",)
 
     def __init__(self, path: Path, value: str) -> None:
         super().__init__(value)
@@ -42,27 +47,5 @@ class SecretFile(Secret):
         return self._value
 
 
-class SecretBytes:
-    """As ``Secret``, of bytes."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def reveal(self) -> bytes:
-        """The secret itself; for the one call that needs it."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "SecretBytes(***)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SecretBytes) and hmac.compare_digest(self._value, other._value)
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")

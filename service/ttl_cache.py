@@ -1,6 +1,5 @@
-"""A bounded map in this process whose values end by themselves. For any number of threads or greenlets."""
+"""A bounded map in this process whose values end by themselves. Nothing in it switches to another greenlet."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -18,28 +17,24 @@ class Expiring(Generic[_K, _V]):
         self._clock = clock
         self._most = most
         self._values: OrderedDict[_K, tuple[_V, float]] = OrderedDict()
-        self._lock = threading.Lock()
 
     def put(self, key: _K, value: _V, seconds: float) -> None:
         """Keep ``value`` for so long, in place of another one."""
-        with self._lock:
-            self._values[key] = (value, self._clock.monotonic() + seconds)
-            self._values.move_to_end(key)
-            if len(self._values) > self._most:
-                self._values.popitem(last=False)
+        self._values[key] = (value, self._clock.monotonic() + seconds)
+        self._values.move_to_end(key)
+        if len(self._values) > self._most:
+            self._values.popitem(last=False)
 
     def get(self, key: _K) -> tuple[_V, float] | None:
         """The value and the seconds it has left."""
-        with self._lock:
-            found = self._values.get(key)
-            if found is None:
-                return None
-            value, end = found
-            left = end - self._clock.monotonic()
-            if left <= 0:
-                del self._values[key]
-                return None
-            return value, left
+        found = self._values.get(key)
+        if found is None:
+            return None
+        left = found[1] - self._clock.monotonic()
+        if left <= 0:
+            del self._values[key]
+            return None
+        return found[0], left
 
     def value(self, key: _K) -> _V | None:
         """The value alone."""
@@ -48,5 +43,4 @@ class Expiring(Generic[_K, _V]):
 
     def drop(self, key: _K) -> None:
         """End a value now."""
-        with self._lock:
-            self._values.pop(key, None)
+        self._values.pop(key, None)
