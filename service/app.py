@@ -52,7 +52,6 @@ from service.storage.outcome_store import OutcomeStore
 from service.storage.redis_client import RedisClient
 from service.storage.revocation_store import RevocationStore
 from service.storage.room_store import RoomStore
-from service.storage.roster_store import RosterStore
 from service.storage.round_trip import TimeLimits
 from service.storage.share_store import Shares
 from service.telnyx import Telnyx
@@ -217,8 +216,8 @@ def _meeting(
         default_ttl=settings.token_ttl_secs,
         kicks_impostors=settings.impostor_policy == "kick",
     )
-    events, roster = EventStore(redis), RosterStore(redis)
-    return meeting, Reconciler(events, roster, directory, presence, tickets, meeting, clock, metrics)
+    events = EventStore(redis)
+    return meeting, Reconciler(events, store, directory, presence, tickets, meeting, clock, metrics)
 
 
 def _broker(

@@ -34,7 +34,7 @@ from service.observability.telemetry import Metrics, audit_log
 from service.rooms.directory import Directory
 from service.rooms.models import Room
 from service.storage.event_store import EventStore
-from service.storage.roster_store import RosterStore
+from service.storage.meeting_store import MeetingStore
 
 OCCUPANCY_SECS: Final = 30.0
 RECONCILE_EVERY_SECS: Final = 60.0
@@ -53,7 +53,7 @@ class Reconciler:
     def __init__(
         self,
         events: EventStore,
-        store: RosterStore,
+        store: MeetingStore,
         directory: Directory,
         presence: Presence,
         tickets: Tickets,
@@ -125,7 +125,7 @@ class Reconciler:
         if not events:
             return
         age = self._clock.wall() - max(event.at for event in events) / _MICROS
-        before = Attendance.from_bytes(self._store.read(room.alias)).entries
+        before = Attendance.from_bytes(self._store.roster(room.alias)).entries
         self._change(room, lambda attendance: attendance.after(events), age)
         self._verify_newcomers(room, {}, age)
         departures = [(_entry_of(before, event), event) for event in events if event.kind == LEFT]
@@ -136,17 +136,17 @@ class Reconciler:
     def _change(self, room: Room, step: Callable[[Attendance], Attendance], age: float) -> Attendance:
         """Store what ``step`` makes of the attendance; ``age`` in seconds of the news that it is made of."""
         for _ in range(_MAX_TRIES):
-            raw = self._store.read(room.alias)
+            raw = self._store.roster(room.alias)
             now = self._clock.wall()
             after = step(Attendance.from_bytes(raw)).trimmed(int(now * _MICROS))
             occupancy = Occupancy.of(after).to_bytes(now)
-            if self._store.replace(room.alias, raw, after.to_bytes(), occupancy, OCCUPANCY_SECS - max(0.0, age)):
+            if self._store.replace_roster(room.alias, raw, after.to_bytes(), occupancy, OCCUPANCY_SECS - max(0.0, age)):
                 return after
         raise StoreUnavailable
 
     def _verify_newcomers(self, room: Room, verified: Mapping[Place, ParticipantIdentity], age: float) -> None:
         """Find out who came in, and act on impostors; some of them are ``verified`` already."""
-        present = Attendance.from_bytes(self._store.read(room.alias)).present()
+        present = Attendance.from_bytes(self._store.roster(room.alias)).present()
         new = {place: entry for place, entry in present.items() if not entry.known}
         unverified = {place: one for place, one in new.items() if place not in verified and one.context is not None}
         seen = [
@@ -186,7 +186,7 @@ class Reconciler:
         except RoomNotFound:
             self._events.unschedule(alias)
             return
-        before, began = Attendance.from_bytes(self._store.read(alias)), self._clock.monotonic()
+        before, began = Attendance.from_bytes(self._store.roster(alias)), self._clock.monotonic()
         try:
             present = self._presence.present(room, Deadline.after(self._clock, LIST_SECS))
         except (UpstreamError, DeadlineExceeded, Overloaded) as trouble:

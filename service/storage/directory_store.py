@@ -1,14 +1,13 @@
 """The list of rooms, the templates, the members: state, written by administrators and read by everybody."""
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, cast
 from uuid import UUID
 
 from service.storage import redis_keys, revocation_store
-from service.storage.records import AccessRecords
+from service.storage.records import AccessRecords, sha1
 from service.storage.redis_client import RedisClient
-from service.storage.redis_keys import Owner, RoomKeys
+from service.storage.redis_keys import Owner, RoomKeys, UserKeys
 from service.storage.removals import Removal
 from service.storage.scripts import Call, command, script
 
@@ -56,7 +55,7 @@ class DirectoryStore:
 
         The record goes first: an index entry without one is passed over by readers.
         """
-        write = script("replace_record").on((RoomKeys(alias).record,), (_sha1(seen), record))
+        write = script("replace_record").on((RoomKeys(alias).record,), (sha1(seen), record))
         written = bool(self._redis.run_removal(write, Removal(alias)) != b"changed")
         if written:
             self._list(alias, room_id)
@@ -152,7 +151,7 @@ class DirectoryStore:
 
     def replace_member(self, alias: str, user: str, record: bytes, seen: bytes | None, most: int) -> MemberWrite:
         """As ``write_member``; ``changed`` if the record is not what was ``seen`` any more."""
-        return self._write_member(alias, user, record, _sha1(seen), most)
+        return self._write_member(alias, user, record, sha1(seen), most)
 
     def _write_member(self, alias: str, user: str, record: bytes, seen: str, most: int) -> MemberWrite:
         args = (seen, record, redis_keys.digest(user), most)
@@ -198,14 +197,13 @@ class DirectoryStore:
 
     def count_creation(self, user: str) -> int:
         """One more room that this user had created; how many within the hour."""
-        key = redis_keys.created_by(user)
+        key = UserKeys(user).created
         self._redis.run(command("SET", key, 0, "PX", _HOUR_MS, "NX"))
         return cast("int", self._redis.run(command("INCR", key, repeatable=False)))
 
     def lease(self, name: str, owner: str, seconds: int) -> bool:
         """Take a lease that ends by itself; for what one of all replicas should do."""
-        key = f"{redis_keys.PREFIX}{{lease}}:{redis_keys.digest(name)}"
-        return self._redis.run(command("SET", key, owner, "EX", seconds, "NX")) is not None
+        return self._redis.run(command("SET", redis_keys.lease(name), owner, "EX", seconds, "NX")) is not None
 
 
 def _access_call(keys: RoomKeys, owner: Owner) -> Call:
@@ -236,8 +234,3 @@ def _calls_for_aliases(room_id: UUID) -> list[Call]:
 
 def _aliases(found: list[bytes | None]) -> list[str]:
     return [alias.decode() for alias in found if alias is not None]
-
-
-def _sha1(record: bytes | None) -> str:
-    """As ``replace_record.lua`` computes it."""
-    return "-" if record is None else hashlib.sha1(record, usedforsecurity=False).hexdigest()

@@ -1,10 +1,13 @@
-"""What a running meeting adds to a room: bans (state), who waits and was let in, and whose ticket is whose (cache)."""
+"""What a running meeting adds to a room: bans (state), and, as cache, who waits and was let in, who is in as far as is
+known, and whose ticket is whose.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
+from service.errors import RecordUnreadable
 from service.storage import redis_keys
-from service.storage.records import ADMITTED, REFUSED
+from service.storage.records import ADMITTED, REFUSED, sha1
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
 from service.storage.removals import Removal
@@ -13,6 +16,7 @@ from service.storage.scripts import command, script
 
 # Longer than any ticket can be shown for the first time, and any session that shows it goes on.
 TICKET_SECS: Final = 2 * 86_400
+ROSTER_SECS: Final = 26 * 3600
 
 
 class MeetingStore:
@@ -89,3 +93,16 @@ class MeetingStore:
             self._redis.run(claim)
         owners = self._redis.run_all([command("GET", keys.ticket(ticket)) for ticket, _ in shown]) if shown else []
         return [owner.decode() if isinstance(owner, bytes) else "" for owner in owners]
+
+    def roster(self, alias: str) -> bytes | None:
+        """Who is in, as it was written; a value of another kind is none, because Telnyx can be asked again."""
+        try:
+            return cast("bytes | None", self._redis.run(command("GET", RoomKeys(alias).roster)))
+        except RecordUnreadable:
+            return None
+
+    def replace_roster(self, alias: str, read: bytes | None, roster: bytes, live: bytes, live_secs: float) -> bool:
+        """Write it and the count that refusals go by (``live``), unless it is no longer what was ``read``."""
+        keys = RoomKeys(alias)
+        args = (sha1(read), roster, ROSTER_SECS * 1000, live, max(0, int(live_secs * 1000)))
+        return bool(self._redis.run(script("replace_roster").on((keys.roster, keys.live), args)))

@@ -2,8 +2,8 @@
 
 from typing import Final, cast
 
-from service.storage import redis_keys
 from service.storage.redis_client import RedisClient
+from service.storage.redis_keys import UserKeys
 from service.storage.scripts import command, script
 
 KEEP_SECS: Final = 86_400
@@ -19,11 +19,11 @@ class OutcomeStore:
 
     def begin(self, user: str, key: str, note: bytes) -> bytes | None:
         """Note that a request has begun; what another one has noted, if it has."""
-        call = script("begin_once").on((redis_keys.outcome(user, key),), (note, BEGUN_SECS * 1000))
+        call = script("begin_once").on((UserKeys(user).outcome(key),), (note, BEGUN_SECS * 1000))
         return cast("bytes | None", self._redis.run(call))
 
     def keep(self, user: str, key: str, outcome: bytes) -> None:
-        self._redis.run(command("SET", redis_keys.outcome(user, key), outcome, "EX", KEEP_SECS))
+        self._redis.run(command("SET", UserKeys(user).outcome(key), outcome, "EX", KEEP_SECS))
 
     def forget(self, user: str, key: str) -> None:
-        self._redis.run(command("DEL", redis_keys.outcome(user, key)))
+        self._redis.run(command("DEL", UserKeys(user).outcome(key)))

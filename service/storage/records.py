@@ -1,16 +1,19 @@
 """What one look at a room's keys returns, in bytes: records for the rules to read, sealed tokens to be opened."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Self
 
 # What a room's meeting says of somebody: a moderator's decision, or that they were given a token in it.
 ADMITTED: Final = b"admitted"
 REFUSED: Final = b"refused"
 ENTERED: Final = b"entered"
+
+
+def sha1(record: bytes | None) -> str:
+    """By which scripts tell whether a record is still what was read; ``-`` for none."""
+    return "-" if record is None else hashlib.sha1(record, usedforsecurity=False).hexdigest()
 
 
 @dataclass(slots=True)
@@ -31,8 +34,7 @@ class AccessRecords:
     @property
     def fingerprint(self) -> str:
         """Equal exactly if room, member, ban and invite are (``store_token.lua`` computes the same)."""
-        parts = (self.room, self.member, self.ban, self.invite)
-        return "".join("-" if part is None else hashlib.sha1(part, usedforsecurity=False).hexdigest() for part in parts)
+        return "".join(map(sha1, (self.room, self.member, self.ban, self.invite)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class SealedToken:
     value: bytes
     left: float
 
-    def after(self, seconds: float) -> SealedToken:
+    def after(self, seconds: float) -> Self:
         """The same, so much later."""
         return replace(self, left=self.left - seconds)
 

@@ -6,6 +6,8 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
+from service.crypto import length_prefixed
+
 PREFIX: Final = "vts:"
 RATE_WINDOW_SECS: Final = 60
 ROOM_INDEX: Final = PREFIX + "{index}:rooms"
@@ -26,11 +28,7 @@ REMOVALS: Final = PREFIX + "{index}:removals"
 
 def digest(*parts: str) -> str:
     """Hex of a SHA-256 over length-prefixed parts, so that (``a``, ``b:c``) and (``a:b``, ``c``) differ."""
-    state = sha256()
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        state.update(len(encoded).to_bytes(4, "big") + encoded)
-    return state.hexdigest()
+    return sha256(length_prefixed(*parts)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,26 +117,32 @@ class RoomKeys:
         return f"{self.base}rate:{user_field}"
 
 
-def revoked(user: str) -> str:
-    """Hash of revocations of one user: field ``*`` for all bearers, a digest for those of one sign-in session, and
-    ``-`` for those that name none; and single bearers, by their session and digest.
-    """
-    return f"{PREFIX}{{{digest(user)}}}:revoked"
+class UserKeys:
+    """Keys of one user, all under one hash tag."""
+
+    def __init__(self, user: str) -> None:
+        self._base = f"{PREFIX}{{{digest(user)}}}:"
+        # Hash of revocations: field ``*`` for all bearers, a digest for those of one sign-in session, and ``-`` for
+        # those that name none; and single bearers, by their session and digest.
+        self.revoked = self._base + "revoked"
+        # Sorted set of the bearers that were issued lately, or in the future.
+        self.new_bearers = self._base + "new"
+        # Counter of rooms that the user had created from templates within the hour.
+        self.created = self._base + "created"
+
+    def outcome(self, key: str) -> str:
+        """What became of a request that the user may send again."""
+        return f"{self._base}outcome:{digest(key)}"
+
+    def share(self, name: str) -> str:
+        """Counter of what the user has used of what all share."""
+        return f"{self._base}share:{digest(name)}"
 
 
-def new_bearers(user: str) -> str:
-    """Sorted set of the bearers of one user that were issued lately, or in the future."""
-    return f"{PREFIX}{{{digest(user)}}}:new"
-
-
-def ended(issuer: str, session: str) -> str:
-    """Hash like that of a user (field ``*``), of one sign-in session of an issuer."""
-    return f"{PREFIX}{{{digest(issuer, session)}}}:ended"
-
-
-def new_bearers_of_session(issuer: str, session: str) -> str:
-    """As ``new_bearers``, of one sign-in session of an issuer."""
-    return f"{PREFIX}{{{digest(issuer, session)}}}:new"
+def of_session(issuer: str, session: str) -> tuple[str, str]:
+    """As ``revoked`` (field ``*``) and ``new_bearers`` of a user, of one sign-in session of an issuer."""
+    base = f"{PREFIX}{{{digest(issuer, session)}}}:"
+    return base + "ended", base + "new"
 
 
 def logout(issuer: str, token_id: str) -> str:
@@ -151,21 +155,6 @@ def stand_in(room_id: UUID) -> str:
     return f"{PREFIX}{{{room_id.hex}}}:stand-in"
 
 
-def outcome(user: str, key: str) -> str:
-    """What became of a request that a user may send again."""
-    return f"{PREFIX}{{{digest(user)}}}:outcome:{digest(key)}"
-
-
-def created_by(user: str) -> str:
-    """Counter of rooms that a user had created from templates within the hour."""
-    return f"{PREFIX}{{{digest(user)}}}:created"
-
-
-def share(name: str, user: str) -> str:
-    """Counter of what a user has used of what all share."""
-    return f"{PREFIX}{{{digest(user)}}}:share:{digest(name)}"
-
-
 def instances(template: str) -> str:
     """Sorted set of the rooms made from a template."""
     return f"{PREFIX}{{index}}:instances:{digest(template)}"
@@ -174,3 +163,8 @@ def instances(template: str) -> str:
 def cooldown(kind: str) -> str:
     """Set while upstream asked all of us to stay away from one kind of call."""
     return f"{PREFIX}{{cooldown:{digest(kind)}}}"
+
+
+def lease(name: str) -> str:
+    """Set while one of all replicas does something for all."""
+    return f"{PREFIX}{{lease}}:{digest(name)}"

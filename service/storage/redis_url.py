@@ -19,8 +19,10 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
+
+import redis
 
 from service.secret import Secret
 
@@ -55,7 +57,7 @@ Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class RedisUrl:
+class RedisUrl(redis.CredentialProvider):
     """A URL in parts. ``nodes`` are servers, Sentinels or members of a Cluster; ``master`` is the name of a master;
     ``reread`` gives the text as it is now.
     """
@@ -71,7 +73,7 @@ class RedisUrl:
     sentinel: Mapping[str, str] = field(default_factory=dict, repr=False)
     reread: Callable[[], str] | None = field(default=None, repr=False, compare=False)
 
-    def credentials(self) -> tuple[str, ...]:
+    def get_credentials(self) -> Any:
         """What logs a new connection in now: nothing, a password, or a user and a password."""
         now = self
         if self.reread is not None:

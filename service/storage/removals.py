@@ -45,11 +45,6 @@ class Removal:
     invite: str = ""
 
 
-def session_of(issuer: str, session: str) -> str:
-    """How a removal names a sign-in session."""
-    return digest(issuer, session)
-
-
 def announcement(removals: Sequence[Removal]) -> Call:
     """The call that puts removals on the list."""
     texts = [json.dumps(astuple(removal)) for removal in removals]
@@ -85,7 +80,7 @@ def _about(room: str, owner: Owner, session: str | None) -> Iterator[Removal]:
     if owner.invite:
         yield Removal(room=room, invite=owner.invite)
     if session is not None:
-        yield Removal(session=session_of(owner.issuer, session))
+        yield Removal(session=digest(owner.issuer, session))
 
 
 class RemovalReader:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from service.storage import redis_keys
 from service.storage.redis_client import RedisClient
-from service.storage.redis_keys import Bearer
-from service.storage.removals import Removal, session_of
+from service.storage.redis_keys import Bearer, UserKeys
+from service.storage.removals import Removal
 from service.storage.scripts import Call, command, script
 
 _TRIM_AT_ONCE: Final = 500
@@ -25,14 +25,11 @@ def calls(issuer: str, user: str, session: str | None, bearer: Bearer | None) ->
     """The calls that read what may void a bearer; ``moments`` reads their replies."""
     own = _WITHOUT_SESSION if session is None else redis_keys.digest(session)
     args = (_EVERY, own, *((bearer.digest, repr(bearer.issued_at)) if bearer is not None else ()))
-    names = [(redis_keys.revoked(user), redis_keys.new_bearers(user))]
+    keys = UserKeys(user)
+    names = [(keys.revoked, keys.new_bearers)]
     if session is not None:
-        names.append(_keys_of_session(issuer, session))
-    return tuple(script("read_revocations").on(keys, args, reads=True) for keys in names)
-
-
-def _keys_of_session(issuer: str, session: str) -> tuple[str, str]:
-    return redis_keys.ended(issuer, session), redis_keys.new_bearers_of_session(issuer, session)
+        names.append(redis_keys.of_session(issuer, session))
+    return tuple(script("read_revocations").on(pair, args, reads=True) for pair in names)
 
 
 def moments(replies: Iterable[Any]) -> list[bytes | None]:
@@ -53,18 +50,16 @@ class RevocationStore:
 
     def revoke(self, user: str, session: str | None, before: float) -> None:
         """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""
-        field = _EVERY if session is None else redis_keys.digest(session)
-        self._void_user(user, before, field)
+        self._void_user(user, before, _EVERY if session is None else redis_keys.digest(session))
 
     def end_session(self, user: str, session: str, before: float) -> None:
         """As ``revoke``, and bearers that do not say of which session they are go with it: they may be of this one."""
-        fields = (redis_keys.digest(session), _WITHOUT_SESSION)
-        self._void_user(user, before, *fields)
+        self._void_user(user, before, redis_keys.digest(session), _WITHOUT_SESSION)
 
     def end_session_of_anybody(self, issuer: str, session: str, before: float) -> None:
         """As ``revoke`` for one session of an issuer, where nobody says whose session it is."""
-        ended = Removal(session=session_of(issuer, session))
-        self._void(_keys_of_session(issuer, session), before, ended, _EVERY)
+        ended = Removal(session=redis_keys.digest(issuer, session))
+        self._void(redis_keys.of_session(issuer, session), before, ended, _EVERY)
 
     def is_known_logout(self, issuer: str, token_id: str) -> bool:
         """Whether this logout token has taken effect lately."""
@@ -77,10 +72,8 @@ class RevocationStore:
     def trim(self, now: float) -> None:
         """Drop what voids no bearer any more; some of it, if there is much."""
         cutoff = repr(now - self._keep_secs)
-        oldest = command(
-            "ZRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", cutoff, "WITHSCORES", "LIMIT", 0, _TRIM_AT_ONCE
-        )
-        found = self._redis.run(oldest)
+        limit = ("WITHSCORES", "LIMIT", 0, _TRIM_AT_ONCE)
+        found = self._redis.run(command("ZRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", cutoff, *limit))
         for key in found[::2]:
             self._redis.run(script("revoke").on((key.decode(),), (cutoff,)))
         if found:
@@ -88,10 +81,10 @@ class RevocationStore:
             self._redis.run(command("ZREMRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", found[-1]))
 
     def _void_user(self, user: str, before: float, *fields: str) -> None:
-        self._void((redis_keys.revoked(user), redis_keys.new_bearers(user)), before, Removal(user=user), *fields)
+        keys = UserKeys(user)
+        self._void((keys.revoked, keys.new_bearers), before, Removal(user=user), *fields)
 
     def _void(self, keys: tuple[str, ...], before: float, removal: Removal, *fields: str) -> None:
         self._redis.run(command("ZADD", redis_keys.REVOCATIONS, "GT", repr(before), keys[0]))
-        args = (repr(before - self._keep_secs), repr(before), *fields)
-        call = script("revoke").on(keys, args)
+        call = script("revoke").on(keys, (repr(before - self._keep_secs), repr(before), *fields))
         self._redis.run_removal(call, removal)

@@ -35,20 +35,19 @@ class MasterReport:
     replicas: int
 
 
-Answer = MasterReport | Exception
+_Answer = MasterReport | Exception
 
 
-def ask_all(sentinels: Sequence[Sequence[redis.Redis]], master: str, seconds: float) -> list[Answer]:
-    """What each Sentinel says of ``master``, each login tried for so long at most; it is reached by the first of its
-    clients whose login it accepts.
+def find_master(
+    sentinels: Sequence[Sequence[redis.Redis]], master: str, seconds: float, latest: MasterReport | None
+) -> MasterReport:
+    """The report to follow; raises ``ServerUnknown``. ``latest`` is the one that was followed until now.
+
+    Each Sentinel is reached by the first of its clients whose login it accepts, each tried for so long at most.
     """
     asked = [gevent.spawn(_ask, clients, master, seconds) for clients in sentinels]
     gevent.joinall(asked)
-    return [task.get() for task in asked]
-
-
-def choose(answers: Sequence[Answer], master: str, latest: MasterReport | None) -> MasterReport:
-    """The report to follow; raises ``ServerUnknown``. ``latest`` is the one that was followed until now."""
+    answers: list[_Answer] = [task.get() for task in asked]
     reports = [answer for answer in answers if isinstance(answer, MasterReport)]
     if len(reports) * 2 <= len(answers):
         raise ServerUnknown(_why(answers, master, len(reports)))
@@ -61,7 +60,7 @@ def choose(answers: Sequence[Answer], master: str, latest: MasterReport | None) 
     return newest if len(reports) == len(answers) else latest
 
 
-def _ask(clients: Sequence[redis.Redis], master: str, seconds: float) -> Answer:
+def _ask(clients: Sequence[redis.Redis], master: str, seconds: float) -> _Answer:
     refusal: Exception = ServerUnknown("not asked")
     for client in clients:
         try:
@@ -82,7 +81,7 @@ def _report(client: redis.Redis, master: str) -> MasterReport:
     return MasterReport(int(state["config-epoch"]), (name, int(port)), int(state["num-slaves"]))
 
 
-def _why(answers: Sequence[Answer], master: str, reports: int) -> str:
+def _why(answers: Sequence[_Answer], master: str, reports: int) -> str:
     for answer in answers:
         if isinstance(answer, redis.AuthenticationError):
             return "AuthenticationError"

@@ -8,7 +8,7 @@ Rules for editors:
 * ``refresh`` talks to servers and takes time: only a background task of ``availability`` calls it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import redis
@@ -94,27 +94,34 @@ class Servers:
         return next((server for server in self.each() if server.name == name), None)
 
 
+# Makes a server known that was not before; ``None`` stands for a socket of this machine.
+_ServerAt = Callable[[Address | None], Server]
+
+
 def servers_of(url: RedisUrl, limits: TimeLimits, clock: Clock, max_calls: int) -> Servers:
     """The servers that a URL speaks of."""
+
+    def server_at(address: Address | None) -> Server:
+        name = url.path if address is None else f"{address[0]}:{address[1]}"
+        return Server(name, open_client(url, address, limits, max_calls + _MORE_CONNECTIONS), max_calls)
+
     if url.scheme in SENTINEL:
-        return _SentinelServers(url, limits, clock, max_calls)
-    return _ClusterServers(url, limits, max_calls) if url.scheme in CLUSTER else _SingleServer(url, limits, max_calls)
+        return _SentinelServers(url, limits, clock, server_at)
+    if url.scheme in CLUSTER:
+        return _ClusterServers(url, limits, server_at)
+    return _SingleServer(server_at(url.nodes[0] if url.nodes else None))
 
 
 def open_client(url: RedisUrl, address: Address | None, limits: TimeLimits, max_connections: int) -> redis.Redis:
     """A client of the server at ``address``, or at the URL's path where that is a socket of this machine."""
     place = {"unix_socket_path": url.path} if address is None else {"host": address[0], "port": address[1]}
-    options = _options(url, limits)
-    return redis.Redis(**place, db=url.db, retry=_no_retry(), max_connections=max_connections, **options)
-
-
-def _no_retry() -> Retry:
-    return Retry(NoBackoff(), 0)
+    return redis.Redis(**place, db=url.db, max_connections=max_connections, **_options(url, limits))
 
 
 def _options(url: RedisUrl, limits: TimeLimits) -> dict[str, Any]:
     options: dict[str, Any] = {
-        "credential_provider": _Login(url),
+        "credential_provider": url,
+        "retry": Retry(NoBackoff(), 0),
         # Longer than any call: ``time_limit`` cuts, which no byte starts anew.
         "socket_timeout": _SOCKET_SECS,
         "socket_connect_timeout": limits.connect,
@@ -124,27 +131,10 @@ def _options(url: RedisUrl, limits: TimeLimits) -> dict[str, Any]:
         # Two round trips for each connection, so that CLIENT LIST shows the library's name.
         "driver_info": None,
     }
-    return options if url.tls is None else options | {"ssl": True, **_tls(url.tls)}
-
-
-class _Login(redis.CredentialProvider):
-    """How each new connection logs in."""
-
-    def __init__(self, url: RedisUrl) -> None:
-        self._url = url
-
-    def get_credentials(self) -> Any:
-        return self._url.credentials()
-
-
-def _tls(given: Mapping[str, str]) -> dict[str, Any]:
-    check = given.get("ssl_check_hostname", "true") == "true" and given.get("ssl_cert_reqs", "required") != "none"
-    return {**given, "ssl_check_hostname": check}
-
-
-def _server(url: RedisUrl, address: Address | None, limits: TimeLimits, max_calls: int) -> Server:
-    name = url.path if address is None else f"{address[0]}:{address[1]}"
-    return Server(name, open_client(url, address, limits, max_calls + _MORE_CONNECTIONS), max_calls)
+    if url.tls is None:
+        return options
+    check = url.tls.get("ssl_check_hostname", "true") == "true" and url.tls.get("ssl_cert_reqs", "required") != "none"
+    return {**options, "ssl": True, **url.tls, "ssl_check_hostname": check}
 
 
 class _SingleServer(Servers):
@@ -152,8 +142,8 @@ class _SingleServer(Servers):
 
     moves = False
 
-    def __init__(self, url: RedisUrl, limits: TimeLimits, max_calls: int) -> None:
-        self._server = _server(url, url.nodes[0] if url.nodes else None, limits, max_calls)
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     def server_of(self, key: str) -> Server:  # noqa: ARG002 - one server holds all
         return self._server
@@ -165,11 +155,11 @@ class _SingleServer(Servers):
 class _SentinelServers(Servers):
     """The master that a majority of the Sentinels names."""
 
-    def __init__(self, url: RedisUrl, limits: TimeLimits, clock: Clock, max_calls: int) -> None:
+    def __init__(self, url: RedisUrl, limits: TimeLimits, clock: Clock, new_server_at: _ServerAt) -> None:
         self._url = url
         self._limits = limits
         self._clock = clock
-        self._max_calls = max_calls
+        self._new_server_at = new_server_at
         self._sentinels = [
             [open_client(login, address, limits, 1) for login in url.sentinel_logins()] for address in url.nodes
         ]
@@ -187,17 +177,16 @@ class _SentinelServers(Servers):
         return () if self._master is None or self._unconfirmed_for(UNCONFIRMED_READ_SECS) else (self._master,)
 
     def refresh(self) -> None:
-        master, seconds = self._url.master, self._limits.connect + self._limits.call
-        asked = self._clock.monotonic()
+        seconds, asked = self._limits.connect + self._limits.call, self._clock.monotonic()
         try:
-            report = sentinels.choose(sentinels.ask_all(self._sentinels, master, seconds), master, self._report)
+            report = sentinels.find_master(self._sentinels, self._url.master, seconds, self._report)
         except ServerUnknown as why:
             self._why = str(why)
             raise
         if self._master is None or self._report is None or report.address != self._report.address:
             if self._master is not None:
                 self._master.disconnect_idle()
-            self._master = _server(self._url, report.address, self._limits, self._max_calls)
+            self._master = self._new_server_at(report.address)
         self._report, self._confirmed, self._why = report, asked, ""
         self._master.replicas = report.replicas
 
@@ -213,10 +202,10 @@ class _ClusterServers(Servers):
     others refuse by themselves (CLUSTERDOWN).
     """
 
-    def __init__(self, url: RedisUrl, limits: TimeLimits, max_calls: int) -> None:
+    def __init__(self, url: RedisUrl, limits: TimeLimits, new_server_at: _ServerAt) -> None:
         self._url = url
         self._limits = limits
-        self._max_calls = max_calls
+        self._new_server_at = new_server_at
         self._cluster: RedisCluster | None = None
         self._servers: dict[str, Server] = {}
         self._why = "no member of the cluster answers"
@@ -251,16 +240,13 @@ class _ClusterServers(Servers):
         known, owners = self._servers, {}
         replicas = {nodes[0].name: len(nodes) - 1 for nodes in cluster.nodes_manager.slots_cache.values()}
         for node in cluster.get_primaries():  # type: ignore[no-untyped-call]
-            owners[node.name] = known.get(node.name) or self._server_at((node.host, node.port))
+            owners[node.name] = known.get(node.name) or self._new_server_at((node.host, node.port))
             owners[node.name].replicas = replicas.get(node.name, 0)
         self._servers = owners
         for name in known.keys() - owners.keys():
             known[name].disconnect_idle()
         for name, server in owners.items():
             self._give_probe_key(name, server)
-
-    def _server_at(self, address: Address) -> Server:
-        return _server(self._url, address, self._limits, self._max_calls)
 
     def _give_probe_key(self, name: str, server: Server) -> None:
         """A key that this server holds. One that has a slot or two may get none, and says so by its answer (MOVED)."""
@@ -280,7 +266,7 @@ class _ClusterServers(Servers):
         members = [ClusterNode(*address) for address in self._url.nodes]  # type: ignore[no-untyped-call]
         # One that is silent must leave time to ask another.
         options = _options(self._url, self._limits) | {"socket_timeout": self._limits.connect}
-        return RedisCluster(startup_nodes=members, require_full_coverage=False, retry=_no_retry(), **options)
+        return RedisCluster(startup_nodes=members, require_full_coverage=False, **options)
 
 
 def _why_no_cluster(error: BaseException) -> str:

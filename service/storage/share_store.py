@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.errors import RateLimited, StoreUnavailable
-from service.storage import redis_keys
 from service.storage.redis_client import RedisClient
+from service.storage.redis_keys import UserKeys
 from service.storage.scripts import command, script
 
 # An administrator is a back end or an operator, who does the work of many.
@@ -74,7 +74,7 @@ class CallerShares:
             raise self._refusal(share, left)
 
     def _key(self, share: Share) -> str:
-        return redis_keys.share(share.name, self.user)
+        return UserKeys(self.user).share(share.name)
 
     def _most(self, share: Share) -> int:
         return share.most * (self.scale if share.scaled else 1) * (ADMIN_FACTOR if self.admin else 1)

@@ -4,8 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from service.storage import redis_keys
-from service.storage.redis_keys import RoomKeys
+from service.storage.redis_keys import RoomKeys, UserKeys
 from tests.processes import Valkey
 
 # More than none, and fewer than two: the service's own look-ups are not as regular as a clock.
@@ -31,7 +30,7 @@ def commands_for(valkey: Valkey, alias: str, user: str, ask: Callable[[], object
         def listen() -> None:
             for entry in log.listen():
                 # Not what the service does for itself.
-                mine = any(key in entry["command"] for key in (RoomKeys(alias).base, redis_keys.revoked(user)))
+                mine = any(key in entry["command"] for key in (RoomKeys(alias).base, UserKeys(user).revoked))
                 if entry["client_type"] != "lua" and mine:
                     commands.append(entry["command"].split()[0].upper())
                 if entry["command"].startswith("ECHO"):

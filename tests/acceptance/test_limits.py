@@ -12,7 +12,7 @@ import requests
 from service.meetings.moderation import MAX_BANS
 from service.rooms.directory import MAX_MEMBERS
 from service.rooms.room_writer import MAX_ROOMS, MAX_TEMPLATES
-from service.storage.redis_keys import REMOVALS, ROOM_INDEX, TEMPLATES, RoomKeys, digest, share
+from service.storage.redis_keys import REMOVALS, ROOM_INDEX, TEMPLATES, RoomKeys, UserKeys, digest
 from service.storage.share_store import BANS, CALLS, COMPOSITIONS, LOOK_UPS, MODERATION, NEW_TOKENS, Share
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room
 
@@ -104,7 +104,7 @@ def test_the_directory_has_at_most_so_many_rooms(service: ServiceProcess, valkey
 
 def use_up(valkey: Valkey, what: Share, user: str) -> None:
     """As if the user had asked so often in this minute."""
-    valkey.client.set(share(what.name, user), 10**9, px=60_000)
+    valkey.client.set(UserKeys(user).share(what.name), 10**9, px=60_000)
 
 
 def asked_too_often(answer: requests.Response) -> None:
@@ -117,7 +117,7 @@ def test_each_caller_has_a_share_of_all_calls(service: ServiceProcess, valkey: V
     alias, mia, mel = fresh("limit"), Caller(service.url, fresh("mia")), Caller(service.url, fresh("mel"))
     make_room(service.url, alias, access=[{"authenticated": True, "role": "participant"}])
     assert mia.ask("GET", "/v1/rooms").ok
-    assert 0 < valkey.client.pttl(share(CALLS.name, mia.user)) <= 60_000
+    assert 0 < valkey.client.pttl(UserKeys(mia.user).share(CALLS.name)) <= 60_000
     use_up(valkey, CALLS, mia.user)
 
     asked_too_often(mia.ask("GET", "/v1/rooms"))
@@ -142,7 +142,7 @@ def test_each_caller_has_a_share_of_what_reaches_telnyx(service: ServiceProcess,
 
     asked_too_often(mia.token(alias, device_id="another"))
     assert mia.token(alias).json()["source"] == "cache"
-    valkey.client.delete(*(share(one.name, mia.user) for one in (LOOK_UPS, MODERATION)))
+    valkey.client.delete(*(UserKeys(mia.user).share(one.name) for one in (LOOK_UPS, MODERATION)))
     use_up(valkey, BANS, mia.user)
     asked_too_often(mia.ask("PUT", f"/v1/rooms/{alias}/bans/bob", json={}))
     use_up(valkey, COMPOSITIONS, mia.user)

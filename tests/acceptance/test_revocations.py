@@ -20,7 +20,7 @@ from service.rooms.housekeeping import Housekeeping
 from service.storage import redis_keys, redis_url
 from service.storage.directory_store import DirectoryStore
 from service.storage.redis_client import RedisClient
-from service.storage.redis_keys import RoomKeys
+from service.storage.redis_keys import RoomKeys, UserKeys
 from service.storage.revocation_store import RevocationStore
 from tests.acceptance.round_trips import ONE, round_trips
 from tests.acceptance.test_logout import EVERYBODY, logout_token, send
@@ -115,7 +115,7 @@ def test_a_user_who_signs_out_daily_leaves_no_trail(store: RevocationStore, own:
         store.end_session("alice", f"session {day}", NOW + day * 86_400)
 
     # 31 days and the leeway, the field of bearers without a session besides.
-    assert own.client.hlen(redis_keys.revoked("alice")) == 33
+    assert own.client.hlen(UserKeys("alice").revoked) == 33
     assert own.client.zcard(redis_keys.REVOCATIONS) == 1
 
 
@@ -142,7 +142,7 @@ def test_housekeeping_takes_them_away(connection: RedisClient, own: Valkey, sand
     keeper = Housekeeping(directory, Revocations(store, clock), lease, every_secs=1)
     keeper.start()
     try:
-        until(lambda: not own.client.exists(redis_keys.revoked("alice")), what="housekeeping")
+        until(lambda: not own.client.exists(UserKeys("alice").revoked), what="housekeeping")
     finally:
         keeper.stop()
 
@@ -321,10 +321,10 @@ def test_what_voids_a_single_bearer_goes_too(store: RevocationStore, own: Valkey
     """With the revocation that it belongs to; what is noted of new bearers ends by itself."""
     bearer = redis_keys.Bearer("digest", time.time() + 30)
     store.moments("default", "alice", None, bearer)
-    assert own.client.pttl(redis_keys.new_bearers("alice")) > 0
+    assert own.client.pttl(UserKeys("alice").new_bearers) > 0
     store.revoke("alice", None, NOW)
     assert store.moments("default", "alice", None, bearer)[2] == repr(bearer.issued_at).encode()
-    own.client.delete(redis_keys.new_bearers("alice"))
+    own.client.delete(UserKeys("alice").new_bearers)
     store.trim(NOW + KEEP_SECS)
 
     assert left(own) == []
