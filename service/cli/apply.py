@@ -8,6 +8,7 @@ pruned.
 import os
 import random
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -15,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import click
 
@@ -33,9 +34,7 @@ from service.rooms.room_writer import in_place_of
 CHANGES_EXIT: Final = 2
 _AT_A_TIME: Final = 16
 _ROOM_SECS: Final = 20.0
-_TRIES: Final = 10
-
-_T = TypeVar("_T")
+_TRIES: Final = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,42 +160,15 @@ def _say(text: str) -> None:
     print(f"\r\x1b[K{text}" if sys.stderr.isatty() else text, file=sys.stderr)
 
 
-class _Patience:
-    """Waits where a dependency asks for time, and says once why."""
-
-    def __init__(self) -> None:
-        self._clock = Clock()
-        self._told: set[str] = set()
-
-    def deadline(self) -> Deadline:
-        return Deadline.after(self._clock, _ROOM_SECS)
-
-    def wait_for(self, call: Callable[[], _T]) -> _T:
-        """What ``call`` answers; raises ``ServiceError`` where waiting is no use."""
-        for _ in range(_TRIES):
-            try:
-                return call()
-            except OwnTrouble as trouble:
-                # A key that is refused now is refused later.
-                if not trouble.retryable or isinstance(trouble, UpstreamRejectedCredentials):
-                    raise
-                if trouble.detail not in self._told:
-                    self._told.add(trouble.detail)
-                    _say(f"{trouble.detail}; waiting")
-                # Not all of them at the same moment again.
-                self._clock.sleep((trouble.retry_after or 1.0) + random.random())
-        return call()
-
-
 def _carry_out(directory: Directory, changes: Sequence[Change]) -> None:
     """Many at a time, in no order. After a failure those that have begun come to their end, and no other begins."""
-    patience = _Patience()
+    told: set[str] = set()
     on_terminal = sys.stderr.isatty()
     with (
         ThreadPoolExecutor(_AT_A_TIME) as pool,
         click.progressbar(length=len(changes), file=sys.stderr, show_pos=True, hidden=not on_terminal) as bar,
     ):
-        running = {pool.submit(_do, directory, change, patience): change for change in changes}
+        running = {pool.submit(_do, directory, change, told): change for change in changes}
         try:
             for count, done in enumerate(as_completed(running), 1):
                 change = running[done]
@@ -212,15 +184,41 @@ def _carry_out(directory: Directory, changes: Sequence[Change]) -> None:
             pool.shutdown(cancel_futures=True)
 
 
-def _do(directory: Directory, change: Change, patience: _Patience) -> None:
+def _do(directory: Directory, change: Change, told: set[str]) -> None:
+    alias = change.alias
     if change.kind == "remove":
         with suppress(RoomNotFound):
-            patience.wait_for(lambda: directory.delete_room(change.alias, patience.deadline(), keep_upstream=False))
+            _patiently(lambda: directory.delete_room(alias, _deadline(), keep_upstream=False), told)
     if change.room is not None:
         spec = change.room.spec()
-        patience.wait_for(lambda: directory.put_room(change.alias, spec, patience.deadline()))
+        _patiently(lambda: directory.put_room(alias, spec, _deadline()), told)
     for user in change.leaving:
         with suppress(MemberNotFound):
-            patience.wait_for(partial(directory.delete_member, change.alias, user))
+            _patiently(partial(directory.delete_member, alias, user), told)
     for member in change.members:
-        patience.wait_for(partial(directory.put_member, change.alias, member.user, member.spec()))
+        _patiently(partial(directory.put_member, alias, member.user, member.spec()), told)
+
+
+def _deadline() -> Deadline:
+    return Deadline.after(Clock(), _ROOM_SECS)
+
+
+def _patiently(call: Callable[[], object], told: set[str]) -> None:
+    """Wait where a dependency asks for time, and say why, but nothing that was ``told`` before.
+
+    Raises ``ServiceError`` where waiting is no use.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            call()
+        except OwnTrouble as trouble:
+            # A key that is refused now is refused later.
+            if not (trouble.retryable and tries_left) or isinstance(trouble, UpstreamRejectedCredentials):
+                raise
+            if trouble.detail not in told:
+                told.add(trouble.detail)
+                _say(f"{trouble.detail}; waiting")
+            # Not all of them at the same moment again.
+            time.sleep((trouble.retry_after or 1.0) + random.random())
+        else:
+            return

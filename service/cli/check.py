@@ -10,7 +10,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast
 
@@ -88,14 +88,10 @@ def _report(settings: Settings, bearer: str | None) -> Iterator[Finding]:
     yield _ok("settings", "complete")
     for warning in settings.warnings():
         yield Finding("note", warning.variable, warning.message)
-    if bearer is None:
-        yield from _findings(settings, Metrics(CollectorRegistry()))
-    else:
+    if bearer is not None:
         yield from of_bearer(settings, sys.stdin.read() if bearer == "-" else bearer, settings.issuers)
-
-
-def _findings(settings: Settings, metrics: Metrics) -> Iterator[Finding]:
-    clock = Clock()
+        return
+    clock, metrics = Clock(), Metrics(CollectorRegistry())
     limits = TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000)
     client = RedisClient(redis_url.of(settings.redis_url), clock, metrics, max_calls=2, limits=limits)
     yield _redis(client, masked(settings.redis_url.reveal()))
@@ -184,8 +180,9 @@ def _server_name(server: Mapping[str, Any]) -> str:
 
 def _keys_of(issuer: IssuerConfig, source: KeySource) -> Finding:
     source.start()
-    _wait(lambda: source.state().loaded or source.state().last_error is not None, _KEYS_SECS)
-    state = source.state()
+    end = time.monotonic() + _KEYS_SECS
+    while not ((state := source.state()).loaded or state.last_error) and time.monotonic() < end:
+        time.sleep(0.02)
     source.stop()
     variable = "AUTH_JWKS_URL" if issuer.jwks_url else "AUTH_DISCOVERY_URL" if issuer.discovery_url else "AUTH_ISSUER"
     if state.loaded:
@@ -220,9 +217,3 @@ def _clock(upstream: float | None, clock: Clock) -> Finding:
     if abs(off) <= MOST_CLOCK_SECS:
         return _ok("clock", f"within {MOST_CLOCK_SECS:.0f} s of upstream's")
     return _fault("clock", f"{off:+.0f} s from upstream's: set this machine's time (NTP)")
-
-
-def _wait(done: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not done() and time.monotonic() < end:
-        time.sleep(0.02)

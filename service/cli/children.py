@@ -26,8 +26,8 @@ def start(
     It inherits the ``descriptors``.
     """
     return subprocess.Popen(  # noqa: S603 - our own commands
-        list(command),
-        env=None if env is None else dict(env),
+        command,
+        env=env,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,

@@ -103,7 +103,7 @@ def when_ready(server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Have silent connections ended when it is crowded, or time to stop."""
     if sys.platform == "linux":
-        gevent.spawn(silent_connections.watch, worker, _settings.port, worker_connections)
+        gevent.spawn(silent_connections.watch, lambda: not worker.alive, _settings.port, worker_connections)
 
 
 def pre_request(_worker: object, request: Any) -> None:

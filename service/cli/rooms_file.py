@@ -8,7 +8,6 @@ import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, Final
 
@@ -25,16 +24,10 @@ from service.web.resources import user_id
 Path = tuple[str, ...]
 Spec = Mapping[str, Any]
 Rooms = Mapping[str, tuple[Room, tuple[Member, ...]]]
+# What is wrong there.
+Fault = tuple[Path, str]
 
 _HEAD: Final = "# Rooms and members. Written by: python -m service export. Read by: python -m service apply FILE\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong at one place of a file."""
-
-    at: Path
-    message: str
 
 
 class BadFile(Failed):
@@ -55,7 +48,7 @@ def parse(name: str, text: str) -> Rooms:
     rooms = dict(_rooms(document, OpenApiValidator.read(app.OPENAPI.read_bytes()), faults))
     if faults:
         lines = _lines_of(text)
-        numbered = sorted((_line(fault.at, lines), ".".join(fault.at), fault.message) for fault in faults)
+        numbered = sorted((_line(at, lines), ".".join(at), message) for at, message in faults)
         raise BadFile(f"{name}:{line}: {where} {message}" for line, where, message in numbered)
     return rooms
 
@@ -64,15 +57,15 @@ def _rooms(
     document: Mapping[str, Any], contract: OpenApiValidator, faults: list[Fault]
 ) -> Iterator[tuple[str, tuple[Room, tuple[Member, ...]]]]:
     unknown = document.keys() - {"rooms"}
-    faults += [Fault((name,), "is not known here; rooms are tables named [rooms.ALIAS]") for name in unknown]
+    faults += [((name,), "is not known here; rooms are tables named [rooms.ALIAS]") for name in unknown]
     for alias, table in _tables(document.get("rooms", {}), ("rooms",), faults):
         where, found = ("rooms", alias), len(faults)
         spec = {name: value for name, value in table.items() if name != "members"}
         members = tuple(_members(table.get("members", {}), (*where, "members"), contract, faults))
         if members and alias.endswith(TEMPLATE_SUFFIX):
-            faults.append(Fault((*where, "members"), "are not for a template"))
+            faults.append(((*where, "members"), "are not for a template"))
         if len(members) > MAX_MEMBERS:
-            faults.append(Fault((*where, "members"), f"must be at most {MAX_MEMBERS}; a claim rule lets more in"))
+            faults.append(((*where, "members"), f"must be at most {MAX_MEMBERS}; a claim rule lets more in"))
         with _noting(faults, where):
             check_alias(alias)
         with _noting(faults, where):
@@ -98,21 +91,21 @@ def _noting(faults: list[Fault], where: Path) -> Iterator[None]:
         for field, message in [(fault["field"], fault["message"]) for fault in told]:
             # Not in the table, but its name.
             if field in {"alias", "user"}:
-                faults.append(Fault(where, f"{field} {message}"))
+                faults.append((where, f"{field} {message}"))
             else:
                 steps = filter(None, field.split("/"))
-                faults.append(Fault((*where, *(step.replace("~1", "/").replace("~0", "~") for step in steps)), message))
+                faults.append(((*where, *(step.replace("~1", "/").replace("~0", "~") for step in steps)), message))
 
 
 def _tables(value: Any, where: Path, faults: list[Fault]) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(value, dict):
-        faults.append(Fault(where, "must be a table"))
+        faults.append((where, "must be a table"))
         return
     for name, item in value.items():
         if isinstance(item, dict):
             yield name, item
         else:
-            faults.append(Fault((*where, name), "must be a table"))
+            faults.append(((*where, name), "must be a table"))
 
 
 def _plain(value: Any) -> Any:

@@ -46,12 +46,15 @@ def _supervise(settings: Settings, folder: Path) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     metrics, drain_file = folder / "metrics", folder / "draining"
     metrics.mkdir()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(metrics))  # type: ignore[no-untyped-call]
     command = [sys.executable, "-m", "gunicorn", "-c", str(_CONF), "--bind", f"fd://{port.fileno()}"]
     env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics), "DRAIN_FILE": str(drain_file)}
     gunicorn = children.start(command, env=env, cwd=_ROOT, descriptors=[port.fileno()])
     try:
+        registry.register(ProcessCollector(gunicorn.pid, port.getsockname()[1]))
         try:
-            _show_metrics(settings, metrics, ProcessCollector(gunicorn.pid, port.getsockname()[1]))
+            start_http_server(settings.metrics_port, settings.host, registry)
         except OSError as error:
             why = f"METRICS_PORT {settings.metrics_port} cannot be listened on: {error.strerror}"
             raise Failed(why, CONFIGURATION_EXIT) from None
@@ -74,10 +77,3 @@ def _port_fault(settings: Settings) -> str | None:
     if taken:
         return f"{' and '.join(taken)} cannot be listened on at HOST {settings.host}"
     return "PORT is METRICS_PORT" if settings.port and settings.port == settings.metrics_port else None
-
-
-def _show_metrics(settings: Settings, folder: Path, processes: ProcessCollector) -> None:
-    registry = CollectorRegistry()
-    registry.register(processes)
-    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-    start_http_server(settings.metrics_port, settings.host, registry)

@@ -15,8 +15,9 @@ import resource
 import socket
 import stat
 import struct
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 import gevent
 from gevent import monkey
@@ -31,17 +32,11 @@ _SLICE: Final = 100
 _LAST_DATA_RECEIVED: Final = struct.Struct("52xI")
 
 
-class Worker(Protocol):
-    """What is asked of gunicorn's."""
-
-    alive: bool
-
-
-def watch(worker: Worker, port: int, places: int) -> None:
+def watch(is_stopping: Callable[[], bool], port: int, places: int) -> None:
     """Look after the connections to ``port``, of which there may be ``places``, for as long as this process lives."""
     while True:
         gevent.sleep(_POLL_SECS)
-        if not worker.alive or _is_crowded(places):
+        if is_stopping() or _is_crowded(places):
             _end_silent(port)
 
 
