@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger
 from prometheus_client import CollectorRegistry, Counter, multiprocess
 
 import service.app
@@ -71,11 +72,19 @@ secure_scheme_headers: dict[str, str] = {}
 # A balancer that is no HTTP proxy says before each connection whose it is.
 proxy_protocol = "auto" if _settings.proxy_protocol_from else "off"
 proxy_allow_ips = ",".join(_settings.proxy_protocol_from)
-# Our own access line is JSON and knows the route.
-accesslog = None
 # No line of ours says which process or thread wrote it (logging HOWTO, "Optimization").
 logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
 logconfig_dict = telemetry.logging_config(_settings.log_level, _settings.log_hits_one_in)
+
+
+class _WithoutAccessLines(Logger):  # type: ignore[misc] # the library has no types
+    """Given a configuration of logging, gunicorn makes an access line for each request: a twelfth of a token answer."""
+
+    def access(self, *_: object) -> None:
+        """Ours is JSON and knows the route."""
+
+
+logger_class = _WithoutAccessLines
 
 # An answer that its caller does not read is given up after this time.
 _SEND_SECS = 30.0
@@ -84,7 +93,8 @@ _SEND_BUFFER_BYTES = 64 * 1024
 # A caller that is refused before its body was read gets this long to take the answer (RFC 9112 section 9.6).
 _LINGER_SECS = 2.0
 _LINGER_BYTES = 256 * 1024
-_request_limit: ContextVar[gevent.Timeout] = ContextVar("request_limit")
+# The time limit of the request under way, and the turn of the event loop in which it began.
+_request: ContextVar[tuple[gevent.Timeout, int]] = ContextVar("request")
 _turns = Turns()
 # Counted by gunicorn's own process, which starts each of them anew.
 _worker_restarts = Counter("vts_worker_restarts", "Workers that ended and were replaced.", registry=CollectorRegistry())
@@ -110,7 +120,8 @@ def pre_request(_worker: object, request: Any) -> None:
     """Bound the whole of a request, and keep no connection while this replica is being taken out of service."""
     # Gunicorn ends a connection quietly after a broken pipe, and tells a caller of anything else, who does not read.
     unread = BrokenPipeError(errno.EPIPE, "the caller does not read the answer")
-    _request_limit.set(gevent.Timeout.start_new(REQUEST_SECONDS + _SEND_SECS, unread))
+    limit = gevent.Timeout.start_new(REQUEST_SECONDS + _SEND_SECS, unread)
+    _request.set((limit, gevent.get_hub().loop.iteration))
     end_connection.set(request.force_close)
     if _drain_file is not None and _drain_file.exists():
         request.force_close()
@@ -121,15 +132,18 @@ def post_request(_worker: object, request: Any, environ: dict[str, Any], _respon
     """End the request's time, and let others have their turn before the next request of this connection.
 
     A caller who sends requests without a pause and reads all answers never makes his greenlet wait, and gevent switches
-    nowhere else: four such callers stopped two workers until gunicorn killed them (measured).
+    nowhere else: four such callers stopped two workers until gunicorn killed them (measured). A request that waited for
+    anything has let others have theirs.
     """
-    _request_limit.get().close()
+    limit, turn = _request.get()
+    limit.close()
     _turns.end()
     if environ.get(UNREAD_BODY):
         # A connection with the rest of a body in it carries no other request.
         request.force_close()
         _linger(environ["gunicorn.socket"])
-    let_others_run()
+    if gevent.get_hub().loop.iteration == turn:
+        let_others_run()
 
 
 def child_exit(_server: object, worker: Any) -> None:

@@ -27,7 +27,7 @@ from redis import exceptions
 
 from service.clock import Clock, time_limit
 from service.storage.redis_keys import PREFIX
-from service.storage.round_trip import NotConnected, TimeLimits, ask, connection
+from service.storage.round_trip import NotConnected, TimeLimits, ask
 from service.storage.scripts import Call, Reply, command, script
 from service.storage.sentinels import ServerUnknown
 from service.storage.servers import Server, Servers
@@ -232,7 +232,7 @@ class Availability:
     def _try_writing(self, server: Server) -> None:
         if server.no_writes:
             # Perhaps a master that became a replica: a new connection looks the name up anew.
-            server.disconnect_idle()
+            server.connections.disconnect_idle()
         try:
             (answer,) = self._ask(server, script("probe").on((server.probe_key,), (_PROBE_KEY_MS,)))
         except exceptions.MovedError:
@@ -250,7 +250,7 @@ class Availability:
         server.no_writes = why
 
     def _ask(self, server: Server, *calls: Call) -> list[Reply]:
-        with connection(server.pool, self._limits) as wire:
+        with server.connections.one(self._limits) as wire:
             replies = ask(wire, calls)
         for reply in replies:
             if isinstance(reply, Exception):

@@ -26,7 +26,7 @@ from service.errors import RecordUnreadable, StoreOutage, StoreUnavailable
 from service.storage.availability import Availability, StoreMetrics
 from service.storage.redis_url import RedisUrl
 from service.storage.removals import RecentRemovals, Removal, RemovalReader, announcement
-from service.storage.round_trip import NotConnected, TimeLimits, ask, ask_importing, connection, plain
+from service.storage.round_trip import NotConnected, TimeLimits, ask, ask_importing, plain
 from service.storage.scripts import Call, Reply
 from service.storage.sentinels import ServerUnknown
 from service.storage.servers import Server, Servers, servers_of
@@ -94,7 +94,7 @@ class RedisClient:
         self._reader.stop()
         self.availability.stop()
         for server in self.servers.each():
-            server.disconnect_idle()
+            server.connections.disconnect_idle()
 
     @property
     def up(self) -> bool:
@@ -214,6 +214,7 @@ class RedisClient:
     def _try(self, server: Server, calls: Sequence[Call], manner: _Manner) -> list[Reply]:
         """One attempt at one server. Raises nothing: errors are in the places of replies."""
         places = server.bulk_places if manner.much else server.places
+        repeatable = all(call.repeatable for call in calls)
         with places.place(waiting=self._metrics.waiting_for_redis):
             began = self._clock.monotonic()
             if self.availability.is_out(server):
@@ -221,7 +222,7 @@ class RedisClient:
             if not server.greeted:
                 return [ServerUnknown("not greeted yet", passing=True)] * len(calls)
             try:
-                with connection(server.pool, manner.limits) as wire:
+                with server.connections.one(manner.limits, began if repeatable else None) as wire:
                     replies = ask(wire, calls)
                     if manner.replicated and not isinstance(replies[-1], Exception):
                         self._wait_for_replica(server, wire)
@@ -236,7 +237,7 @@ class RedisClient:
         self._metrics.store_error(kind)
         if kind != "timeout":
             # The others in the pool may have died with it, or be as far behind.
-            server.disconnect_idle()
+            server.connections.disconnect_idle()
         elif manner.much and not isinstance(error, NotConnected):
             return
         self.availability.suspect(server, began)
@@ -253,7 +254,7 @@ class RedisClient:
             self._metrics.store_error("writes_off")
             self.availability.refused_write(server, str(reply))
             # Perhaps a master that became a replica: a new connection looks the name up anew.
-            server.disconnect_idle()
+            server.connections.disconnect_idle()
         elif _is_not_now(reply):
             self._metrics.store_error(_kind(reply))
             self.availability.look_soon()
@@ -269,7 +270,7 @@ class RedisClient:
             self.availability.look_soon()
             return moving
         try:
-            with connection(server.pool, self._usual.limits) as wire:
+            with server.connections.one(self._usual.limits) as wire:
                 return ask_importing(wire, call)
         except Exception as error:  # noqa: BLE001 - as above
             self._metrics.store_error(_kind(error))

@@ -13,13 +13,15 @@ Rules for editors:
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import redis
 from redis.exceptions import NoScriptError
 
 from service.clock import time_limit
 from service.storage.scripts import Call, Reply
+
+_WARM_SECS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +41,57 @@ class NotConnected(Exception):
     """There is no connection, so nothing was sent. ``__cause__`` says why."""
 
 
-@contextmanager
-def connection(pool: redis.ConnectionPool, limits: TimeLimits) -> Iterator[Any]:
-    """A connection for the length of the block, which may take ``limits.call`` seconds; raises ``NotConnected``."""
-    try:
-        with time_limit(limits.connect):
-            taken: Any = pool.get_connection()
-    except Exception as error:
-        raise NotConnected from error
-    try:
-        with time_limit(limits.call):
-            yield taken
-    except BaseException:
-        taken.disconnect()
-        raise
-    finally:
-        pool.release(taken)
+class Connections:
+    """The connections to one server: the library's pool, and in front of it those that were used a moment ago.
+
+    The pool polls each connection that it hands out, for what a reply that is ours alone proves as well (``scripts``):
+    under gevent that is a turn of the event loop, and an eighth of a token answer (measured). So it polls those that
+    have rested, and those for what must not be sent twice.
+    """
+
+    def __init__(self, pool: redis.ConnectionPool) -> None:
+        self._pool = pool
+        # Each with the monotonic moment of its last use.
+        self._warm: list[tuple[float, Any]] = []
+
+    @contextmanager
+    def one(self, limits: TimeLimits, now: float | None = None) -> Iterator[Any]:
+        """A connection for the length of the block, which may take ``limits.call`` seconds; raises ``NotConnected``.
+        It need not be polled where ``now``, a monotonic moment, is given.
+        """
+        taken = (self._used_lately(now) if now is not None else None) or self._polled(limits)
+        try:
+            with time_limit(limits.call):
+                yield taken
+        except BaseException:
+            taken.disconnect()
+            self._pool.release(taken)
+            raise
+        if now is None:
+            self._pool.release(taken)
+        else:
+            self._warm.append((now, taken))
+
+    def disconnect_idle(self) -> None:
+        """Close those that nobody uses."""
+        while self._warm:
+            self._pool.release(self._warm.pop()[1])
+        self._pool.disconnect(inuse_connections=False)
+
+    def _used_lately(self, now: float) -> Any:
+        while self._warm:
+            used, connection = self._warm.pop()
+            if now - used < _WARM_SECS:
+                return connection
+            self._pool.release(connection)
+        return None
+
+    def _polled(self, limits: TimeLimits) -> Any:
+        try:
+            with time_limit(limits.connect):
+                return self._pool.get_connection()
+        except Exception as error:
+            raise NotConnected from error
 
 
 def ask(wire: Any, calls: Sequence[Call]) -> list[Reply]:

@@ -22,7 +22,7 @@ from service.fair_semaphore import FairSemaphore
 from service.storage import sentinels
 from service.storage.redis_keys import PREFIX
 from service.storage.redis_url import CLUSTER, SENTINEL, Address, RedisUrl
-from service.storage.round_trip import TimeLimits
+from service.storage.round_trip import Connections, TimeLimits
 from service.storage.sentinels import ServerUnknown
 
 # How long the master that a majority named last is believed without a majority: for writes, which the rest would never
@@ -48,7 +48,7 @@ class Server:
     def __init__(self, name: str, client: redis.Redis, max_calls: int) -> None:
         self.name = name
         self.client = client
-        self.pool = client.connection_pool
+        self.connections = Connections(client.connection_pool)
         self.places = FairSemaphore(max_calls)
         self.bulk_places = FairSemaphore(MAX_BULK_CALLS)
         self.replicas = 0
@@ -63,10 +63,6 @@ class Server:
     def is_out(self, now: float, outage_secs: float) -> bool:
         """Whether nobody should wait for it any more: probes have failed for so long, and nothing else succeeded."""
         return bool(self.fault) and self.failing_since is not None and now - self.failing_since >= outage_secs
-
-    def disconnect_idle(self) -> None:
-        """Close the connections that nobody uses: they lead to a server that has gone, or are not to be trusted."""
-        self.pool.disconnect(inuse_connections=False)
 
 
 class Servers:
@@ -185,7 +181,7 @@ class _SentinelServers(Servers):
             raise
         if self._master is None or self._report is None or report.address != self._report.address:
             if self._master is not None:
-                self._master.disconnect_idle()
+                self._master.connections.disconnect_idle()
             self._master = self._new_server_at(report.address)
         self._report, self._confirmed, self._why = report, asked, ""
         self._master.replicas = report.replicas
@@ -244,7 +240,7 @@ class _ClusterServers(Servers):
             owners[node.name].replicas = replicas.get(node.name, 0)
         self._servers = owners
         for name in known.keys() - owners.keys():
-            known[name].disconnect_idle()
+            known[name].connections.disconnect_idle()
         for name, server in owners.items():
             self._give_probe_key(name, server)
 

@@ -19,7 +19,7 @@ import pytest
 from service.clock import Clock
 from service.http_client import CONNECT_SECS, Transport, TransportError
 from service.storage import redis_url
-from service.storage.round_trip import TimeLimits, ask, connection
+from service.storage.round_trip import TimeLimits, ask
 from service.storage.scripts import command
 from service.storage.servers import servers_of
 from tests.cuts.names import name_server
@@ -119,13 +119,13 @@ def stopped_redis() -> Iterator[Call]:
     server = servers_of(redis_url.parse(valkey.url), TimeLimits(), Clock(), 4).server_of("anything")
 
     def call(seconds: float) -> object:
-        with connection(server.pool, TimeLimits(call=seconds)) as wire:
+        with server.connections.one(TimeLimits(call=seconds)) as wire:
             return ask(wire, [command("GET", "anything")])
 
     call(5.0)
     valkey.freeze()
     yield call
-    server.disconnect_idle()
+    server.connections.disconnect_idle()
     valkey.stop()
 
 

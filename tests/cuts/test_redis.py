@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,7 +143,7 @@ def through(servers: Servers, *, messages: int, length: int) -> Ask:
 
     def replies_of(parts: list[str]) -> list[bytes]:
         server = servers.server_of(parts[0])
-        with server.places.place(), round_trip.connection(server.pool, patient) as wire:
+        with server.places.place(), server.connections.one(patient, time.monotonic()) as wire:
             return round_trip.ask(wire, [command("GET", key) for key in parts])
 
     def ask(nonce: str, seconds: float) -> str:
@@ -166,7 +167,7 @@ def test_no_rest_of_a_reply_is_taken_for_a_reply_by_the_service(drip: Proxy) -> 
     servers = opened(f"redis://127.0.0.1:{drip.port}")
     tally = storm(through(servers, messages=1, length=1), STORM)
     for server in servers.each():
-        server.disconnect_idle()
+        server.connections.disconnect_idle()
 
     assert tally.wrong == 0
     assert tally.answered > tally.cut / 10
@@ -194,7 +195,7 @@ def test_no_rest_of_a_reply_is_taken_for_a_reply_of_a_topology(topology: str, re
     one = usual_secs(through(servers, messages=1, length=LONG))
     tally = storm(through(servers, messages=math.ceil(LONG_ENOUGH_SECS / one), length=LONG), STORM)
     for server in servers.each():
-        server.disconnect_idle()
+        server.connections.disconnect_idle()
 
     assert tally.wrong == 0
     assert tally.answered > tally.cut / 10
