@@ -9,6 +9,7 @@ Rules for editors:
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,8 +173,14 @@ def _issuers(texts: Mapping[str, str | None]) -> tuple[tuple[IssuerConfig, ...],
         if table is not None:
             messages = [f"{fault.variable}: {fault.message}".removeprefix(": ") for fault in error.faults]
             return (), [Fault("AUTH_ISSUERS", message) for message in messages]
-        found = [replace(fault, variable=f"AUTH_{fault.variable.upper()}") for fault in error.faults]
+        found = [Fault(f"AUTH_{fault.variable.upper()}", _in_variables(fault.message, names)) for fault in error.faults]
         return (), [fault for fault in found if texts.get(fault.variable, "") is not None]
+
+
+def _in_variables(message: str, names: list[str]) -> str:
+    """With the variables in place of the members of a table that it names."""
+    members = {name.removeprefix("AUTH_").lower(): name for name in names if name.count("_") > 1}
+    return re.sub(r"\w+", lambda word: members.get(word[0], word[0]), message)
 
 
 def _misspelled(env: Mapping[str, str]) -> Iterator[Fault]:

@@ -59,7 +59,6 @@ export async function send(request, bearer, signal) {
       headers: { Authorization: `Bearer ${bearer}`, "Content-Type": "application/json" },
       body: request.body,
       credentials: "omit",
-      cache: "no-store",
       redirect: "manual",
       signal,
     });
