@@ -5,6 +5,7 @@ First the recipe of the image, then the tree that it makes, then the deployment 
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import json
 import os
@@ -303,6 +304,26 @@ def test_a_stop_is_waited_for() -> None:
     """The engine kills later than the supervisor would: after draining and its patience with gunicorn."""
     grace = float(SERVICE["stop_grace_period"].removesuffix("s"))
     assert grace > float(SERVICE["environment"]["DRAIN_SECONDS"]) + children.STOP_SECS
+
+
+def test_systemd_runs_what_the_image_runs_and_waits_for_it() -> None:
+    """The unit starts the same command, as somebody who is not root, and kills as late as the engine."""
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(ROOT / "deploy" / "video-token-service.service")
+    service = unit["Service"]
+    assert service["ExecStart"].endswith("/" + " ".join(json.loads(_all(FINAL, "CMD")[-1])))
+    assert service["TimeoutStopSec"] == SERVICE["stop_grace_period"].removesuffix("s")
+    assert service["User"] not in {"", "root"}
+
+
+def test_the_settings_of_the_page_are_complete(made: Path) -> None:
+    """What it writes for a machine without Docker, with secrets just made, is an environment without a fault."""
+    page = (ROOT / "docs" / "how-to" / "one-machine.md").read_text("utf-8")
+    (lines,) = re.findall(r"(?ms)> /etc/video-tokens/env <<'END'\n(.*?)^ +END$", page)
+    env = dict(line.strip().split("=", 1) for line in lines.splitlines())
+    settings = Settings.from_env({name: text.replace("/etc/video-tokens", str(made)) for name, text in env.items()})
+    assert settings.warnings() == ()
 
 
 def test_no_secret_is_in_an_environment() -> None:

@@ -62,6 +62,7 @@ closes_at = 2026-01-01T00:00:00Z      # before it opens
 
 [rooms.day]
 opens_at = 2026-01-02                 # no moment
+max_participant = 8                   # not quite a member
 
 [rooms]
 three = 3                             # no table
@@ -96,7 +97,8 @@ def test_every_fault_of_a_file_has_its_line() -> None:
         "f:31: rooms.a-*.members are not for a template",
         "f:35: rooms.later.closes_at must be after opens_at",
         "f:38: rooms.day.opens_at must be an RFC 3339 timestamp with a zone",
-        "f:41: rooms.three must be a table",
+        "f:39: rooms.day.max_participant is not known here; did you mean max_participants?",
+        "f:42: rooms.three must be a table",
     ]
     found = faults_of(BAD)
     assert [fault[: len(begin)] for fault, begin in zip(found, begins, strict=True)] == begins

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, time
+from difflib import get_close_matches
 from typing import Any, Final
 
 from service import app
@@ -17,7 +18,7 @@ from service.errors import InvalidRequest
 from service.rooms.aliases import TEMPLATE_SUFFIX, check_alias
 from service.rooms.directory import MAX_MEMBERS
 from service.rooms.models import Member, Room
-from service.web.openapi import OpenApiValidator
+from service.web.openapi import UNKNOWN, OpenApiValidator
 from service.web.resources import user_id
 
 # Where in a document something is: the names of the tables, the key, and what is in its value.
@@ -45,12 +46,25 @@ def parse(name: str, text: str) -> Rooms:
     except tomllib.TOMLDecodeError as error:
         raise BadFile([f"{name}: {error}"]) from None
     faults: list[Fault] = []
-    rooms = dict(_rooms(document, OpenApiValidator.read(app.OPENAPI.read_bytes()), faults))
+    contract = OpenApiValidator.read(app.OPENAPI.read_bytes())
+    rooms = dict(_rooms(document, contract, faults))
     if faults:
-        lines = _lines_of(text)
-        numbered = sorted((_line(at, lines), ".".join(at), message) for at, message in faults)
+        lines, meant = _lines_of(text), _members_of(contract)
+        numbered = sorted((_line(at, lines), ".".join(at), _told(at, message, meant)) for at, message in faults)
         raise BadFile(f"{name}:{line}: {where} {message}" for line, where, message in numbered)
     return rooms
+
+
+def _members_of(contract: OpenApiValidator) -> list[str]:
+    """What a room, its rules and its members may have."""
+    schemas = json.loads(contract.as_json)["components"]["schemas"]
+    return [name for schema in ("RoomSpec", "Rule", "MemberSpec") for name in schemas[schema]["properties"]]
+
+
+def _told(at: Path, message: str, meant: list[str]) -> str:
+    """The message of a fault, and of a name that is not known the one that is most like it."""
+    close = get_close_matches(at[-1], meant, 1, 0.7) if message == UNKNOWN else []
+    return f"{message}; did you mean {close[0]}?" if close else message
 
 
 def _rooms(

@@ -42,7 +42,7 @@ class Valkey:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Failed(f"Not started: another server uses {self._folder}; stop it first") from None
+            raise Failed(f"Not started: {self._folder} is in use; end its other `make run` first") from None
         log = self._folder / "valkey.log"
         with log.open("ab") as output:
             self.process = process = children.start([binary(), *self._options()], output=output)

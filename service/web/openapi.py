@@ -25,6 +25,7 @@ from service.errors import InvalidRequest
 from service.names import is_visible
 
 MAX_ERRORS: Final = 20
+UNKNOWN: Final = "is not known here"
 # All errors of a body up to this size are collected.
 _SMALL_BYTES: Final = 2048
 _TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -191,7 +192,7 @@ def _faults(error: ValidationError) -> Iterator[Fault]:
     path = [_escaped(step) for step in error.instance_path]
     if kind == "additionalProperties":
         for name in facts["unexpected"]:
-            yield {"field": _pointer([*path, _escaped(name)]), "message": "is not known here"}
+            yield {"field": _pointer([*path, _escaped(name)]), "message": UNKNOWN}
     elif kind == "required":
         yield {"field": _pointer([*path, facts["property"]]), "message": "is required"}
     elif closest := min(facts.get("context", ()), key=len, default=()):

@@ -124,6 +124,11 @@ class Reader:
         else:
             assert printed == real, where
 
+    def preflights(self) -> float:
+        """How many the service has answered."""
+        metrics = requests.get(f"http://127.0.0.1:{self.dev.ports['METRICS_PORT']}/metrics", timeout=10).text
+        return sum(map(float, re.findall(r'(?m)^vts_http_request_seconds_count{method="OPTIONS".*} (.+)$', metrics)))
+
     def join(self, user: str) -> str:
         """A participant of the standup; its id."""
         given = self.ask("POST /v1/rooms/standup/token", user).json()
@@ -192,6 +197,7 @@ def test_the_tutorial_is_a_call(dev: Dev, app: ThreadingHTTPServer) -> None:
     reader, shown = Reader(dev), blocks("docs/tutorial.md")
     (written,) = [number for number, (language, _) in enumerate(shown) if language == "html"]
     prose = BLOCK.sub("", (ROOT / "docs/tutorial.md").read_text("utf-8"))
+    preflights = reader.preflights()
     joined, renewed, removed = re.findall(r"`((?:Bob|a new token|out:)[^`]+)`", prose)
     try:
         with started() as chromium:
@@ -203,6 +209,8 @@ def test_the_tutorial_is_a_call(dev: Dev, app: ThreadingHTTPServer) -> None:
             said = page.get_by_role("listitem")
             expect(said.first).to_have_text(joined, timeout=20_000)
             expect(said.nth(1)).to_have_text(re.compile(re.sub(r"\d+", r"\\d+", renewed)), timeout=30_000)
+            # The browser goes by what it was told of the first one.
+            assert reader.preflights() == preflights + 1
             follow(reader, shown[written:])
             expect(said.last).to_have_text(removed, timeout=30_000)
     except NoBrowser as why:
