@@ -266,6 +266,10 @@ class UpstreamRejected(
     """400, 404, 409 or 422 to a call of ours. ``upstream_status`` and ``extra["reasons"]`` say why."""
 
 
+class UpstreamNotFound(UpstreamRejected):
+    """404 to a call of ours: what it names is not there, or no more."""
+
+
 class UpstreamInvalidResponse(
     UpstreamError, status=502, title="The video platform gave an unusable answer", retry_after=5.0
 ):

@@ -8,15 +8,13 @@ Rules for editors:
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
 from service.clock import Clock, Deadline
-from service.errors import DeadlineExceeded, Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamRejected
+from service.errors import DeadlineExceeded, Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamNotFound
 from service.fair_semaphore import FairSemaphore
-from service.gateway.operations import RETRIEVE_OPERATION, Kind
+from service.gateway.operations import Kind
 from service.identity.verifier import Principal
 from service.rooms.directory import MOST_LOOKED_AT, Directory
 from service.rooms.models import Role
@@ -35,15 +33,6 @@ UNKNOWN_SECS: Final = 30.0
 MAX_AT_ONCE: Final = 4
 # For so long somebody who moderated something may have ids looked up.
 TRUSTED_SECS: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Something that Telnyx was asked for, its session if it has one, and a moderator of its room."""
-
-    moderator: Moderator
-    session: UUID | None
-    answer: Answer
 
 
 class Resolver:
@@ -85,47 +74,41 @@ class Resolver:
         """The caller as a moderator of a session's room."""
         room_id = self._rooms_of_sessions.value(session)
         if room_id is None:
-            return self.find(principal, "session", session, deadline).moderator
+            return self.find(principal, "session", session, deadline)[0]
         return self._looked_up(principal, room_id)
 
     def find(
         self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None = None
-    ) -> Found:
-        """Look up anything but a room; ``query`` goes with the call. Raises ``RateLimited`` after many in vain."""
+    ) -> tuple[Moderator, Answer]:
+        """Look up anything but a room; ``query`` goes with the call. The caller as a moderator of its room, and what
+        Telnyx shows of it. Raises ``RateLimited`` after many in vain.
+        """
         self._check_moderates(principal)
         places = self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
         self._places.put(principal.user, places, TRUSTED_SECS)
         try:
-            places.acquire(deadline.remaining())
+            with places.place(deadline.remaining()):
+                return self._find(principal, kind, ident, deadline, query)
         except TimeoutError:
             raise DeadlineExceeded from None
-        try:
-            return self._find(principal, kind, ident, deadline, query)
-        finally:
-            places.release()
 
     def _find(
         self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None
-    ) -> Found:
+    ) -> tuple[Moderator, Answer]:
         if self._unknown.value((kind, ident)):
             raise RoomNotFound
         caller = calling.get()
         if caller is not None:
             caller.require(UNKNOWN_IDS)
         try:
-            return self._found(principal, kind, ident, deadline, query)
+            answer = self._look(kind, ident, deadline, query)
+            session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
+            room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
+            return self._looked_up(principal, room_id), answer
         except RoomNotFound:
             if caller is not None:
                 caller.spend(UNKNOWN_IDS)
             raise
-
-    def _found(
-        self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None
-    ) -> Found:
-        answer = self._look(kind, ident, deadline, query)
-        session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
-        room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
-        return Found(self._looked_up(principal, room_id), session, answer)
 
     def ids(
         self,
@@ -178,12 +161,10 @@ class Resolver:
 
     def _look(self, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None) -> Answer:
         try:
-            answer = self._telnyx.call(RETRIEVE_OPERATION[kind], ident, query=query, deadline=deadline)
-        except UpstreamRejected as refusal:
-            if refusal.upstream_status == HTTPStatus.NOT_FOUND:
-                self._unknown.put((kind, ident), True, UNKNOWN_SECS)
-                raise RoomNotFound from None
-            raise
+            answer = self._telnyx.call(f"retrieve_room_{kind}", ident, query=query, deadline=deadline)
+        except UpstreamNotFound:
+            self._unknown.put((kind, ident), True, UNKNOWN_SECS)
+            raise RoomNotFound from None
         if uuid_of(answer.data.get("id")) != ident:
             raise UpstreamInvalidResponse
         if kind == "session":

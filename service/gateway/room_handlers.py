@@ -8,11 +8,10 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
-from http import HTTPStatus
 from typing import Any, Final
 
 from service.clock import Deadline
-from service.errors import InvalidRequest, RoomNotFound, UpstreamRejected
+from service.errors import InvalidRequest, RoomNotFound, UpstreamNotFound
 from service.rooms.aliases import is_alias
 from service.rooms.directory import Directory
 from service.rooms.models import Room
@@ -39,10 +38,12 @@ class RoomHandlers:
         """What Telnyx calls the room that callers call so."""
         return self._prefix + name
 
-    def shown(self, item: dict[str, Any]) -> dict[str, Any]:
-        """A room of Telnyx's with the name that callers know."""
-        name = item.get(UNIQUE_NAME)
-        return {**item, UNIQUE_NAME: name.removeprefix(self._prefix)} if isinstance(name, str) else item
+    def shown(self, data: Any) -> Any:
+        """A room of Telnyx's, or a list of rooms, with the names that callers know."""
+        if isinstance(data, list):
+            return [self.shown(item) for item in data]
+        name = data.get(UNIQUE_NAME)
+        return {**data, UNIQUE_NAME: name.removeprefix(self._prefix)} if isinstance(name, str) else data
 
     def create(self, body: Mapping[str, Any], deadline: Deadline) -> tuple[Room, Answer]:
         """A new room with a record here, in one call to Telnyx; one without a name gets one."""
@@ -97,9 +98,7 @@ class RoomHandlers:
             return None
         try:
             answer = self._telnyx.call("retrieve_room", room.room_id, deadline=deadline)
-        except UpstreamRejected as refusal:
-            if refusal.upstream_status != HTTPStatus.NOT_FOUND:
-                raise
+        except UpstreamNotFound:
             return None
         return str(self.shown(answer.data).get(UNIQUE_NAME))
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 from service.clock import Deadline, parse_rfc3339, rfc3339
-from service.errors import UpstreamInvalidResponse, UpstreamRejected
+from service.errors import UpstreamInvalidResponse, UpstreamNotFound
 from service.meetings.tickets import ObservedParticipant, ParticipantIdentity, Tickets
 from service.observability.telemetry import audit_log
 from service.rooms.models import Room
@@ -49,10 +48,8 @@ class Presence:
         query = {"filter[active]": "true"}
         try:
             found = list(self._telnyx.pages("list_room_sessions_of_room", room_id, query, deadline))
-        except UpstreamRejected as refusal:
-            if refusal.upstream_status == HTTPStatus.NOT_FOUND:
-                return []
-            raise
+        except UpstreamNotFound:
+            return []
         # Whether the filter is obeyed, the answer itself tells.
         return [_id(session) for page in found for session in page if session.get("active") is not False]
 

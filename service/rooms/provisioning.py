@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from service.clock import Deadline
-from service.errors import UpstreamInvalidResponse, UpstreamRejected
+from service.errors import UpstreamInvalidResponse, UpstreamNotFound, UpstreamRejected
 from service.rooms.models import Room
 from service.telnyx import Answer, Telnyx
 
@@ -56,9 +56,7 @@ class Provisioning:
                 self._bring_up_to_date(room.room_id, settings, deadline)
             elif settings:
                 self.update(room.room_id, settings, deadline)
-        except UpstreamRejected as refusal:
-            if refusal.upstream_status != HTTPStatus.NOT_FOUND:
-                raise
+        except UpstreamNotFound:
             return upstream_id(self.create_or_adopt(room, deadline))
         return room.room_id
 
@@ -91,9 +89,7 @@ class Provisioning:
         """Whether somebody is in the room; nobody is in one that is gone."""
         try:
             return bool(self._telnyx.call("retrieve_room", room_id, deadline=deadline).data.get("active_session_id"))
-        except UpstreamRejected as refusal:
-            if refusal.upstream_status != HTTPStatus.NOT_FOUND:
-                raise
+        except UpstreamNotFound:
             return False
 
     def delete(self, room_id: UUID, deadline: Deadline) -> None:

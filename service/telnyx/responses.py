@@ -14,6 +14,7 @@ from typing import Any, Final
 from service.errors import (
     UpstreamError,
     UpstreamInvalidResponse,
+    UpstreamNotFound,
     UpstreamRejected,
     UpstreamRejectedCredentials,
     UpstreamThrottled,
@@ -76,7 +77,8 @@ def error_of(reply: Reply, now: float, *, refusals: Collection[int], tells_reaso
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} and status not in refusals:
         return UpstreamRejectedCredentials(upstream_status=status)
     if status >= HTTPStatus.BAD_REQUEST:
-        return UpstreamRejected(upstream_status=status, reasons=reasons(reply.body) if tells_reasons else [])
+        kind = UpstreamNotFound if status == HTTPStatus.NOT_FOUND else UpstreamRejected
+        return kind(upstream_status=status, reasons=reasons(reply.body) if tells_reasons else [])
     return UpstreamInvalidResponse(upstream_status=status)
 
 

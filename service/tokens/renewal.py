@@ -20,6 +20,7 @@ from service.clock import Clock
 from service.errors import (
     StoreUnavailable,
     UpstreamInvalidResponse,
+    UpstreamNotFound,
     UpstreamRejected,
     UpstreamRejectedCredentials,
     UpstreamRoomMissing,
@@ -155,9 +156,8 @@ class Renewal:
         request, access = authorized.request, authorized.access
         try:
             self._telnyx.call("retrieve_room", access.room_id, deadline=request.deadline)
-        except UpstreamRejected as gone:
-            if gone.upstream_status != HTTPStatus.NOT_FOUND:
-                raise
+        except UpstreamNotFound:
+            pass
         else:
             raise UpstreamRejectedCredentials(upstream_status=refusal.upstream_status)
         # A list that Telnyx answers proves that it is Telnyx who says so, and not somebody else's 404.

@@ -12,8 +12,7 @@ from uuid import UUID
 from flask import Response, jsonify, request
 
 from service.errors import RoomNotFound
-from service.gateway.operations import TABLE
-from service.gateway.proxy import Call, Outcome
+from service.gateway.operations import TABLE, Call, Outcome
 from service.observability.telemetry import audit_log
 from service.web.auth import Gate, GatedBlueprint, principal
 from service.web.idempotency import once
@@ -41,11 +40,11 @@ def handle(**path: str) -> Response:
     """Any of them."""
     name = (request.endpoint or "").rpartition(".")[2].removeprefix(_PREFIX)
     target = next((_id(text) for text in path.values()), None)
-    call = Call(name, principal(), target, _texts(query()), body(), deadline())
+    call = Call(TABLE[name], principal(), target, _texts(query()), body(), deadline())
     outcome = services().gateway.answer(call)
     _audit(call, outcome)
-    response = Response(status=outcome.status) if outcome.body is None else jsonify(outcome.body)
-    response.status_code = outcome.status
+    response = Response() if outcome.body is None else jsonify(outcome.body)
+    response.status_code = call.row.status
     if outcome.issued is not None:
         issued = outcome.issued
         response.headers.extend(record_issued(issued, principal(), services().metrics))
@@ -68,13 +67,13 @@ def _texts(asked: Mapping[str, Any]) -> dict[str, str]:
 
 def _audit(call: Call, outcome: Outcome) -> None:
     """One line for everything that was done; reading is in the access log."""
-    if TABLE[call.name].reads or outcome.issued is not None:
+    if call.row.reads or outcome.issued is not None:
         return
     audit_log.log(
         logging.INFO,
         "gateway action",
         extra={
-            "action": call.name,
+            "action": call.row.name,
             "user": call.principal.user,
             "room": outcome.alias,
             "target": None if call.target is None else str(call.target),

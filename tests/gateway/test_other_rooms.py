@@ -12,8 +12,8 @@ from service.gateway.operations import TABLE
 from tests.agreement.wire import record
 from tests.gateway.world import LOOK_UPS, Ask, World, ask_for, error, unknown_place
 
-IN_PATH = [row.name for row in TABLE.values() if row.by == "path" and row.role == "moderator"]
-FILTERED = [row.name for row in TABLE.values() if row.by == "filters" and row.role == "moderator"]
+IN_PATH = [row.name for row in TABLE.values() if "{" in row.path and row.role == "moderator"]
+FILTERED = [row.name for row in TABLE.values() if row.items == row.kind != "room"]
 LISTED = {"list_session_participants", "list_room_recordings"}
 
 
