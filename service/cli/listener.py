@@ -54,21 +54,16 @@ def is_free(host: str, port: int) -> bool:
 def close(listener: socket.socket) -> None:
     """Let nobody in any more, wait until those who have come are accepted, and give the port up."""
     with listener, suppress(OSError):
-        if sys.platform == "linux":
-            _turn_newcomers_away(listener)
-            time.sleep(_HANDSHAKE_SECS)
-            end = time.monotonic() + _ACCEPT_SECS
-            while _are_waiting(listener) and time.monotonic() < end:
-                time.sleep(0.01)
-
-
-def _turn_newcomers_away(listener: socket.socket) -> None:
-    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _NO_NEWCOMERS)
-    kept = ctypes.create_string_buffer(program, len(program))
-    listener.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_NEWCOMERS), ctypes.addressof(kept))
-    )
-
-
-def _are_waiting(listener: socket.socket) -> bool:
-    return bool(_WAITING.unpack(listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WAITING.size))[0])
+        if sys.platform != "linux":
+            return
+        program = b"".join(struct.pack("HBBI", *instruction) for instruction in _NO_NEWCOMERS)
+        kept = ctypes.create_string_buffer(program, len(program))
+        told = struct.pack("HP", len(_NO_NEWCOMERS), ctypes.addressof(kept))
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
+        time.sleep(_HANDSHAKE_SECS)
+        end = time.monotonic() + _ACCEPT_SECS
+        while time.monotonic() < end:
+            info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WAITING.size)
+            if _WAITING.unpack(info) == (0,):
+                return
+            time.sleep(0.01)

@@ -31,10 +31,8 @@ def run(asked: Namespace) -> int:
         raise _not_minted(f"The service would not take this token: {verdict.message}")
     wanted = {"admin": settings.admin_scope in asked.scope, "rooms": bool(asked.room), "claims": bool(asked.group)}
     if missing := [name for name, given in wanted.items() if given and name not in issuer.trust]:
-        untrusted = (
-            f"Issuer {issuer.name} is not trusted with {', '.join(missing)}: what the token says of it counts for"
-        )
-        print(f"{untrusted} nothing until AUTH_TRUST names it.", file=sys.stderr)
+        untrusted = f"Issuer {issuer.name} is not trusted with {', '.join(missing)}"
+        print(f"{untrusted}: what the token says of it counts for nothing until AUTH_TRUST names it.", file=sys.stderr)
     print(token)
     return 0
 

