@@ -72,10 +72,10 @@ class Fault:
 class Faults:
     """The active faults, in the order in which they were set."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
-        self._random = random.Random(seed)
+        self._random = random.Random(1)
         self._numbers = itertools.count(1)
 
     def add(self, body: Mapping[str, Any]) -> Fault:

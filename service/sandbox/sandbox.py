@@ -25,7 +25,7 @@ class Sandbox:
     ``keys`` is a folder that keeps signing keys over restarts, ``state`` a file that keeps rooms.
     """
 
-    def __init__(self, keys: Path | None = None, state: Path | None = None) -> None:
+    def __init__(self, keys: Path | None, state: Path | None) -> None:
         if keys is not None:
             keys.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.accepted_keys: frozenset[str] | None = None

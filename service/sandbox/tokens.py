@@ -1,7 +1,6 @@
 """Client tokens of the real shape (docs/telnyx.md 5.2): Ed25519-signed JWTs with their claims in alphabetical order."""
 
 import json
-import uuid
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,7 +37,7 @@ class TokenSigner:
         self._jws.register_algorithm(_ALGORITHM, OKPAlgorithm())
         self.user_id = user_id
 
-    def make(self, kind: str, room_id: str, issued: float, ttl: float, token_id: str | None = None) -> str:
+    def make(self, kind: str, room_id: str, issued: float, ttl: float, token_id: str) -> str:
         """``kind`` is ``access`` or ``refresh``; ``issued`` is epoch seconds and ``ttl`` seconds."""
         grant = {
             "actions": ["join"],
@@ -52,7 +51,7 @@ class TokenSigner:
             "grants_version": "1.0.0",
             "iat": int(issued),
             "iss": _ISSUER,
-            "jti": token_id or str(uuid.uuid4()),
+            "jti": token_id,
             "nbf": int(issued) - 1,
             "sub": "null",
             "typ": kind,

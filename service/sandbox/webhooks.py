@@ -43,11 +43,11 @@ _MODE_READERS: Final[Mapping[str, fields.Reader]] = {
 class WebhookSender:
     """The events of one account on their way. ``mode`` is what a test does to all of them."""
 
-    def __init__(self, key: Ed25519PrivateKey, clock: MovableClock, switches: Switches, seed: int = 1) -> None:
+    def __init__(self, key: Ed25519PrivateKey, clock: MovableClock, switches: Switches) -> None:
         self._key = key
         self._clock = clock
         self._switches = switches
-        self._random = random.Random(seed)
+        self._random = random.Random(1)
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._deliveries: deque[Delivery] = deque(maxlen=_MAX_DELIVERIES)

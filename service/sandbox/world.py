@@ -18,7 +18,7 @@ from service.sandbox.tokens import TokenSigner
 class World:
     """One account and its rules. ``state`` is the file that keeps its rooms."""
 
-    def __init__(self, account: Account, signer: TokenSigner, state: Path | None = None) -> None:
+    def __init__(self, account: Account, signer: TokenSigner, state: Path | None) -> None:
         self.account = account
         self.downloads = Downloads(account)
         self.client_tokens = ClientTokens(account, signer)
