@@ -166,7 +166,8 @@ def _issuers(texts: Mapping[str, str | None]) -> tuple[tuple[IssuerConfig, ...],
     if table is None and "AUTH_ISSUERS" in texts:
         return (), []
     if table is not None and given:
-        return (), [Fault("AUTH_ISSUERS", "is the whole table: remove the other AUTH_ variables")]
+        others = ", ".join(name for name in names if name in texts)
+        return (), [Fault("AUTH_ISSUERS", f"is the whole table: remove {others}")]
     try:
         return (read_issuer(given),) if table is None else read_table(table), []
     except Faults as error:
