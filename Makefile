@@ -10,6 +10,9 @@ RUNNABLE := $(VENV)/runnable-$(SUM)
 READY := $(VENV)/ready-$(SUM)
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 
+# Each process of a run would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run unit test check nightly clients faults fuzz soak bench bench-scale lock image sbom clean
 
 run: $(RUNNABLE)
@@ -42,7 +45,7 @@ check: $(READY)
 	$(PY) -m openapi_spec_validator openapi.yaml
 
 fuzz: $(READY)
-	@FUZZ_CASES=2000 $(PY) -m pytest tests/test_openapi.py $(ARGS)
+	@FUZZ_CASES=2000 $(PY) -m pytest -p tests.cooperative tests/test_fuzz.py $(ARGS)
 
 soak: $(READY)
 	@SOAK=1 $(PY) -m pytest -n 2 --dist loadfile tests/acceptance/test_renewing.py tests/acceptance/test_webhook_crashes.py -k 'never_dropped or through_crashes' $(ARGS)

@@ -15,11 +15,7 @@ from typing import Final
 import hypothesis
 import pytest
 
-from tests.agreement.table import pytest_terminal_summary
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
-
-# The table is printed by the process that starts the others, which reads no deeper conftest.
-__all__ = ["pytest_terminal_summary"]
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -233,6 +229,16 @@ def pytest_runtest_setup() -> None:
         pytest.fail("the time of this run is over (FAULTS_UNTIL)")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table that ``tests/agreement`` has made, whichever process it ran in."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    for report in reports:
+        made = dict(getattr(report, "user_properties", [])) if getattr(report, "when", "") == "call" else {}
+        if "agreement" in made:
+            terminalreporter.section("agreement of client, sandbox, document and official client")
+            terminalreporter.write_line("\n".join(made["agreement"]))
+
+
 def _surplus(name: str, rows: list[pytest.Item]) -> set[pytest.Item]:
     most = next((most for folder, most in ROWS.items() if name.startswith(folder)), len(rows))
     kept = {index * len(rows) // most for index in range(most)}
@@ -251,4 +257,4 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def service(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
-    yield from running(ServiceProcess(environment(sandbox, valkey.url)))
+    yield from running(ServiceProcess(environment(sandbox, valkey.url, WEB_CONCURRENCY="2")))

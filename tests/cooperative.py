@@ -7,3 +7,6 @@ interrupt nothing else. It has to come before anything opens a socket, and xdist
 from gevent import monkey
 
 monkey.patch_all()
+
+# For tests/test_fuzz.py.
+pytest_plugins = ["schemathesis.pytest.plugin"]

@@ -16,7 +16,8 @@ from service.observability import telemetry
 from service.web.auth import Gate, GatedBlueprint
 from service.web.request_body import operation_id
 from tests import house
-from tests.http.doubles import document, make_face
+from tests.document import document
+from tests.http.doubles import make_face
 
 ROOT = Path(__file__).resolve().parents[1]
 

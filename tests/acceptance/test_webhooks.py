@@ -21,7 +21,7 @@ LIVE_MS = 30_000
 
 @pytest.fixture(scope="module")
 def hooked() -> Iterator[Hooked]:
-    yield from running(Hooked())
+    yield from running(Hooked(WEB_CONCURRENCY="2"))
 
 
 def test_an_event_is_recorded_once(hooked: Hooked) -> None:

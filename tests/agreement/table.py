@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from tests.agreement.asked import complaints_of_request
 from tests.agreement.forms import fullest
 from tests.agreement.wire import Exchange, as_meant, as_sent, asked_by_them, asked_by_us
@@ -14,6 +12,7 @@ from tests.sandbox.agreement import OPERATIONS, complaints
 from tests.sandbox.desk import Desk
 
 PARTIES = ("client", "sandbox", "document", "official client")
+# By this name a test hands the table to the process that prints it (tests/conftest.py).
 PROPERTY = "agreement"
 Row = dict[str, str]
 Table = dict[str, Row]
@@ -75,13 +74,3 @@ def drawn(table: Table) -> list[str]:
     ]
     widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in rows]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table that the tests have made, whichever process they ran in."""
-    reports = [report for found in terminalreporter.stats.values() for report in found]
-    for report in reports:
-        made = dict(getattr(report, "user_properties", [])) if getattr(report, "when", "") == "call" else {}
-        if PROPERTY in made:
-            terminalreporter.section("agreement of client, sandbox, document and official client")
-            terminalreporter.write_line("\n".join(made[PROPERTY]))

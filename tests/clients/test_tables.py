@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from service import errors
+from tests.document import document
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
@@ -53,11 +53,10 @@ def all_errors(root: type[errors.ServiceError] = errors.ServiceError) -> Iterato
 
 def answered() -> set[str]:
     """Codes of the examples that the document has for the token call."""
-    document = yaml.safe_load((ROOT / "openapi.yaml").read_text("utf-8"))
     text = ""
-    for response in document["paths"]["/v1/rooms/{alias}/token"]["post"]["responses"].values():
+    for response in document()["paths"]["/v1/rooms/{alias}/token"]["post"]["responses"].values():
         name = response.get("$ref", "").rpartition("/")[2]
-        text += str(document["components"]["responses"][name] if name else response)
+        text += str(document()["components"]["responses"][name] if name else response)
     return set(re.findall(r"'code': '([a-z_]+)'", text))
 
 

@@ -1,12 +1,16 @@
-"""The command line as a user has it: a process with an environment, and what it prints."""
+"""The command line as a user has it: with an environment, arguments, and what it prints."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from unittest import mock
 
+from service.__main__ import main
 from tests.processes import ROOT
 
 # What any shell has; everything else comes from the test.
@@ -27,3 +31,17 @@ def run(
         timeout=seconds,
         check=False,
     )
+
+
+def run_here(env: Mapping[str, str], *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """The same without a process, which takes 0.7 s to start. Tests of what asks servers have to be ``cooperative``."""
+    told, complained = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, {**BASE, **env}, clear=True),
+        mock.patch.object(sys, "argv", ["service", *arguments]),
+        mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8")),
+        contextlib.redirect_stdout(told),
+        contextlib.redirect_stderr(complained),
+    ):
+        code = main()
+    return subprocess.CompletedProcess(arguments, code, told.getvalue(), complained.getvalue())

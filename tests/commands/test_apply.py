@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.commands.cli import BASE, run
+from tests.commands.cli import BASE, run_here
 from tests.processes import API_KEY, ROOT, Sandbox, Valkey, environment, running, until
 
+pytestmark = pytest.mark.cooperative
 KEY = {"Authorization": f"Bearer {API_KEY}"}
 FILE = """\
 # Rooms and members. Written by: python -m service export. Read by: python -m service apply FILE
@@ -84,29 +85,29 @@ def unwritten(store: Valkey) -> set[str]:
 
 def test_the_export_of_an_applied_file_is_the_file(env: dict[str, str], file: Path) -> None:
     """Byte for byte."""
-    applied = run(env, "apply", str(file))
+    applied = run_here(env, "apply", str(file))
 
     assert applied.returncode == 0, applied.stderr
-    assert run(env, "export").stdout == FILE
+    assert run_here(env, "export").stdout == FILE
 
 
 def test_a_lost_directory_is_restored(env: dict[str, str], file: Path, store: Valkey, sandbox: Sandbox) -> None:
     """The file alone brings every room and member back, under the same room at Telnyx."""
-    run(env, "apply", str(file))
+    run_here(env, "apply", str(file))
     rooms = names_of(sandbox)
     store.client.flushall()
 
-    assert run(env, "apply", str(file)).returncode == 0
-    assert run(env, "export").stdout == FILE
+    assert run_here(env, "apply", str(file)).returncode == 0
+    assert run_here(env, "export").stdout == FILE
     assert names_of(sandbox) == rooms
 
 
 def test_a_plan_is_shown_first(env: dict[str, str], file: Path, store: Valkey) -> None:
     """Alone with ``--dry-run``, whose exit code is 2 while there is something to do; then each room is told of."""
-    shown = run(env, "apply", "--dry-run", str(file))
+    shown = run_here(env, "apply", "--dry-run", str(file))
     assert (shown.returncode, shown.stderr, records(store)) == (2, "", {})
 
-    done = run(env, "apply", str(file))
+    done = run_here(env, "apply", str(file))
     assert (done.returncode, done.stdout) == (0, shown.stdout)
     assert done.stdout.splitlines() == [
         "+ consult-*",
@@ -118,7 +119,7 @@ def test_a_plan_is_shown_first(env: dict[str, str], file: Path, store: Valkey) -
         "consult-* created",
         "standup created",
     ]
-    assert run(env, "apply", "--dry-run", str(file)).returncode == 0
+    assert run_here(env, "apply", "--dry-run", str(file)).returncode == 0
 
 
 def writes_of(sandbox: Sandbox) -> dict[str, int]:
@@ -131,17 +132,17 @@ def test_what_is_as_the_file_says_is_left_alone(
     env: dict[str, str], file: Path, store: Valkey, sandbox: Sandbox
 ) -> None:
     """Neither written nor sent to Telnyx; of a room with a member that changed, that member alone is written."""
-    run(env, "apply", str(file))
+    run_here(env, "apply", str(file))
     before = writes_of(sandbox)
     mark(store)
     changed = FILE.replace('"Alice"', '"Alicia"')
     file.write_text(changed, "utf-8")
 
-    assert run(env, "apply", str(file)).stdout.endswith("0 to create, 1 to change, 0 to remove, 1 unchanged\n")
+    assert run_here(env, "apply", str(file)).stdout.endswith("0 to create, 1 to change, 0 to remove, 1 unchanged\n")
     assert (unwritten(store), writes_of(sandbox)) == ({"consult-*", "standup"}, before)
 
     file.write_text(changed.replace("max_participants = 12", "max_participants = 13"), "utf-8")
-    run(env, "apply", str(file))
+    run_here(env, "apply", str(file))
     assert unwritten(store) == {"consult-*"}
     assert writes_of(sandbox) == {**before, "update_room": before["update_room"] + 1}
 
@@ -149,27 +150,27 @@ def test_what_is_as_the_file_says_is_left_alone(
 def test_pruning_removes_what_the_file_does_not_have(env: dict[str, str], file: Path, sandbox: Sandbox) -> None:
     """Rooms, here and at Telnyx, and members; without it they stay. The file may come from standard input."""
     file.write_text(FILE + '\n[rooms."zoo"]\n', "utf-8")
-    run(env, "apply", str(file))
+    run_here(env, "apply", str(file))
     bob = next(line for line in FILE.splitlines(keepends=True) if "idp:bob" in line)
     fewer = FILE.replace(bob, "")
 
-    left = run(env, "apply", "-", text=fewer)
+    left = run_here(env, "apply", "-", text=fewer)
     assert left.stdout.endswith("not in the file, and left alone without --prune: rooms 1, members 1\n")
     assert "backup-zoo" in names_of(sandbox)
-    assert run(env, "apply", "--prune", "-", text=fewer).stdout.splitlines() == [
+    assert run_here(env, "apply", "--prune", "-", text=fewer).stdout.splitlines() == [
         "~ standup",
         '    - "idp:bob.x/y z"',
         "- zoo",
         "0 to create, 1 to change, 1 to remove, 1 unchanged",
     ]
-    assert run(env, "export").stdout == fewer
+    assert run_here(env, "export").stdout == fewer
     assert "backup-zoo" not in names_of(sandbox)
 
 
 def test_a_file_without_rooms_prunes_nothing(env: dict[str, str], file: Path, store: Valkey) -> None:
     """It is what a failed command before a pipe leaves behind."""
-    run(env, "apply", str(file))
-    done = run(env, "apply", "--prune", "-", text="")
+    run_here(env, "apply", str(file))
+    done = run_here(env, "apply", "--prune", "-", text="")
 
     assert (done.returncode, done.stdout, records(store).keys()) == (1, "", {"consult-*", "standup"})
     assert "-: no rooms in it" in done.stderr
@@ -178,7 +179,7 @@ def test_a_file_without_rooms_prunes_nothing(env: dict[str, str], file: Path, st
 def test_a_bad_file_is_refused_and_nothing_is_written(env: dict[str, str], file: Path, store: Valkey) -> None:
     """Every fault is named with its line, and a good room before them is not applied either; exit code 1."""
     file.write_text("[rooms.good]\n[rooms.bad]\nmax_participants = 99\nmembers.bob = { role = 'owner' }\n", "utf-8")
-    done = run(env, "apply", str(file))
+    done = run_here(env, "apply", str(file))
 
     assert (done.returncode, done.stdout, done.stderr.splitlines()) == (
         1,
@@ -210,17 +211,17 @@ def test_on_a_terminal_there_is_a_bar(env: dict[str, str], file: Path) -> None:
 def test_where_telnyx_asks_for_time_it_waits(env: dict[str, str], file: Path, sandbox: Sandbox) -> None:
     """And says so once."""
     sandbox.fault("create_room", "rate_limit", headers={"retry-after": "1", "x-ratelimit-reset": "1"}, times=1)
-    done = run(env, "apply", str(file))
+    done = run_here(env, "apply", str(file))
     sandbox.clear_faults()
 
     assert (done.returncode, done.stderr.count("waiting")) == (0, 1), done.stderr
-    assert run(env, "export").stdout == FILE
+    assert run_here(env, "export").stdout == FILE
 
 
 def test_a_refused_key_stops_it(env: dict[str, str], file: Path, store: Valkey, sandbox: Sandbox) -> None:
     """At once, with exit code 1, and says at which room; what was done stays."""
     sandbox.fault("create_room", "status", status=401)
-    done = run(env, "apply", str(file))
+    done = run_here(env, "apply", str(file))
     sandbox.clear_faults()
 
     assert (done.returncode, records(store).keys()) == (1, {"consult-*"})
@@ -247,14 +248,14 @@ def test_ctrl_c_stops_it_between_two_rooms(env: dict[str, str], file: Path, stor
 
 def test_a_file_that_is_not_there_is_named(env: dict[str, str]) -> None:
     """No traceback."""
-    done = run(env, "apply", "/nowhere/rooms.toml")
+    done = run_here(env, "apply", "/nowhere/rooms.toml")
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
 
 
 def test_an_unreachable_store_is_told(env: dict[str, str]) -> None:
     """Exit code 1, and the advice to run it again."""
-    done = run({**env, "REDIS_URL": "redis://127.0.0.1:1/0"}, "export")
+    done = run_here({**env, "REDIS_URL": "redis://127.0.0.1:1/0"}, "export")
 
     assert done.returncode == 1
     assert "store_unavailable" in done.stderr

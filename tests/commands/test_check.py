@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.commands.cli import run
+from tests.commands.cli import run_here
 from tests.processes import API_KEY, Sandbox, Valkey, environment, free_port, running
+
+pytestmark = pytest.mark.cooperative
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def _unchanged(upstream: Sandbox) -> Iterator[None]:
 
 def test_a_good_environment_passes(upstream: Sandbox, valkey: Valkey) -> None:
     """Exit code 0, and a line for each thing that was asked."""
-    done = run(environment(upstream, valkey.url), "check")
+    done = run_here(environment(upstream, valkey.url), "check")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines()] == [
@@ -39,8 +41,8 @@ def test_a_good_environment_passes(upstream: Sandbox, valkey: Valkey) -> None:
 
 def test_the_findings_come_as_json(valkey: Valkey) -> None:
     """One object, for a program to read; faults of the settings are findings too."""
-    some = run(environment(None, valkey.url, TELNYX_API_URL="http://127.0.0.1:1/v2"), "check", "--json")
-    bad = run(environment(None, valkey.url, PORT="http"), "check", "--json")
+    some = run_here(environment(None, valkey.url, TELNYX_API_URL="http://127.0.0.1:1/v2"), "check", "--json")
+    bad = run_here(environment(None, valkey.url, PORT="http"), "check", "--json")
 
     told = json.loads(some.stdout)
     assert (some.returncode, told["ok"]) == (2, False)
@@ -57,7 +59,7 @@ def test_the_findings_come_as_json(valkey: Valkey) -> None:
 def test_it_only_reads(upstream: Sandbox, valkey: Valkey) -> None:
     """The upstream sees one listing of rooms and nothing else."""
     upstream.control("DELETE", "requests")
-    run(environment(upstream, valkey.url), "check")
+    run_here(environment(upstream, valkey.url), "check")
 
     assert upstream.counts() == {"list_rooms": 1}
 
@@ -65,7 +67,7 @@ def test_it_only_reads(upstream: Sandbox, valkey: Valkey) -> None:
 def test_all_faults_of_the_settings_come_at_once(valkey: Valkey) -> None:
     """Three broken variables are three lines, and no secret value is among them."""
     env = environment(None, valkey.url, PORT="http", SERVICE_SECRETS="tooshort-canary", AUTH_HS256_SECRET="weak-canary")
-    done = run(env, "check")
+    done = run_here(env, "check")
 
     assert done.returncode == 2
     for variable in ("PORT", "SERVICE_SECRETS", "AUTH_HS256_SECRET"):
@@ -76,7 +78,7 @@ def test_all_faults_of_the_settings_come_at_once(valkey: Valkey) -> None:
 def test_a_redis_that_is_not_there_is_named_without_its_password(upstream: Sandbox) -> None:
     """The line shows where it looked and masks the credentials."""
     url = f"redis://user:canary-password@127.0.0.1:{free_port()}/0"
-    done = run(environment(upstream, url), "check")
+    done = run_here(environment(upstream, url), "check")
 
     assert done.returncode == 2
     assert "FAULT  REDIS_URL: redis://***@127.0.0.1" in done.stdout
@@ -87,7 +89,7 @@ def test_a_redis_that_evicts_is_refused(upstream: Sandbox, valkey: Valkey) -> No
     """State must not be thrown away, so the policy has to be noeviction."""
     valkey.client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        done = run(environment(upstream, valkey.url), "check")
+        done = run_here(environment(upstream, valkey.url), "check")
     finally:
         valkey.client.config_set("maxmemory-policy", "noeviction")
 
@@ -100,7 +102,7 @@ def test_each_api_key_is_tried(upstream: Sandbox, valkey: Valkey) -> None:
     upstream.control("PUT", "api-keys", accepted=[API_KEY])
     env = environment(upstream, valkey.url, TELNYX_API_KEYS=f"KEY-not-accepted,{API_KEY}")
     del env["TELNYX_API_KEY"]
-    done = run(env, "check")
+    done = run_here(env, "check")
 
     assert done.returncode == 2
     assert "FAULT  TELNYX_API_KEYS: key 1 of 2 is refused" in done.stdout
@@ -111,7 +113,7 @@ def test_each_api_key_is_tried(upstream: Sandbox, valkey: Valkey) -> None:
 def test_a_clock_that_is_off_is_told(upstream: Sandbox, valkey: Valkey) -> None:
     """Upstream's Date an hour from ours is a fault of the clock."""
     upstream.control("POST", "clock", advance=3600)
-    done = run(environment(upstream, valkey.url), "check")
+    done = run_here(environment(upstream, valkey.url), "check")
 
     assert done.returncode == 2
     assert "FAULT  clock: -3600 s from upstream's" in done.stdout or "FAULT  clock: -3599" in done.stdout
@@ -121,7 +123,7 @@ def test_an_issuer_whose_keys_cannot_be_had_is_named(upstream: Sandbox, valkey: 
     """The URL and the reason are told."""
     env = environment(upstream, valkey.url, AUTH_JWKS_URL=f"http://127.0.0.1:{free_port()}/jwks")
     del env["AUTH_HS256_SECRET"]
-    done = run(env, "check")
+    done = run_here(env, "check")
 
     assert done.returncode == 2
     assert "FAULT  AUTH_JWKS_URL: issuer default: no keys from http://127.0.0.1" in done.stdout
@@ -130,7 +132,7 @@ def test_an_issuer_whose_keys_cannot_be_had_is_named(upstream: Sandbox, valkey: 
 def test_an_upstream_that_is_not_there_is_named(valkey: Valkey) -> None:
     """A wrong base URL is a fault of TELNYX_API_URL, not of the key."""
     env = environment(None, valkey.url, TELNYX_API_URL=f"http://127.0.0.1:{free_port()}/v2")
-    done = run(env, "check")
+    done = run_here(env, "check")
 
     assert done.returncode == 2
     assert "FAULT  TELNYX_API_URL:" in done.stdout

@@ -9,7 +9,7 @@ import pytest
 
 from service.__main__ import parser
 from service.cli.failed import Failed
-from tests.commands.cli import run
+from tests.commands.cli import run_here
 from tests.processes import AUDIENCE, HMAC_SECRET, Caller, ServiceProcess, environment, fresh
 
 ENV = environment(None, "redis://127.0.0.1:1")
@@ -35,7 +35,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def claims(*arguments: str) -> dict[str, object]:
-    done = run(ENV, "mint", *arguments)
+    done = run_here(ENV, "mint", *arguments)
     assert done.returncode == 0, done.stderr
     return jwt.decode(done.stdout.strip(), HMAC_SECRET, algorithms=["HS256"], audience=AUDIENCE)
 
@@ -60,7 +60,7 @@ def test_what_is_not_asked_for_is_not_there() -> None:
 def test_the_service_takes_the_token(service: ServiceProcess) -> None:
     """It opens a room named in its ``rooms`` claim to nobody whose room is not there: 404, not 401."""
     caller = Caller(service.url, "x")
-    caller.session.headers["Authorization"] = f"Bearer {run(ENV, 'mint', 'zoe').stdout.strip()}"
+    caller.session.headers["Authorization"] = f"Bearer {run_here(ENV, 'mint', 'zoe').stdout.strip()}"
 
     assert caller.token(fresh()).json()["code"] == "room_not_found"
 
@@ -91,7 +91,7 @@ def test_what_the_service_would_refuse_is_refused(arguments: list[str], reason: 
 def test_without_a_shared_secret_there_is_nothing_to_sign_with() -> None:
     """An issuer whose keys are elsewhere cannot be imitated."""
     env = {name: text for name, text in ENV.items() if name != "AUTH_HS256_SECRET"}
-    done = run({**env, "AUTH_JWKS_URL": "https://issuer.test/jwks"}, "mint", "bob")
+    done = run_here({**env, "AUTH_JWKS_URL": "https://issuer.test/jwks"}, "mint", "bob")
 
     assert done.returncode == 2
     assert "AUTH_HS256_SECRET" in done.stderr

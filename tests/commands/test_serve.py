@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from service.config.settings import Settings, SettingsError
-from tests.commands.cli import BASE, run
+from tests.commands.cli import BASE, run_here
 from tests.edge.balancing import Replica
 from tests.edge.wire import request, said_to, statuses
 from tests.processes import ROOT, Sandbox, Valkey, environment, free_port, until
@@ -61,7 +61,7 @@ def test_every_port_that_is_taken_is_named_at_once() -> None:
     """``PORT`` and ``METRICS_PORT`` in one line."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         port, metrics = (str(listener.getsockname()[1]) for listener in (one, other))
-        done = run(environment(None, "redis://127.0.0.1:1", PORT=port, METRICS_PORT=metrics), "serve")
+        done = run_here(environment(None, "redis://127.0.0.1:1", PORT=port, METRICS_PORT=metrics), "serve")
 
     assert (done.returncode, done.stderr) == (
         2,
@@ -72,7 +72,7 @@ def test_every_port_that_is_taken_is_named_at_once() -> None:
 def test_one_port_for_both_is_refused() -> None:
     """Before anything is started."""
     port = str(free_port())
-    done = run(environment(None, "redis://127.0.0.1:1", PORT=port, METRICS_PORT=port), "serve")
+    done = run_here(environment(None, "redis://127.0.0.1:1", PORT=port, METRICS_PORT=port), "serve")
 
     assert (done.returncode, done.stderr) == (2, "PORT is METRICS_PORT: choose another\n")
 

@@ -51,7 +51,9 @@ INSTALLED: dict[str, type[Haproxy | Nginx]] = {
 @pytest.fixture(scope="module", params=INSTALLED or ["a relay"])
 def fleet(request: pytest.FixtureRequest, valkey: Valkey, sandbox: Sandbox) -> Iterator[Fleet]:
     made = INSTALLED.get(request.param, Relay)
-    env = environment(sandbox, valkey.url, DRAIN_SECONDS="2", METRICS_PORT="0", LOG_LEVEL="warning")
+    env = environment(
+        sandbox, valkey.url, DRAIN_SECONDS="2", METRICS_PORT="0", LOG_LEVEL="warning", WEB_CONCURRENCY="2"
+    )
     replicas = [Replica(env) for _ in range(3)]
     balancer = made([replica.port for replica in replicas])
     try:

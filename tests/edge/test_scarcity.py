@@ -71,7 +71,7 @@ def knock(port: int, many: int) -> None:
 @pytest.fixture
 def replica(valkey: Valkey, sandbox: Sandbox) -> Iterator[Replica]:
     """A service of its own."""
-    started = Replica(environment(sandbox, valkey.url, LOG_LEVEL="error"))
+    started = Replica(environment(sandbox, valkey.url, LOG_LEVEL="error", WEB_CONCURRENCY="2"))
     until(started.is_ready, 40, "the service")
     yield started
     started.stop()

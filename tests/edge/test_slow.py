@@ -47,7 +47,7 @@ DRIPPING = [name for name in CROWDS if name.startswith(("never end", "put zeros"
 @pytest.fixture(scope="module")
 def patient(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
     """A service of its own, with fewer processes than there are slow callers by far."""
-    yield from running(ServiceProcess(environment(sandbox, valkey.url, LOG_LEVEL="error")))
+    yield from running(ServiceProcess(environment(sandbox, valkey.url, LOG_LEVEL="error", WEB_CONCURRENCY="2")))
 
 
 @pytest.fixture(scope="module")

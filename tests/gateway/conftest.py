@@ -29,7 +29,7 @@ def own_valkey() -> Iterator[Valkey]:
 @pytest.fixture
 def alone(own_valkey: Valkey, sandbox: Sandbox) -> Iterator[World]:
     """A service whose breakers nobody else meets."""
-    service = ServiceProcess(environment(sandbox, own_valkey.url))
+    service = ServiceProcess(environment(sandbox, own_valkey.url, WEB_CONCURRENCY="2"))
     try:
         yield build(service, sandbox)
     finally:

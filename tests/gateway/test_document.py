@@ -8,8 +8,8 @@ import pytest
 
 from service.gateway.operations import TABLE
 from tests.agreement.asked import CAPTURED_MEMBERS, members_of, query_of
+from tests.document import document
 from tests.gateway.world import Ask, World, ask_for, error
-from tests.http.doubles import document
 from tests.sandbox.agreement import OPERATIONS, complaints
 
 READING = [row.name for row in TABLE.values() if row.reads]

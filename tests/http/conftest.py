@@ -8,9 +8,21 @@ from flask.testing import FlaskClient
 from tests.http.doubles import Face, make_face
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Face:
+    """One application for all: to build one takes longer than most tests of it."""
+    return make_face(tmp_path_factory.mktemp("face") / "draining")
+
+
 @pytest.fixture
-def face(tmp_path: Path) -> Face:
-    """The HTTP face of the service with doubles behind it."""
+def face(built: Face) -> Face:
+    """The HTTP face of the service with doubles behind it, which remember nothing of other tests."""
+    return built.renewed()
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Face:
+    """A face of its own, whose metrics begin at nought."""
     return make_face(tmp_path / "draining")
 
 

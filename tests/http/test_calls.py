@@ -53,11 +53,11 @@ def test_the_broker_is_asked_what_the_caller_said(
 
 
 def test_every_token_handed_out_is_recorded_without_it(
-    face: Face, client: FlaskClient, alice: dict[str, str], caplog: pytest.LogCaptureFixture
+    counting: Face, alice: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """One audit line says who, where, as what, how and how long; device ids are hashed; metrics count it."""
     with caplog.at_level(logging.INFO, logger="audit"):
-        client.post(PATH, headers=alice, json={"device_id": "my-phone"})
+        counting.app.test_client().post(PATH, headers=alice, json={"device_id": "my-phone"})
 
     (record,) = [record for record in caplog.records if record.name == "audit"]
     said = vars(record)
@@ -65,7 +65,7 @@ def test_every_token_handed_out_is_recorded_without_it(
     assert (said["source"], said["remaining"]) == ("issued", 571)
     assert TOKEN not in str(said)
     assert "my-phone" not in str(said)
-    assert 'vts_tokens_handed_out_total{source="issued"} 1.0' in generate_latest(face.registry).decode()
+    assert 'vts_tokens_handed_out_total{source="issued"} 1.0' in generate_latest(counting.registry).decode()
 
 
 def test_forgetting_tokens_answers_nothing(face: Face, client: FlaskClient, alice: dict[str, str]) -> None:

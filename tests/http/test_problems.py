@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 
 from service import errors
 from service.web import pages, problems
-from tests.http.doubles import NOW, OPENAPI, Face
+from tests.document import OPENAPI
+from tests.http.doubles import NOW, Face
 
 PATH = "/v1/rooms/standup/token"
 ALL = [

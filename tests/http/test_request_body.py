@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidRequest, MalformedRequest
 from service.web.request_body import strict_json
-from tests.http.doubles import Face, contract
+from tests.document import contract
+from tests.http.doubles import Face
 
 TOKEN_PATH = "/v1/rooms/standup/token"
 REFRESH_PATH = TOKEN_PATH + "/refresh"

@@ -74,15 +74,14 @@ def test_the_budget_of_a_request_is_handed_on(face: Face, client: FlaskClient, a
     assert 7.0 < deadline.remaining() <= 8.0
 
 
-def test_requests_are_counted_by_route_and_never_by_path(
-    face: Face, client: FlaskClient, alice: dict[str, str]
-) -> None:
+def test_requests_are_counted_by_route_and_never_by_path(counting: Face, alice: dict[str, str]) -> None:
     """Labels hold the template of a path and a known method; aliases, users and oddities do not show."""
+    client = counting.app.test_client()
     client.get("/v1/rooms/secret-alias", headers=alice)
     client.get("/v1/secret-path")
     client.open("/healthz", method="SECRETVERB")
 
-    text = generate_latest(face.registry).decode()
+    text = generate_latest(counting.registry).decode()
     assert 'vts_http_request_seconds_count{method="GET",route="/v1/rooms/<alias>",status="200"} 1.0' in text
     assert 'route="unmatched"' in text
     assert 'method="OTHER"' in text

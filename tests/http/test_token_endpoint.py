@@ -95,14 +95,13 @@ def test_a_token_has_one_log_line(
 
 
 @pytest.mark.parametrize(("path", "route"), [(PATH, "/token"), (PATH + "/refresh", "/token/refresh")])
-def test_it_is_measured_by_its_route(
-    face: Face, client: FlaskClient, alice: dict[str, str], path: str, route: str
-) -> None:
+def test_it_is_measured_by_its_route(counting: Face, alice: dict[str, str], path: str, route: str) -> None:
     """One observation for an answer of either kind."""
+    client = counting.app.test_client()
     client.post(path, headers=alice)
     client.post(path)
 
-    text = generate_latest(face.registry).decode()
+    text = generate_latest(counting.registry).decode()
     for status in (200, 401):
         labels = f'method="POST",route="/v1/rooms/<alias>{route}",status="{status}"'
         assert f"vts_http_request_seconds_count{{{labels}}} 1.0" in text

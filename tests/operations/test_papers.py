@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import yaml
 
 from service.observability import telemetry
+from tests.document import document
 from tests.operations.known import CODES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ def test_the_licence_is_the_whole_apache_licence() -> None:
 
 def test_document_and_package_name_the_licence() -> None:
     """By its identifier."""
-    said = yaml.safe_load(text("openapi.yaml"))["info"]["license"]["identifier"]
+    said = document()["info"]["license"]["identifier"]
 
     assert said == tomllib.loads(text("pyproject.toml"))["project"]["license"] == "Apache-2.0"
 
@@ -125,7 +125,7 @@ def test_promises_of_security_point_to_tests() -> None:
 def test_the_reference_names_every_call() -> None:
     """Each path of the document but those below ``/v2``, which have a page of their own, and pages for browsers."""
     written = re.sub(r"{\w+}", "{}", text("docs/reference/calls.md"))
-    paths = [re.sub(r"{\w+}", "{}", path) for path in yaml.safe_load(text("openapi.yaml"))["paths"]]
+    paths = [re.sub(r"{\w+}", "{}", path) for path in document()["paths"]]
 
     assert [
         path for path in paths if not path.startswith(("/v2", "/console", "/docs/")) and _short(path) not in written
