@@ -6,24 +6,33 @@ served on for ``DRAIN_SECONDS``, then newcomers are turned away, and only then g
 """
 
 import os
+import re
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from service.cli import children, listener
 from service.cli.failed import CONFIGURATION_EXIT, Failed
-from service.cli.process_metrics import ProcessCollector
 from service.cli.stop_signals import StopSignals
 from service.config.settings import Settings
 
 _CONF: Final = Path(__file__).parent / "gunicorn.conf.py"
 _ROOT: Final = _CONF.parents[2]
 _POLL_SECS: Final = 0.2
+_PROC: Final = Path("/proc")
+# Of /proc/PID/stat, behind the name: time in the program and in the kernel, and that of children that have ended.
+_FIRST_TIME, _LAST_TIME = 11, 14
+_PSS: Final = re.compile(r"(?m)^Pss: +(\d+) kB$")
+_ESTABLISHED: Final = "01"
 
 
 def run() -> int:
@@ -52,7 +61,7 @@ def _supervise(settings: Settings, folder: Path) -> int:
     env = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(metrics), "DRAIN_FILE": str(drain_file)}
     gunicorn = children.start(command, env=env, cwd=_ROOT, descriptors=[port.fileno()])
     try:
-        registry.register(ProcessCollector(gunicorn.pid, port.getsockname()[1]))
+        registry.register(_ProcessCollector(gunicorn.pid, port.getsockname()[1]))
         try:
             start_http_server(settings.metrics_port, settings.host, registry)
         except OSError as error:
@@ -77,3 +86,48 @@ def _port_fault(settings: Settings) -> str | None:
     if taken:
         return f"{' and '.join(taken)} cannot be listened on at HOST {settings.host}"
     return "PORT is METRICS_PORT" if settings.port and settings.port == settings.metrics_port else None
+
+
+class _ProcessCollector(Collector):
+    """What this process, the web server ``server_pid`` and its workers, who serve ``port``, use: read from the kernel
+    whenever Prometheus asks, because the metrics library knows only of the process that shows them. Only Linux tells.
+    """
+
+    def __init__(self, server_pid: int, port: int) -> None:
+        self._server_pid = server_pid
+        self._port = port
+
+    def collect(self) -> Iterator[Metric]:
+        if sys.platform != "linux":
+            return
+        workers = _text(f"{self._server_pid}/task/{self._server_pid}/children").split()
+        pids = [os.getpid(), self._server_pid, *map(int, workers)]
+        cpu = "Processor time of all processes of this replica, those that have ended included."
+        yield CounterMetricFamily("vts_process_cpu_seconds", cpu, value=sum(map(_cpu_seconds, pids)))
+        memory = "Memory of all processes of this replica; what they share counts once."
+        yield GaugeMetricFamily("vts_process_memory_bytes", memory, value=sum(map(_memory_bytes, pids)))
+        connections = "Connections of callers and of the load balancer that are open now."
+        yield GaugeMetricFamily("vts_open_connections", connections, value=_connections(self._port))
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = _text(f"{pid}/stat").rpartition(")")[2].split()
+    return sum(map(int, fields[_FIRST_TIME : _LAST_TIME + 1])) / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_bytes(pid: int) -> int:
+    found = _PSS.search(_text(f"{pid}/smaps_rollup"))
+    return int(found[1]) * 1024 if found else 0
+
+
+def _connections(port: int) -> int:
+    local = f":{port:04X}"
+    rows = [line.split() for name in ("net/tcp", "net/tcp6") for line in _text(name).splitlines()[1:]]
+    return sum(row[1].endswith(local) and row[3] == _ESTABLISHED for row in rows)
+
+
+def _text(name: str) -> str:
+    """Empty for a process that has just ended."""
+    with suppress(OSError):
+        return (_PROC / name).read_text("ascii", "replace")
+    return ""

@@ -80,8 +80,11 @@ class LineWriter(logging.Handler):
         """Wait for a reader who is slow; count what does not get out, and say so when something does."""
         dropped = self._refused + self._failed
         if self._put_out(b"".join(lines)):
-            if dropped > self._reported and self._put_out(self._note(dropped - self._reported)):
-                self._reported = dropped
+            if dropped > self._reported:
+                more = dropped - self._reported
+                what = {"name": __name__, "levelname": "WARNING", "msg": "log lines dropped", "lines": more}
+                if self._put_out(self._line(logging.makeLogRecord(what))):
+                    self._reported = dropped
         else:
             self._failed += len(lines)
         self._done += len(lines)
@@ -99,7 +102,3 @@ class LineWriter(logging.Handler):
 
     def _line(self, record: logging.LogRecord) -> bytes:
         return self.format(record).encode("utf-8", "backslashreplace") + b"\n"
-
-    def _note(self, lines: int) -> bytes:
-        what = {"name": __name__, "levelname": "WARNING", "msg": "log lines dropped", "lines": lines}
-        return self._line(logging.makeLogRecord(what))

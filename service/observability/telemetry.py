@@ -14,12 +14,13 @@ import logging
 import os
 import random
 import re
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -27,7 +28,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.observability import tracing
 from service.observability.log_writer import LineWriter
-from service.observability.server_log import WithoutCallersBytes
 
 VERSION: Final = "0.2.0"
 
@@ -47,6 +47,8 @@ _SECRET_SHAPES: Final = re.compile(
 _STRUCK_OUT: Final = "***"
 _LONGEST_TEXT: Final = 2000
 _ENCODER: Final = json.JSONEncoder()
+# Where gunicorn handles connections; the lines of its arbiter and its configuration hold nothing of callers.
+_OF_CONNECTIONS: Final = "workers"
 
 
 @lru_cache(maxsize=256)
@@ -108,6 +110,26 @@ class RedactingFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["exc_info"] = frames_only(record.exc_info[1])
         return _ENCODER.encode(line)
+
+
+class WithoutCallersBytes(logging.Filter):
+    """The web server's own lines about a request that it could not read, or that failed, without what its caller sent.
+
+    Gunicorn writes the bytes that it could not read, and the whole target of a request that failed, into its messages.
+    What a worker says while it handles an exception of a connection is replaced whatever its wording is, so that a line
+    which a later release adds is not let through.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replace the message in place; every record is kept."""
+        error = sys.exception()
+        # The outermost frame of a caught exception is the one that caught it.
+        caught_in = error.__traceback__ if error is not None else None
+        if caught_in is not None and PurePath(caught_in.tb_frame.f_code.co_filename).parent.name == _OF_CONNECTIONS:
+            record.msg = "request failed" if record.levelno >= logging.ERROR else "request refused"
+            record.args = ()
+            record.kind = type(error).__name__
+        return True
 
 
 class SampledHits(logging.Filter):
