@@ -81,12 +81,13 @@ class Reconciler:
         work = self._events.take(owner, self._clock.wall())
         if work is None:
             return None
-        if work.events:
-            self._apply_all(work.events)
-        reconciled = work.room is not None and self._may_list()
-        if work.room is not None and reconciled:
-            self._reconcile(work.room)
-        return bool(work.events) or reconciled
+        events, alias = work
+        if events:
+            self._apply_all(events)
+        reconciled = alias is not None and self._may_list()
+        if alias is not None and reconciled:
+            self._reconcile(alias)
+        return bool(events) or reconciled
 
     def _apply_all(self, pending: Sequence[bytes]) -> None:
         rooms: dict[UUID | None, list[tuple[bytes, Event | None]]] = {}

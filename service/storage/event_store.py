@@ -1,7 +1,6 @@
 """Events of webhooks between their arrival and their effect (state), and whose turn it is to see to that."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from service.storage import redis_keys
@@ -12,14 +11,6 @@ LEASE_SECS: Final = 8
 MOST_AT_ONCE: Final = 100
 # Telnyx repeats what was not answered for hours at most; one hour more for clocks that differ.
 IDS_SECS: Final = 25 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """The oldest events that have not taken effect, and a room that is due to be compared."""
-
-    events: list[bytes]
-    room: str | None
 
 
 class EventStore:
@@ -34,11 +25,13 @@ class EventStore:
         args = (redis_keys.digest(ident), now, now - IDS_SECS, event)
         return bool(self._redis.run_replicated(script("record_event").on(names, args)))
 
-    def take(self, owner: str, now: float) -> Work | None:
-        """What ``owner`` is to do, ``None`` while it is another's turn."""
+    def take(self, owner: str, now: float) -> tuple[list[bytes], str | None] | None:
+        """What ``owner`` is to do: the oldest events that have not taken effect, and a room that is due to be compared.
+        ``None`` while it is another's turn.
+        """
         names = (redis_keys.EVENT_LEASE, redis_keys.EVENTS, redis_keys.ROOMS_DUE)
         found = self._redis.run(script("take_work").on(names, (owner, LEASE_SECS * 1000, MOST_AT_ONCE, now)))
-        return None if found is None else Work(found[0], found[1].decode() if found[1] else None)
+        return None if found is None else (found[0], found[1].decode() if found[1] else None)
 
     def finish(self, events: Sequence[bytes]) -> None:
         """They have taken effect."""

@@ -81,18 +81,12 @@ class LocalFallback:
             return None
         return found[0]
 
-    def token(self, alias: str, owner: Owner) -> SealedToken | None:
-        """The token, whether Redis has it too or not."""
-        return self._left(self._tokens, (alias, owner))
-
-    def refresh(self, alias: str, owner: Owner) -> SealedToken | None:
-        """The refresh token, as ``token``."""
-        return self._left(self._refreshes, (alias, owner))
-
-    def unstored(self, alias: str, owner: Owner) -> tuple[SealedToken | None, SealedToken | None]:
-        """The tokens that Redis has not taken."""
+    def tokens(
+        self, alias: str, owner: Owner, *, unstored: bool = False
+    ) -> tuple[SealedToken | None, SealedToken | None]:
+        """The token and the refresh token, or only what of them Redis has not taken (``unstored``)."""
         key = (alias, owner)
-        return self._left(self._tokens, key, only_here=True), self._left(self._refreshes, key, only_here=True)
+        return self._left(self._tokens, key, unstored=unstored), self._left(self._refreshes, key, unstored=unstored)
 
     def count(self, alias: str, owner: Owner) -> int:
         """Count a call in this process alone, for as long as nobody counts for all."""
@@ -104,7 +98,7 @@ class LocalFallback:
     def _saw(
         self, held: Expiring[_Entry, _Remembered], key: _Entry, found: SealedToken | None, asked: float
     ) -> SealedToken | None:
-        own = self._left(held, key, only_here=True)
+        own = self._left(held, key, unstored=True)
         if own is not None and (found is None or found.left < own.left):
             # While Redis takes no writes it goes on answering with the one before.
             return own
@@ -114,9 +108,9 @@ class LocalFallback:
             held.drop(key)
         return found
 
-    def _left(self, held: Expiring[_Entry, _Remembered], key: _Entry, *, only_here: bool = False) -> SealedToken | None:
+    def _left(self, held: Expiring[_Entry, _Remembered], key: _Entry, *, unstored: bool) -> SealedToken | None:
         found = held.get(key)
-        if found is None or (only_here and found[0].in_redis) or found[0].asked <= self._removals.last(*key):
+        if found is None or (unstored and found[0].in_redis) or found[0].asked <= self._removals.last(*key):
             return None
         return SealedToken(found[0].value, found[1])
 

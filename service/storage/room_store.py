@@ -75,7 +75,7 @@ class RoomStore:
         if records is None:
             raise StoreUnavailable
         calls = self._fallback.count(alias, owner) if count else -1
-        return RoomSnapshot(records, self._fallback.token(alias, owner), calls, RATE_WINDOW_SECS)
+        return RoomSnapshot(records, self._fallback.tokens(alias, owner)[0], calls, RATE_WINDOW_SECS)
 
     def acquire_lease(self, alias: str, owner: Owner, lease: str) -> LeaseResult:
         """Look at the tokens again, and take the lease if it is free or the caller's; it then lasts ``LEASE_SECS``.
@@ -88,8 +88,7 @@ class RoomStore:
         try:
             reply = self._redis.run(script("acquire_lease").on(names, (lease, LEASE_SECS * 1000)))
         except StoreUnavailable:
-            tokens = (self._fallback.token(alias, owner), self._fallback.refresh(alias, owner))
-            return LeaseResult(*tokens, acquired=True)
+            return LeaseResult(*self._fallback.tokens(alias, owner), acquired=True)
         token, left, refresh, refresh_left, acquired, server_ms = reply
         waited = self._clock.monotonic() - asked
         found = (read_sealed(token, left, waited), read_sealed(refresh, refresh_left, waited))
@@ -147,7 +146,7 @@ class RoomStore:
         """Store the token that this process alone knows: it was issued while Redis took none."""
         lease = secrets.token_hex(16)
         found = self.acquire_lease(alias, owner, lease)
-        token, refresh = self._fallback.unstored(alias, owner)
+        token, refresh = self._fallback.tokens(alias, owner, unstored=True)
         # Whoever holds the lease may be asking Telnyx in vain: no reason to keep the token from them.
         if token is not None:
             new = TokenWrite(records, session, token, refresh, lease, None, found.at, moderator=moderator)
