@@ -16,7 +16,7 @@ certainly bad.
 """
 
 import re
-from typing import Any, ClassVar, TypedDict, Unpack
+from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 
 class _Meaning(TypedDict, total=False):
@@ -68,6 +68,10 @@ class UnsupportedMediaType(CallerError, status=415, title="The body is of the wr
 
 class InvalidRequest(CallerError, status=422, title="The request does not fit the schema"):
     """Readable, but not what ``openapi.yaml`` allows; ``errors`` lists ``{field, message}``."""
+
+    @classmethod
+    def at(cls, field: str, message: str) -> Self:
+        return cls(errors=[{"field": field, "message": message}])
 
 
 class BodyTooLarge(CallerError, status=413, title="The body is too large"):

@@ -9,7 +9,7 @@ import pytest
 
 from service.errors import AdmissionRefused, Banned, RecordUnreadable, Refused, WaitingForAdmission
 from service.identity.verifier import Invited
-from service.rooms.authorization import authorize
+from service.rooms.access import authorize
 from service.rooms.invites import Invite
 from service.rooms.models import Role
 from service.storage.records import ADMITTED, ENTERED, REFUSED, AccessRecords

@@ -10,7 +10,6 @@ Rules for editors:
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,7 +31,7 @@ from service.identity.issuers import GUEST
 from service.meetings.participants import Participant, Presence, flag_impostors
 from service.observability.telemetry import Metrics
 from service.rooms.listings import Page, page_of
-from service.rooms.models import Ban, Member, Role, Room
+from service.rooms.models import Ban, Member, Role, Room, dump
 from service.rooms.moderators import Moderator
 from service.storage.meeting_store import MeetingStore
 from service.storage.room_store import RoomStore
@@ -83,8 +82,7 @@ class ParticipantSelector:
 def require_one(spec: Mapping[str, Any], *names: str) -> None:
     """Raises ``InvalidRequest`` unless a body says in exactly one way whom it means."""
     if len([name for name in names if spec.get(name)]) != 1:
-        message = f"must have exactly one of {', '.join(names)}"
-        raise InvalidRequest(errors=[{"field": "", "message": message}])
+        raise InvalidRequest.at("", f"must have exactly one of {', '.join(names)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +225,7 @@ class Meeting:
     def _ban_end(self, moderator: Moderator, until: float | None) -> float | None:
         """Of a guest's ban at the latest the end of the guest's own time."""
         if until is not None and until <= self._clock.wall():
-            raise InvalidRequest(errors=[{"field": "/until", "message": "must be in the future"}])
+            raise InvalidRequest.at("/until", "must be in the future")
         ends = (until, moderator.until if moderator.invite is not None else None)
         return min((end for end in ends if end is not None), default=None)
 
@@ -239,14 +237,14 @@ class Meeting:
         if moderator.invite is None:
             return set()
         members = [Member.parse(record) for record in self._store.members(moderator.room.alias, sorted(users))]
-        proven = {one.identity.user for one in known if one.identity.role == Role.MODERATOR.label}
+        proven = {one.identity.user for one in known if one.identity.role == Role.MODERATOR}
         hosts = {member.user for member in members if member.role is Role.MODERATOR} | proven
         return {user for user in users if user in hosts and not user.startswith(f"{GUEST}:")}
 
     def _ban(self, moderator: Moderator, users: Sequence[str], until: float | None, *, replacing: bool) -> list[Ban]:
         """The bans that stand then, in order."""
         now, by, alias = self._clock.wall(), moderator.principal.user, moderator.room.alias
-        records = {user: _dump(Ban(user, until, by, now, moderator.invite)) for user in users}
+        records = {user: dump(Ban(user, until, by, now, moderator.invite).to_json()) for user in users}
         if not records:
             return []
         if (caller := calling.get()) is not None:
@@ -280,10 +278,6 @@ def _users_meant(whom: ParticipantSelector, known: Sequence[Participant]) -> set
     """Those who are named, and those who stand behind participants."""
     behind = {one.identity.user for one in known if one.identity.user is not None and whom.means(one)}
     return set(whom.users - whom.excepted) | behind
-
-
-def _dump(ban: Ban) -> bytes:
-    return json.dumps(ban.to_json(), separators=(",", ":"), sort_keys=True).encode()
 
 
 def _is_uuid(text: str) -> bool:

@@ -1,7 +1,7 @@
 """Who waits at a room's door, and what its moderators make of that. What was decided holds until the meeting is over.
 
 A meeting is over when a moderator ends it, or some minutes after the last token of its room. Whether somebody has to
-wait is not decided here, but with everything else about access (``rooms.authorization``).
+wait is not decided here, but with everything else about access (``rooms.access``).
 """
 
 import json

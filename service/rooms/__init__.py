@@ -1,12 +1,11 @@
 """Which rooms there are, and who may be in them as what.
 
 Read ``models`` first (rooms, members and bans as records; ``aliases`` says what rooms may be called), then ``access``,
-which is pure: who may enter what, as what, now. ``authorization`` applies it to raw records, and whoever needs to know
-asks that one function. ``directory`` lists and changes rooms and members (``listings`` is what a user is shown of them,
-``room_writer`` writes the rooms and ``versions`` keeps two administrators from overwriting each other),
-``provisioning`` makes them at Telnyx, ``adoption`` remembers a stand-in for one that is gone there, ``idle_rooms``
-deletes what nobody uses, when ``housekeeping`` says so. ``moderators`` says who may run a meeting; ``invites`` and
-``guests`` let in people without an account.
+which is pure: who may enter what, as what, now; whoever needs to know asks there. ``directory`` lists and changes rooms
+and members (``listings`` is what a user is shown of them, ``room_writer`` writes the rooms and ``versions`` keeps two
+administrators from overwriting each other), ``provisioning`` makes them at Telnyx, ``idle_rooms`` deletes what nobody
+uses, when ``housekeeping`` says so. ``moderators`` says who may run a meeting; ``invites`` and ``guests`` let in people
+without an account.
 
 The directory changes by administrators, templates and ``apply`` only, never by an answer of Telnyx.
 """

@@ -26,5 +26,4 @@ def is_alias(text: str) -> bool:
 def check_alias(alias: str) -> None:
     """Raises ``InvalidRequest`` unless this may name a room, or with ``-*`` at its end a template."""
     if not is_alias(alias.removesuffix(TEMPLATE_SUFFIX)):
-        message = "must be 1 to 63 of a-z, 0-9 and - (not first), and not look like a UUID"
-        raise InvalidRequest(errors=[{"field": "alias", "message": message}])
+        raise InvalidRequest.at("alias", "must be 1 to 63 of a-z, 0-9 and - (not first), and not look like a UUID")

@@ -22,14 +22,14 @@ from service.errors import (
 )
 from service.identity.revocations import check_revoked
 from service.identity.verifier import Principal
+from service.rooms.access import Access, authorize, evaluate, upstream_room
 from service.rooms.aliases import template_for
-from service.rooms.authorization import Access, authorize, evaluate, existing_room, upstream_room
 from service.rooms.idle_rooms import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
-from service.rooms.models import Member, Room
+from service.rooms.models import Member, Room, dump
 from service.rooms.provisioning import Provisioning, upstream_id
 from service.rooms.room_writer import RoomWriter
-from service.rooms.versions import Precondition, check, dump
+from service.rooms.versions import Precondition, check
 from service.storage.directory_store import DirectoryStore
 from service.storage.records import AccessRecords
 
@@ -105,7 +105,7 @@ class Directory:
     def room_for_admin(self, principal: Principal, alias: str) -> Room:
         """The room as it is at Telnyx now, for an administrator. Raises ``RoomNotFound``, for a template too."""
         (records,) = self._access_records([alias], principal)
-        return existing_room(records, principal)[0]
+        return upstream_room(records.room, records.adopted)[0]
 
     def upstream_room(self, alias: str) -> Room:
         """A room as it is at Telnyx now. Raises ``RoomNotFound``, for a template too, and ``RecordUnreadable``."""
@@ -274,7 +274,7 @@ class Directory:
         members = [_member_at(f"/members/{at}", spec) for at, spec in enumerate(specs)]
         records = {member.user: dump(member.to_json()) for member in members}
         if len(records) < len(members):
-            raise InvalidRequest(errors=[{"field": "/members", "message": "must name each user once"}])
+            raise InvalidRequest.at("/members", "must name each user once")
         created = self._store.write_members(alias, records, MAX_MEMBERS)
         if created is None:
             raise LimitReached(_TOO_MANY_MEMBERS)

@@ -44,17 +44,6 @@ def guest_issuer(public_keys: tuple[Any, ...]) -> IssuerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class CountedInvite:
-    """An invite, and how many guests have redeemed it."""
-
-    invite: Invite
-    uses: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {**self.invite.to_json(), "uses": self.uses}
-
-
-@dataclass(frozen=True, slots=True)
 class Guest:
     """Somebody who has just redeemed an invite. Times are epoch seconds."""
 
@@ -76,7 +65,7 @@ class Guests:
         self._signer = signer
         self._clock = clock
 
-    def invite(self, moderator: Moderator, spec: Mapping[str, Any]) -> tuple[CountedInvite, Secret]:
+    def invite(self, moderator: Moderator, spec: Mapping[str, Any]) -> tuple[Invite, Secret]:
         """A new invite and its code, which is told this once.
 
         Its role may be any, since a moderator's own is the highest there is. Raises ``InsufficientRole`` for guests,
@@ -85,48 +74,46 @@ class Guests:
         if moderator.principal.invited is not None:
             raise InsufficientRole
         now, alias = self._clock.wall(), moderator.room.alias
-        text, code = new_code(alias)
-        made = Invite.of(code, spec, created_by=moderator.principal.user, now=now)
-        ended = [one.invite.invite_id for one in self._all(alias) if not one.invite.stands(now)]
+        code = new_code(alias)
+        made = Invite.of(code.reveal(), spec, created_by=moderator.principal.user, now=now)
+        ended = [one.invite_id for one in self._all(alias) if not one.stands(now)]
         outcome = self._store.add(alias, made.invite_id, made.to_bytes(), most=MOST_INVITES, ended=ended)
         if outcome == "full":
             raise TooManyInvites
         if outcome == "gone":
             raise RoomNotFound
-        return CountedInvite(made, 0), text
+        return made, code
 
-    def invites(self, moderator: Moderator, cursor: str, limit: int) -> Page[CountedInvite]:
+    def invites(self, moderator: Moderator, cursor: str, limit: int) -> Page[Invite]:
         """Those that stand, used up or not, by id."""
         now = self._clock.wall()
-        standing = [one for one in self._all(moderator.room.alias) if one.invite.stands(now)]
-        return page_of(standing, lambda one: one.invite.invite_id, cursor, limit)
+        standing = [one for one in self._all(moderator.room.alias) if one.stands(now)]
+        return page_of(standing, lambda one: one.invite_id, cursor, limit)
 
     def revoke(self, moderator: Moderator, invite_id: str) -> None:
         """Its code is void, and so are the bearers that were given for it. Raises ``InviteNotFound``."""
         if not self._store.erase(moderator.room.alias, invite_id):
             raise InviteNotFound
 
-    def redeem(self, text: str, display_name: str | None) -> Guest:
+    def redeem(self, code: str, display_name: str | None) -> Guest:
         """Whom a code makes its bearer; counts as one use. Raises ``InviteNotFound``."""
-        code = read_code(text)
-        record = self._store.record(code.alias, code.invite_id) if code is not None else None
-        if code is None or record is None:
+        place = read_code(code)
+        record = self._store.record(*place) if place is not None else None
+        if place is None or record is None:
             raise InviteNotFound
-        invite, now = Invite.parse(record), self._clock.wall()
+        alias, invite = place[0], Invite.parse(record)
+        now, name = self._clock.wall(), invite.name or display_name
         if not invite.fits(code) or not invite.stands(now):
             raise InviteNotFound
-        if not self._store.use(code.alias, code.invite_id, record, invite.max_uses):
+        if not self._store.use(alias, invite.invite_id, record, invite.max_uses):
             raise InviteNotFound
-        return self._guest(code.alias, invite, invite.name or display_name, now)
-
-    def _guest(self, alias: str, invite: Invite, name: str | None, now: float) -> Guest:
         subject, issued_at = secrets.token_urlsafe(_SUBJECT_BYTES), float(int(now))
         expires_at = min(invite.expires_at, issued_at + LONGEST_STAY_SECS)
-        claims = {"sub": subject, "room": alias, "role": invite.role.label, "invite": invite.invite_id}
+        claims = {"sub": subject, "room": alias, "role": invite.role, "invite": invite.invite_id}
         named = claims if name is None else {**claims, "name": name}
         bearer = Secret(self._signer.sign(named, now=issued_at, expires_at=expires_at))
         user = f"{GUEST}:{subject}"
         return Guest(user, name, alias, invite.role, invite.invite_id, bearer, issued_at, expires_at)
 
-    def _all(self, alias: str) -> list[CountedInvite]:
-        return [CountedInvite(Invite.parse(record), uses) for record, uses in self._store.all(alias)]
+    def _all(self, alias: str) -> list[Invite]:
+        return [Invite.parse(record, uses) for record, uses in self._store.all(alias)]

@@ -7,14 +7,12 @@ Rules for editors:
   first, and so never adopts a room that is about to go.
 """
 
-from __future__ import annotations
-
 import logging
 from typing import Final
 
 from service.clock import Clock, Deadline
 from service.errors import DeadlineExceeded, Overloaded, RecordUnreadable, RoomNotFound, UpstreamError
-from service.rooms.authorization import upstream_room
+from service.rooms.access import upstream_room
 from service.rooms.provisioning import Provisioning
 from service.storage.directory_store import DirectoryStore
 

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from service.errors import AdmissionRefused, Banned, Closed, NotOpenYet, Refused, WaitingForAdmission
+from service.errors import AdmissionRefused, Banned, Closed, NotOpenYet, WaitingForAdmission
 from service.identity.verifier import Principal
-from service.rooms.access import grants
-from service.rooms.authorization import evaluate, read_person
+from service.rooms.access import evaluate, grants, highest, read_person
 from service.rooms.models import Role, Room
 from service.storage.records import AccessRecords
 
@@ -42,7 +41,7 @@ class RoomListing:
         optional = {"title": self.room.title, "opens_at": self.opens_at, "code": self.code}
         return {
             "alias": self.room.alias,
-            "role": self.role.label,
+            "role": self.role,
             "open": self.open,
             "window": self.room.window.to_json(),
             **{name: value for name, value in optional.items() if value is not None},
@@ -58,16 +57,12 @@ def matches(room: Room, words: str) -> bool:
 def listing_of(room: Room, principal: Principal, records: AccessRecords, now: float) -> RoomListing | None:
     """``None`` for a room in which ``principal`` has no role."""
     member, _, invite = read_person(records)
-    role = max((grant.role for grant in grants(room, principal, member, invite)), default=None)
-    if role is None:
+    granted = grants(room, principal, member, invite)
+    if not granted:
         return None
     try:
-        admission = evaluate(room, principal, records, now)
+        role, _, _ = evaluate(room, principal, records, now)
     except (Banned, NotOpenYet, Closed, WaitingForAdmission, AdmissionRefused) as refusal:
-        return RoomListing(room, role, open=False, code=refusal.code, opens_at=_opens_at(refusal))
-    return RoomListing(room, admission.role, open=True, code=None, opens_at=None)
-
-
-def _opens_at(refusal: Refused) -> str | None:
-    moment = refusal.extra.get("opens_at")
-    return moment if isinstance(moment, str) else None
+        opens_at: Any = refusal.extra.get("opens_at")
+        return RoomListing(room, highest(granted), open=False, code=refusal.code, opens_at=opens_at)
+    return RoomListing(room, role, open=True, code=None, opens_at=None)

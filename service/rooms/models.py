@@ -6,9 +6,10 @@ A record's JSON is what administrators see and write; times in it are RFC 3339, 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
@@ -23,54 +24,52 @@ DEFAULT_MOST_ROOMS: Final = 100
 DEFAULT_PARTICIPANTS: Final = 10
 # Who waits until a moderator lets them in: everybody who is no moderator, or guests alone.
 WaitingRule = Literal["participants", "guests"]
+# The members of a room that are in its record as they are, those without a value left out.
+_PLAIN: Final = (
+    "max_participants",
+    "enable_recording",
+    "phone_legs",
+    "host_required",
+    "require_ticket",
+    "title",
+    "unique_name",
+    "waiting_room",
+    "token_ttl_secs",
+    "max_rooms",
+    "idle_delete_after",
+)
 _T = TypeVar("_T")
 
 
-class Role(IntEnum):
-    """What somebody is in a room; a higher one may do all that a lower one may."""
+class Role(StrEnum):
+    """What somebody is in a room; a moderator may do all that a participant may."""
 
-    PARTICIPANT = 1
-    MODERATOR = 2
-
-    @property
-    def label(self) -> str:
-        return self.name.lower()
+    PARTICIPANT = "participant"
+    MODERATOR = "moderator"
 
 
-ROLES: Final = {role.label: role for role in Role}
+ROLES: Final = frozenset(Role)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From ``opens_at`` up to but not including ``closes_at``, epoch seconds; ``None`` is unbounded."""
+    """From ``opens_at`` up to but not including ``closes_at``, epoch seconds; where it has no bound, an infinity."""
 
-    opens_at: float | None = None
-    closes_at: float | None = None
+    opens_at: float = -math.inf
+    closes_at: float = math.inf
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> Window:
         """Raises ``InvalidRequest`` where the end is not after the beginning or a time has no zone."""
         opens_at, closes_at = _moment(spec, "opens_at"), _moment(spec, "closes_at")
-        if opens_at is not None and closes_at is not None and closes_at <= opens_at:
-            raise _invalid("closes_at", "must be after opens_at")
-        return cls(opens_at, closes_at)
-
-    def within(self, outer: Window) -> Window:
-        """What both allow."""
-        return Window(_pick(max, self.opens_at, outer.opens_at), _pick(min, self.closes_at, outer.closes_at))
-
-    def begun(self, now: float) -> bool:
-        return self.opens_at is None or self.opens_at <= now
-
-    def over(self, now: float) -> bool:
-        return self.closes_at is not None and self.closes_at <= now
-
-    def open(self, now: float) -> bool:
-        return self.begun(now) and not self.over(now)
+        window = cls(-math.inf if opens_at is None else opens_at, math.inf if closes_at is None else closes_at)
+        if window.closes_at <= window.opens_at:
+            raise InvalidRequest.at("closes_at", "must be after opens_at")
+        return window
 
     def to_json(self) -> dict[str, str]:
         bounds = {"opens_at": self.opens_at, "closes_at": self.closes_at}
-        return {name: rfc3339(bound) for name, bound in bounds.items() if bound is not None}
+        return {name: rfc3339(bound) for name, bound in bounds.items() if math.isfinite(bound)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +88,10 @@ class Rule:
         """From its JSON, which is at ``where`` and in which each member is valid. Raises ``InvalidRequest``."""
         fault = _rule_fault(spec)
         if fault is not None:
-            raise _invalid(where, fault)
+            raise InvalidRequest.at(where, fault)
         if spec.get("members"):
             return cls(Role.PARTICIPANT, Window(), members=True)
-        window, role = Window.of(spec), ROLES[spec["role"]]
-        return cls(role, window, spec.get("claim"), spec.get("equals"), spec.get("contains"))
+        return cls(Role(spec["role"]), Window.of(spec), spec.get("claim"), spec.get("equals"), spec.get("contains"))
 
     def to_json(self) -> dict[str, Any]:
         if self.members:
@@ -102,7 +100,7 @@ class Rule:
         if self.claim is not None:
             condition = {"equals": self.equals} if self.equals is not None else {"contains": self.contains}
             subject = {"claim": self.claim, **condition}
-        return {**subject, "role": self.role.label, **self.window.to_json()}
+        return {**subject, "role": self.role, **self.window.to_json()}
 
     def matches(self, principal: Principal) -> bool:
         """Whether a claim rule, or the rule for everybody, speaks of this principal."""
@@ -135,17 +133,17 @@ class Member:
 
     @classmethod
     def of(cls, user: str, spec: Mapping[str, Any]) -> Member:
-        return cls(user, ROLES[spec["role"]], Window.of(spec), spec.get("name"))
+        return cls(user, Role(spec["role"]), Window.of(spec), spec.get("name"))
 
     @classmethod
     def parse(cls, raw: bytes) -> Member:
         """From a stored record. Raises ``RecordUnreadable``."""
-        return _stored(raw, lambda spec: cls.of(spec["user"], spec))
+        return stored(raw, lambda spec: cls.of(spec["user"], spec))
 
     def spec(self) -> dict[str, Any]:
         """What an administrator would write to get this member."""
         name = {} if self.name is None else {"name": self.name}
-        return {"role": self.role.label, **name, **self.window.to_json()}
+        return {"role": self.role, **name, **self.window.to_json()}
 
     def to_json(self) -> dict[str, Any]:
         return {"user": self.user, **self.spec()}
@@ -172,7 +170,7 @@ class Ban:
     @classmethod
     def parse(cls, raw: bytes) -> Ban:
         """From a stored record. Raises ``RecordUnreadable``."""
-        return _stored(raw, lambda spec: cls.of(spec["user"], spec))
+        return stored(raw, lambda spec: cls.of(spec["user"], spec))
 
     def stands(self, now: float) -> bool:
         return self.until is None or self.until > now
@@ -190,22 +188,22 @@ class Room:
 
     alias: str
     room_id: UUID | None
-    title: str | None
     access: tuple[Rule, ...]
     window: Window
-    max_participants: int
-    enable_recording: bool
-    phone_legs: bool
-    waiting_room: WaitingRule | None
-    host_required: bool
-    require_ticket: bool
-    token_ttl_secs: int | None
     template: str | None
-    max_rooms: int | None
-    idle_delete_after: int | None
     created_at: float
     updated_at: float
+    max_participants: int = DEFAULT_PARTICIPANTS
+    enable_recording: bool = False
+    phone_legs: bool = False
+    host_required: bool = False
+    require_ticket: bool = False
+    title: str | None = None
     unique_name: str | None = None
+    waiting_room: WaitingRule | None = None
+    token_ttl_secs: int | None = None
+    max_rooms: int | None = None
+    idle_delete_after: int | None = None
 
     @classmethod
     def of(cls, alias: str, spec: Mapping[str, Any], *, room_id: UUID | None, now: float) -> Room:
@@ -214,34 +212,32 @@ class Room:
         is_template = alias.endswith(TEMPLATE_SUFFIX)
         for member in ("max_rooms", "idle_delete_after", "unique_name"):
             if member in spec and is_template == (member == "unique_name"):
-                raise _invalid(member, f"only a {'room' if is_template else 'template (an alias ending in -*)'} has it")
-        return cls(
-            alias=alias,
-            room_id=room_id,
-            title=spec.get("title"),
-            access=tuple(
-                Rule.of(rule, f"/access/{at}") for at, rule in enumerate(spec.get("access", [{"members": True}]))
-            ),
-            window=Window.of(spec),
-            max_participants=spec.get("max_participants", DEFAULT_PARTICIPANTS),
-            enable_recording=spec.get("enable_recording", False),
-            phone_legs=spec.get("phone_legs", False),
-            waiting_room=spec.get("waiting_room"),
-            host_required=spec.get("host_required", False),
-            require_ticket=spec.get("require_ticket", False),
-            token_ttl_secs=spec.get("token_ttl_secs"),
-            template=spec.get("template"),
-            max_rooms=spec.get("max_rooms", DEFAULT_MOST_ROOMS) if is_template else None,
-            idle_delete_after=spec.get("idle_delete_after"),
-            created_at=now,
-            updated_at=now,
-            unique_name=None if spec.get("unique_name") == alias else spec.get("unique_name"),
-        )
+                owner = "room" if is_template else "template (an alias ending in -*)"
+                raise InvalidRequest.at(member, f"only a {owner} has it")
+        defaults = {"access": [{"members": True}], **({"max_rooms": DEFAULT_MOST_ROOMS} if is_template else {})}
+        return cls._read(alias, {**defaults, **spec}, room_id, now, now)
 
     @staticmethod
+    @lru_cache(maxsize=2048)
     def parse(raw: bytes) -> Room:
         """From a stored record; equal bytes are read once. Raises ``RecordUnreadable``."""
-        return _parse_room(raw)
+        return stored(raw, Room._of_record)
+
+    @classmethod
+    def _of_record(cls, spec: Mapping[str, Any]) -> Room:
+        room_id = UUID(spec["room_id"]) if spec["room_id"] else None
+        created_at, updated_at = parse_rfc3339(spec["created_at"]), parse_rfc3339(spec["updated_at"])
+        return cls._read(spec["alias"], spec, room_id, created_at, updated_at)
+
+    @classmethod
+    def _read(
+        cls, alias: str, spec: Mapping[str, Any], room_id: UUID | None, created_at: float, updated_at: float
+    ) -> Room:
+        own = {name: spec[name] for name in _PLAIN if name in spec}
+        if own.get("unique_name") == alias:
+            del own["unique_name"]
+        access = tuple(Rule.of(rule, f"/access/{at}") for at, rule in enumerate(spec["access"]))
+        return cls(alias, room_id, access, Window.of(spec), spec.get("template"), created_at, updated_at, **own)
 
     @property
     def is_template(self) -> bool:
@@ -264,21 +260,11 @@ class Room:
 
     def spec(self) -> dict[str, Any]:
         """What an administrator would write to get this room; members with no value are left out."""
-        optional = {
-            "title": self.title,
-            "unique_name": self.unique_name,
-            "waiting_room": self.waiting_room,
-            "token_ttl_secs": self.token_ttl_secs,
-            "max_rooms": self.max_rooms,
-            "idle_delete_after": self.idle_delete_after,
-        }
+        plain = {name: getattr(self, name) for name in _PLAIN}
         return {
             "access": [rule.to_json() for rule in self.access],
             **self.window.to_json(),
-            "max_participants": self.max_participants,
-            "enable_recording": self.enable_recording,
-            **{name: True for name in ("phone_legs", "host_required", "require_ticket") if getattr(self, name)},
-            **{name: value for name, value in optional.items() if value is not None},
+            **{name: value for name, value in plain.items() if value or name == "enable_recording"},
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -293,39 +279,17 @@ class Room:
         }
 
 
-@lru_cache(maxsize=2048)
-def _parse_room(raw: bytes) -> Room:
-    return _stored(raw, _room_of)
-
-
-def _room_of(spec: Mapping[str, Any]) -> Room:
-    return Room(
-        alias=spec["alias"],
-        room_id=UUID(spec["room_id"]) if spec["room_id"] else None,
-        title=spec.get("title"),
-        access=tuple(Rule.of(rule) for rule in spec["access"]),
-        window=Window.of(spec),
-        max_participants=spec["max_participants"],
-        enable_recording=spec["enable_recording"],
-        phone_legs=spec.get("phone_legs", False),
-        waiting_room=spec.get("waiting_room"),
-        host_required=spec.get("host_required", False),
-        require_ticket=spec.get("require_ticket", False),
-        token_ttl_secs=spec.get("token_ttl_secs"),
-        template=spec["template"],
-        max_rooms=spec.get("max_rooms"),
-        idle_delete_after=spec.get("idle_delete_after"),
-        created_at=parse_rfc3339(spec["created_at"]),
-        updated_at=parse_rfc3339(spec["updated_at"]),
-        unique_name=spec.get("unique_name"),
-    )
-
-
-def _stored(raw: bytes, read: Callable[[Any], _T]) -> _T:
+def stored(raw: bytes, read: Callable[[Any], _T]) -> _T:
+    """What ``read`` makes of a stored record. Raises ``RecordUnreadable``."""
     try:
         return read(json.loads(raw))
     except (ValueError, LookupError, TypeError, InvalidRequest):
         raise RecordUnreadable from None
+
+
+def dump(record: Any) -> bytes:
+    """What is stored of a record: equal records are equal bytes."""
+    return json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _moment(spec: Mapping[str, Any], member: str) -> float | None:
@@ -335,13 +299,4 @@ def _moment(spec: Mapping[str, Any], member: str) -> float | None:
     try:
         return float(int(parse_rfc3339(text)))
     except (ValueError, OverflowError):
-        raise _invalid(member, "must be an RFC 3339 timestamp with a zone") from None
-
-
-def _pick(choose: Any, one: float | None, other: float | None) -> float | None:
-    bounds = [bound for bound in (one, other) if bound is not None]
-    return choose(bounds) if bounds else None
-
-
-def _invalid(field: str, message: str) -> InvalidRequest:
-    return InvalidRequest(errors=[{"field": field, "message": message}])
+        raise InvalidRequest.at(member, "must be an RFC 3339 timestamp with a zone") from None

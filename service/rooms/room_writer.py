@@ -14,9 +14,9 @@ from service.clock import Clock, Deadline
 from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnavailable
 from service.rooms.aliases import TEMPLATE_SUFFIX, is_alias
 from service.rooms.idle_rooms import IdleRooms
-from service.rooms.models import Room
+from service.rooms.models import Room, dump
 from service.rooms.provisioning import SETTINGS, UNIQUE_NAME, WEBHOOK, Provisioning, upstream_id
-from service.rooms.versions import Precondition, check, dump
+from service.rooms.versions import Precondition, check
 from service.storage.directory_store import DirectoryStore
 from service.telnyx import Answer
 
@@ -137,7 +137,7 @@ class RoomWriter:
 
 def name_taken() -> InvalidRequest:
     """Another room is called so."""
-    return InvalidRequest(errors=[{"field": f"/{UNIQUE_NAME}", "message": "has already been taken"}])
+    return InvalidRequest.at(f"/{UNIQUE_NAME}", "has already been taken")
 
 
 def _changed(changes: Mapping[str, Any]) -> Callable[[Room | None], Mapping[str, Any]]:

@@ -1,11 +1,11 @@
 """Versions of records: what somebody has seen of one, and whether it still is that (RFC 9110 section 13.1)."""
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from service.errors import PreconditionFailed
+from service.rooms.models import dump
 
 # Whether a record may be changed that is of this version now; ``None``: there is no such record.
 Precondition = Callable[[str | None], bool]
@@ -15,11 +15,6 @@ class Record(Protocol):
     """What administrators and users are shown as it is."""
 
     def to_json(self) -> dict[str, Any]: ...
-
-
-def dump(record: Mapping[str, Any]) -> bytes:
-    """What is stored of a record: equal records are equal bytes."""
-    return json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
 
 
 def version(record: Record) -> str:

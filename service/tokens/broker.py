@@ -35,7 +35,7 @@ from service.meetings.occupancy import check_capacity
 from service.meetings.reconciler import Reconciler
 from service.meetings.waiting_room import Waiter
 from service.observability.telemetry import Metrics
-from service.rooms.authorization import authorize, read_person
+from service.rooms.access import authorize, read_person
 from service.rooms.directory import Directory
 from service.rooms.models import Member, Role
 from service.secret import Secret
@@ -247,7 +247,7 @@ class Broker:
 
     def _answer(self, authorized: AuthorizedRequest, held: HeldToken) -> IssuedToken:
         request, access, principal = authorized.request, authorized.access, authorized.request.principal
-        token, left, jitter, role = held.token, self._left(held), self._jitter(), access.role.label
+        token, left, jitter, role = held.token, self._left(held), self._jitter(), access.role
         name = _name(request, access.member)
         stale = held.source == "stale"
         return IssuedToken(

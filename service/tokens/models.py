@@ -6,7 +6,7 @@ from uuid import UUID
 
 from service.clock import Deadline
 from service.identity.verifier import Principal
-from service.rooms.authorization import Access
+from service.rooms.access import Access
 from service.rooms.models import Room
 from service.secret import Secret
 from service.storage.records import RoomSnapshot

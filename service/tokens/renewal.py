@@ -26,7 +26,7 @@ from service.errors import (
     UpstreamRoomMissing,
 )
 from service.observability.telemetry import Metrics
-from service.rooms.adoption import adoption
+from service.rooms.access import adoption
 from service.rooms.models import Role
 from service.rooms.provisioning import Provisioning
 from service.secret import Secret

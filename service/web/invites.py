@@ -45,7 +45,7 @@ def list_invites(alias: str) -> Response:  # noqa: ARG001 - the gate has made a 
 def create_invite(alias: str) -> Response:
     """A new one; its code is in this answer and nowhere else."""
     made, code = services().guests.invite(moderator(), body())
-    _audit("invite made", user=moderator().principal.user, room=alias, invite=made.invite.invite_id)
+    _audit("invite made", user=moderator().principal.user, room=alias, invite=made.invite_id)
     response = jsonify({**made.to_json(), "code": code.reveal()})
     response.status_code = 201
     return response
@@ -71,7 +71,7 @@ def redeem_invite() -> Response:
             "room": guest.room,
             "user_id": guest.user,
             "name": guest.name,
-            "role": guest.role.label,
+            "role": guest.role,
         }
     )
 
