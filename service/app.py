@@ -28,11 +28,9 @@ from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
 from service.identity.revocations import KEEP_SECS, Revocations
 from service.identity.verifier import Verifier
-from service.meetings.event_worker import EventWorker
 from service.meetings.moderation import Meeting
 from service.meetings.participants import Presence
 from service.meetings.reconciler import Reconciler
-from service.meetings.tickets import Tickets
 from service.meetings.waiting_room import WaitingRoom
 from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
@@ -106,8 +104,7 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
     signer, guest_signer = TicketSigner(settings.service_secrets), GuestSigner(settings.service_secrets)
     verifier = _verifier(settings, sources, guest_signer, gateways)
     meeting, reconciler = _meeting(settings, gateways, directory, signer)
-    worker = EventWorker(reconciler)
-    worker.start()
+    reconciler.start()
     broker = _broker(settings, gateways, directory, provisioning, signer, reconciler)
     moderation = Moderators(directory)
     openapi = OPENAPI.read_bytes()
@@ -138,7 +135,7 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             sealer=Sealer(settings.service_secrets),
             gateway=_relay(settings, gateways, directory, moderation, broker, meeting, revocations),
             shares=Shares(redis, token_calls=settings.token_rate_limit_per_minute),
-            inbox=WebhookReceiver(settings.telnyx_public_keys, EventStore(redis), clock, metrics, worker),
+            inbox=WebhookReceiver(settings.telnyx_public_keys, EventStore(redis), clock, metrics, reconciler),
         )
     )
 
@@ -204,8 +201,7 @@ def _meeting(
 ) -> tuple[Meeting, Reconciler]:
     clock, metrics, redis, telnyx = gateways.clock, gateways.metrics, gateways.redis, gateways.telnyx
     store = MeetingStore(redis)
-    tickets = Tickets(signer, store)
-    presence = Presence(telnyx, tickets)
+    presence = Presence(telnyx, signer, store)
     meeting = Meeting(
         telnyx,
         presence,
@@ -217,7 +213,7 @@ def _meeting(
         kicks_impostors=settings.impostor_policy == "kick",
     )
     events = EventStore(redis)
-    return meeting, Reconciler(events, store, directory, presence, tickets, meeting, clock, metrics)
+    return meeting, Reconciler(events, store, directory, presence, meeting, clock, metrics)
 
 
 def _broker(

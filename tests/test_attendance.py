@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import RoomFull
-from service.meetings.attendance import MOST_REMEMBERED, REMEMBERED_MICROS, Attendance, Entry, Place
-from service.meetings.occupancy import Occupancy, check_capacity
+from service.meetings.attendance import MOST_REMEMBERED, REMEMBERED_MICROS, Attendance, Entry, Place, check_capacity
 from service.meetings.webhook_events import ENDED, JOINED, LEFT, STARTED, Event, in_order
 from service.rooms.models import Room
 from service.storage.redis_keys import digest
@@ -200,4 +199,4 @@ def test_a_count_is_of_people() -> None:
     known = Attendance().after([event(JOINED, 1, ANNA), event(JOINED, 1, ANNA, SECOND), event(JOINED, 2, BERT)])
     known = known.recognised({(FIRST, ANNA): "anna", (FIRST, BERT): None}, known.present())
 
-    assert Occupancy.parse(Occupancy.of(known).to_bytes(5.0)) == Occupancy(2, frozenset({digest("anna")}))
+    assert json.loads(known.occupancy(5.0)) == {"at": 5.0, "count": 2, "users": [digest("anna")]}

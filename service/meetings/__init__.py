@@ -1,11 +1,10 @@
 """Running meetings: who is in, who of them is proven, and what moderators do about it.
 
 Webhooks come in by ``webhook_receiver`` (``webhook_events``: signatures and what they say), and take effect by
-``event_worker``, which lets ``reconciler`` do the next piece of work: apply events to the ``attendance`` (a pure
-value), compare it with Telnyx's own list, check newcomers. ``occupancy`` is the count by which a full room refuses.
-``waiting_room`` is who waits at the door, and is admitted or refused.
-``participants`` are those who are in as Telnyx says, with who they are by their ``tickets``. ``moderation`` removes,
-mutes, ends and bans.
+``reconciler``, which does piece by piece what there is to do: apply events to the ``attendance`` (a pure value, with
+the count by which a full room refuses), compare it with Telnyx's own list, check newcomers. ``waiting_room`` is who
+waits at the door, and is admitted or refused. ``participants`` are those who are in as Telnyx says, with who they are
+by their tickets. ``moderation`` removes, mutes, ends and bans.
 
 An event has the same effect however often and in whatever order it is applied.
 """

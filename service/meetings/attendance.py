@@ -4,7 +4,8 @@ Rules for editors:
 * pure, and the order and number in which events arrive must not matter: for each participant of a session the latest
   event stands, and whoever joined before their session's end is out. That somebody left, or a session ended, is
   remembered for longer than an event can be late;
-* Telnyx's own list, asked from time to time, corrects what events that never came would have told.
+* Telnyx's own list, asked from time to time, corrects what events that never came would have told;
+* by how many are in refusals go: a fresh count refuses, an old one nobody.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from uuid import UUID
 
+from service.errors import RoomFull
 from service.meetings.webhook_events import ENDED, JOINED, LEFT, Event, in_order
+from service.rooms.models import Room, dump
+from service.storage.redis_keys import digest
 
 REMEMBERED_MICROS: Final = 25 * 3600 * 1_000_000
 # Beyond so many the oldest departures are forgotten: who joins and leaves all day fills no store.
@@ -97,18 +101,27 @@ class Attendance:
         oldest = now_micros - REMEMBERED_MICROS
         here = self.present()
         gone = sorted((entry.at, place) for place, entry in self.entries.items() if place not in here)
-        kept = {place for at, place in gone[-MOST_REMEMBERED:] if at > oldest} | here.keys()
+        # That somebody is out must not rest on an end that is forgotten sooner.
+        out = {place: Entry(at, here=False) for at, place in gone[-MOST_REMEMBERED:] if at > oldest}
         newest = sorted(self.ends.items(), key=lambda end: end[1])[-MOST_REMEMBERED:]
-        return Attendance(
-            # That somebody is out must not rest on an end that is forgotten sooner.
-            {place: entry if place in here else _out(entry) for place, entry in self.entries.items() if place in kept},
-            {session: at for session, at in newest if at > oldest},
-        )
+        return Attendance({**here, **out}, {session: at for session, at in newest if at > oldest})
+
+    def occupancy(self, at: float) -> bytes:
+        """How many are in, and which users are proven to be among them (digests of their ids), as it was ``at``, epoch
+        seconds.
+        """
+        present = self.present()
+        people = {participant for _, participant in present}
+        users = {digest(entry.user) for entry in present.values() if entry.user is not None}
+        return dump({"at": at, "count": len(people), "users": sorted(users)})
 
     def to_bytes(self) -> bytes:
-        rows = [[str(place[0]), str(place[1]), *_row(entry)] for place, entry in self.entries.items()]
+        rows = [
+            [str(session), str(participant), entry.at, entry.here, entry.context, entry.known, entry.user]
+            for (session, participant), entry in self.entries.items()
+        ]
         ends = {str(session): at for session, at in self.ends.items()}
-        return json.dumps({"entries": rows, "ends": ends}, separators=(",", ":"), sort_keys=True).encode()
+        return dump({"entries": rows, "ends": ends})
 
     @classmethod
     def from_bytes(cls, raw: bytes | None) -> Attendance:
@@ -127,9 +140,14 @@ def _is_news(known: Entry | None, at: int, *, here: bool) -> bool:
     return known.here and not here
 
 
-def _out(entry: Entry) -> Entry:
-    return Entry(entry.at, here=False)
-
-
-def _row(entry: Entry) -> list[Any]:
-    return [entry.at, entry.here, entry.context, entry.known, entry.user]
+def check_capacity(room: Room, occupancy: bytes | None, user: str) -> None:
+    """Raises ``RoomFull`` for a user who is not in a room that is at capacity; ``occupancy`` is a fresh record, and
+    where there is none that can be read nobody is refused for it.
+    """
+    try:
+        known: dict[str, Any] = json.loads(occupancy or b"")
+        is_full = int(known["count"]) >= room.max_participants and digest(user) not in known["users"]
+    except (ValueError, TypeError, LookupError):
+        return
+    if is_full:
+        raise RoomFull

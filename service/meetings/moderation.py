@@ -28,8 +28,8 @@ from service.errors import (
     UpstreamError,
 )
 from service.identity.issuers import GUEST
-from service.meetings.participants import Participant, Presence, flag_impostors
-from service.observability.telemetry import Metrics
+from service.meetings.participants import Participant, Presence
+from service.observability.telemetry import Metrics, audit_log
 from service.rooms.listings import Page, page_of
 from service.rooms.models import Ban, Member, Role, Room, dump
 from service.rooms.moderators import Moderator
@@ -66,7 +66,7 @@ class ParticipantSelector:
         )
 
     def means(self, one: Participant) -> bool:
-        user = one.identity.user
+        user = one.user
         if str(one.participant_id) in self.excepted or user in self.excepted:
             return False
         named = one.participant_id in self.participants
@@ -157,7 +157,10 @@ class Meeting:
 
         Raises the ``UpstreamError`` family and ``DeadlineExceeded``.
         """
-        impostors = flag_impostors(room, newcomers)
+        impostors = [one for one in newcomers if one.verification == "impostor"]
+        for one in impostors:
+            told = {"room": room.alias, "participant": str(one.participant_id), "reason": one.reason}
+            audit_log.warning("impostor in a room", extra=told)
         if self._kicks_impostors:
             self._act("kick", impostors, Deadline.after(self._clock, KICK_IMPOSTORS_SECS))
 
@@ -237,7 +240,7 @@ class Meeting:
         if moderator.invite is None:
             return set()
         members = [Member.parse(record) for record in self._store.members(moderator.room.alias, sorted(users))]
-        proven = {one.identity.user for one in known if one.identity.role == Role.MODERATOR}
+        proven = {one.user for one in known if one.role == Role.MODERATOR}
         hosts = {member.user for member in members if member.role is Role.MODERATOR} | proven
         return {user for user in users if user in hosts and not user.startswith(f"{GUEST}:")}
 
@@ -276,7 +279,7 @@ class Meeting:
 
 def _users_meant(whom: ParticipantSelector, known: Sequence[Participant]) -> set[str]:
     """Those who are named, and those who stand behind participants."""
-    behind = {one.identity.user for one in known if one.identity.user is not None and whom.means(one)}
+    behind = {one.user for one in known if one.user is not None and whom.means(one)}
     return set(whom.users - whom.excepted) | behind
 
 

@@ -1,37 +1,64 @@
-"""Who is in a room now, as Telnyx says, and who each of them is, as their tickets prove."""
+"""Who is in a room now, as Telnyx says, and who each of them is, by the ticket in its ``context``.
 
-from __future__ import annotations
+Anything may stand in a ``context``, and everybody in the meeting can read everybody's. So a ticket is judged by the
+moment of joining, is good for one participant, and the first that shows it owns it. Who shows one that is not theirs is
+an impostor; who shows none is not proven, and an impostor only where the room requires tickets.
+"""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from service.clock import Deadline, parse_rfc3339, rfc3339
+from service.crypto import TicketSigner
 from service.errors import UpstreamInvalidResponse, UpstreamNotFound
-from service.meetings.tickets import ObservedParticipant, ParticipantIdentity, Tickets
-from service.observability.telemetry import audit_log
+from service.names import visible
 from service.rooms.models import Room
+from service.storage.meeting_store import MeetingStore
 from service.telnyx import Telnyx
+
+# For clocks that differ: ours signs the ticket, Telnyx's says when somebody joined.
+LEEWAY_SECS: Final = 60.0
+LONGEST_CONTEXT: Final = 4096
+LONGEST_NAME: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Participant:
-    """A participant who is in a running session."""
+class ObservedParticipant:
+    """A participant of a session as Telnyx shows it; ``joined_at`` in epoch seconds."""
 
     session_id: UUID
     participant_id: UUID
     joined_at: float
-    identity: ParticipantIdentity
+    context: str | None
+    here: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A participant of a session, and who that is. ``user`` and ``role`` are set where ``verification`` is ``proven``,
+    and ``name`` is the ticket's there; elsewhere it is what the context says. ``reason`` says what is missing or wrong.
+    """
+
+    session_id: UUID
+    participant_id: UUID
+    joined_at: float
+    verification: Literal["proven", "unproven", "impostor"]
+    user: str | None
+    role: str | None
+    name: str | None
+    reason: str | None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "participant_id": str(self.participant_id),
-            "verification": self.identity.verification,
-            "user_id": self.identity.user,
-            "role": self.identity.role,
-            "name": self.identity.name,
-            "reason": self.identity.reason,
+            "verification": self.verification,
+            "user_id": self.user,
+            "role": self.role,
+            "name": self.name,
+            "reason": self.reason,
             "joined_at": rfc3339(self.joined_at),
         }
 
@@ -39,9 +66,10 @@ class Participant:
 class Presence:
     """Raises the ``UpstreamError`` family, ``DeadlineExceeded`` and ``StoreUnavailable``."""
 
-    def __init__(self, telnyx: Telnyx, tickets: Tickets) -> None:
+    def __init__(self, telnyx: Telnyx, signer: TicketSigner, store: MeetingStore) -> None:
         self._telnyx = telnyx
-        self._tickets = tickets
+        self._signer = signer
+        self._store = store
 
     def sessions(self, room_id: UUID, deadline: Deadline) -> list[UUID]:
         """The running sessions of a room: none, or one. A room that is gone upstream has none."""
@@ -57,44 +85,79 @@ class Presence:
         """Everybody who is in the room, by the moment of joining."""
         sessions = self.sessions(room.room_id, deadline) if room.room_id is not None else []
         # Those who left count too: a ticket that one of them showed first is not the next one's.
-        found = [one for session in sessions for one in self._participants(session, deadline)]
-        proven = self._tickets.prove(room.alias, [one.seen for one in found], required=room.requires_tickets)
-        here = [_present(one, who) for one, who in zip(found, proven, strict=True) if one.here]
+        found = [
+            _observed(session, item)
+            for session in sessions
+            for page in self._telnyx.pages("list_session_participants", session, {}, deadline)
+            for item in page
+        ]
+        here = [who for one, who in zip(found, self.prove(room, found), strict=True) if one.here]
         return sorted(here, key=lambda one: one.joined_at)
 
-    def _participants(self, session: UUID, deadline: Deadline) -> Iterator[_Found]:
-        for page in self._telnyx.pages("list_session_participants", session, {}, deadline):
-            yield from (_found(session, item) for item in page)
+    def prove(self, room: Room, observed: Sequence[ObservedParticipant]) -> list[Participant]:
+        """Who each of them is, in the order given."""
+        in_order = sorted(observed, key=lambda one: one.joined_at)
+        read = {str(one.participant_id): self._read(room.alias, one) for one in in_order}
+        valid = [(claims["jti"], who) for who, (claims, _, _) in read.items() if claims is not None]
+        owners = dict(zip((who for _, who in valid), self._store.own_tickets(room.alias, valid), strict=True))
+        proven = []
+        for one in observed:
+            who = str(one.participant_id)
+            claims, name, reason = read[who]
+            if claims is not None and owners[who] != who:
+                claims, reason = None, "already_shown"
+            proven.append(_judged(one, claims, name, reason, required=room.requires_tickets))
+        return proven
+
+    def _read(self, alias: str, one: ObservedParticipant) -> tuple[Mapping[str, Any] | None, str | None, str | None]:
+        """The claims of a ticket that was good for this room when its bearer joined; the name shown; what is wrong."""
+        shown = _members(one.context)
+        if "ticket" not in shown:
+            # Telnyx's Android SDK takes a number and a name, no text: there our whole text is the name.
+            shown = _members(shown.get("username")) or shown
+        name, ticket = shown.get("username"), shown.get("ticket")
+        name = visible(name)[:LONGEST_NAME].strip() or None if isinstance(name, str) else None
+        if ticket is None:
+            return None, name, "no_ticket"
+        claims = self._signer.read(ticket) if isinstance(ticket, str) else None
+        if claims is None:
+            return None, name, "forged"
+        if claims["room"] != alias:
+            return None, name, "another_room"
+        if not claims["iat"] - LEEWAY_SECS <= one.joined_at <= claims["exp"] + LEEWAY_SECS:
+            return None, name, "not_at_joining"
+        return claims, name, None
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    session_id: UUID
-    seen: ObservedParticipant
-    here: bool
+def _members(context: object) -> Mapping[str, Any]:
+    if not isinstance(context, str) or len(context) > LONGEST_CONTEXT:
+        return {}
+    try:
+        value = json.loads(context)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
-def flag_impostors(room: Room, joined: Sequence[Participant]) -> list[Participant]:
-    """A line for everybody who is not who they would have to be; answers who that is."""
-    impostors = [one for one in joined if one.identity.verification == "impostor"]
-    for one in impostors:
-        told = {"room": room.alias, "participant": str(one.participant_id), "reason": one.identity.reason}
-        audit_log.warning("impostor in a room", extra=told)
-    return impostors
+def _judged(
+    one: ObservedParticipant, claims: Mapping[str, Any] | None, name: str | None, reason: str | None, *, required: bool
+) -> Participant:
+    place = (one.session_id, one.participant_id, one.joined_at)
+    if claims is None:
+        is_impostor = required or reason != "no_ticket"
+        return Participant(*place, "impostor" if is_impostor else "unproven", None, None, name, reason)
+    # What else the context says is the participant's own word.
+    return Participant(*place, "proven", str(claims["sub"]), str(claims.get("role")), claims.get("name"), None)
 
 
-def _present(found: _Found, who: ParticipantIdentity) -> Participant:
-    return Participant(found.session_id, UUID(found.seen.participant_id), found.seen.joined_at, who)
-
-
-def _found(session: UUID, item: dict[str, Any]) -> _Found:
+def _observed(session: UUID, item: dict[str, Any]) -> ObservedParticipant:
     context = item.get("context")
     try:
         joined_at = parse_rfc3339(str(item.get("joined_at")))
     except (ValueError, OverflowError):
         raise UpstreamInvalidResponse from None
-    seen = ObservedParticipant(str(_id(item)), context if isinstance(context, str) else None, joined_at)
-    return _Found(session, seen, item.get("left_at") is None)
+    shown = context if isinstance(context, str) else None
+    return ObservedParticipant(session, _id(item), joined_at, shown, here=item.get("left_at") is None)
 
 
 def _id(item: dict[str, Any]) -> UUID:

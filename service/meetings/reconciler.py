@@ -1,5 +1,8 @@
 """Tracks who is in each room: applies webhooks, reconciles with Telnyx's own list, checks newcomers.
 
+In the background: one task in each process, one process at a time by a lease. It works at once when this process took
+an event in, soon while there is work, and once a second while there is none.
+
 Rules for editors:
 * an event is finished only after its effect is stored, and its effect is the same however often and in whatever order
   it is applied (``attendance``): the lease saves work, nothing relies on it;
@@ -9,6 +12,8 @@ Rules for editors:
 
 import contextlib
 import logging
+import secrets
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -26,9 +31,7 @@ from service.errors import (
 )
 from service.meetings.attendance import Attendance, Entry, Place
 from service.meetings.moderation import Meeting
-from service.meetings.occupancy import Occupancy
-from service.meetings.participants import Participant, Presence
-from service.meetings.tickets import ObservedParticipant, ParticipantIdentity, Tickets
+from service.meetings.participants import ObservedParticipant, Participant, Presence
 from service.meetings.webhook_events import COMPOSED, ENDED, JOINED, LEFT, OTHER, RECORDED, Event
 from service.observability.telemetry import Metrics, audit_log
 from service.rooms.directory import Directory
@@ -38,6 +41,10 @@ from service.storage.meeting_store import MeetingStore
 
 OCCUPANCY_SECS: Final = 30.0
 RECONCILE_EVERY_SECS: Final = 60.0
+MIN_PAUSE_SECS: Final = 0.1
+IDLE_SECS: Final = 1.0
+# Of the others one takes over within this and the life of the lease.
+WAITING_SECS: Final = 2.0
 ACTIVE_SECS: Final = 900.0
 LIST_SECS: Final = 4.0
 MAX_LISTS_A_MINUTE: Final = 60
@@ -48,7 +55,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Raises ``StoreUnavailable``; what Telnyx does not answer is asked again later."""
+    """What Telnyx does not answer is asked again later; no error ends the work."""
 
     def __init__(
         self,
@@ -56,7 +63,6 @@ class Reconciler:
         store: MeetingStore,
         directory: Directory,
         presence: Presence,
-        tickets: Tickets,
         meeting: Meeting,
         clock: Clock,
         metrics: Metrics,
@@ -65,20 +71,49 @@ class Reconciler:
         self._store = store
         self._directory = directory
         self._presence = presence
-        self._tickets = tickets
         self._meeting = meeting
         self._clock = clock
         self._metrics = metrics
         self._lists: deque[float] = deque(maxlen=MAX_LISTS_A_MINUTE)
+        self._owner = secrets.token_hex(8)
+        self._woken = threading.Event()
+
+    def start(self) -> None:
+        """Begin, in the process that serves."""
+        threading.Thread(target=self._run, name="event-worker", daemon=True).start()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._woken.set()
+
+    def _run(self) -> None:
+        pause = IDLE_SECS
+        while True:
+            self._woken.wait(pause)
+            self._woken.clear()
+            pause = self._next_pause(pause)
+
+    def _next_pause(self, pause: float) -> float:
+        try:
+            worked = self._work()
+        except ServiceError as trouble:
+            _log.warning("webhook processing postponed", extra={"code": trouble.code})
+            return IDLE_SECS
+        except Exception:  # noqa: BLE001 - a bug in one room's events must not end all others'
+            _log.exception("webhook processing postponed")
+            return IDLE_SECS
+        if worked is None:
+            return WAITING_SECS
+        return 0.0 if worked else min(IDLE_SECS, max(MIN_PAUSE_SECS, pause * 2))
 
     def schedule(self, alias: str) -> None:
         """Somebody was given a new token for this room: see later whether they came."""
         with contextlib.suppress(StoreUnavailable):
             self._events.schedule(alias, self._clock.wall() + RECONCILE_EVERY_SECS)
 
-    def work(self, owner: str) -> bool | None:
+    def _work(self) -> bool | None:
         """Do the next of what is to be done; says whether there was any, ``None`` while it is another's turn."""
-        work = self._events.take(owner, self._clock.wall())
+        work = self._events.take(self._owner, self._clock.wall())
         if work is None:
             return None
         events, alias = work
@@ -140,30 +175,23 @@ class Reconciler:
             raw = self._store.roster(room.alias)
             now = self._clock.wall()
             after = step(Attendance.from_bytes(raw)).trimmed(int(now * _MICROS))
-            occupancy = Occupancy.of(after).to_bytes(now)
-            if self._store.replace_roster(room.alias, raw, after.to_bytes(), occupancy, OCCUPANCY_SECS - max(0.0, age)):
+            fresh_for = OCCUPANCY_SECS - max(0.0, age)
+            if self._store.replace_roster(room.alias, raw, after.to_bytes(), after.occupancy(now), fresh_for):
                 return after
         raise StoreUnavailable
 
-    def _verify_newcomers(self, room: Room, verified: Mapping[Place, ParticipantIdentity], age: float) -> None:
+    def _verify_newcomers(self, room: Room, verified: Mapping[Place, Participant], age: float) -> None:
         """Find out who came in, and act on impostors; some of them are ``verified`` already."""
         present = Attendance.from_bytes(self._store.roster(room.alias)).present()
         new = {place: entry for place, entry in present.items() if not entry.known}
         unverified = {place: one for place, one in new.items() if place not in verified and one.context is not None}
-        seen = [
-            ObservedParticipant(str(participant), one.context, one.at / _MICROS)
-            for (_, participant), one in unverified.items()
-        ]
-        proofs = dict(
-            zip(unverified, self._tickets.prove(room.alias, seen, required=room.requires_tickets), strict=True)
-        )
+        seen = [ObservedParticipant(*place, one.at / _MICROS, one.context) for place, one in unverified.items()]
+        proofs = dict(zip(unverified, self._presence.prove(room, seen), strict=True))
         proofs |= {place: proof for place, proof in verified.items() if place in new}
         if not proofs:
             return
         try:
-            self._meeting.meet(
-                room, [Participant(*place, new[place].at / _MICROS, who) for place, who in proofs.items()]
-            )
+            self._meeting.meet(room, list(proofs.values()))
         except (UpstreamError, DeadlineExceeded, Overloaded) as trouble:
             # They stay unknown, and the next reconciliation checks them again.
             _log.warning("participant check failed", extra={"room": room.alias, "code": trouble.code})
@@ -197,7 +225,7 @@ class Reconciler:
         listed = {place: int(one.joined_at * _MICROS) for place, one in places.items()}
         age = self._clock.monotonic() - began
         attendance = self._change(room, lambda current: current.corrected(listed, before), age)
-        self._verify_newcomers(room, {place: one.identity for place, one in places.items()}, age)
+        self._verify_newcomers(room, places, age)
         if not attendance.present() and self._clock.wall() - self._last_sign(alias, attendance) > ACTIVE_SECS:
             self._events.unschedule(alias)
 

@@ -4,14 +4,13 @@ A meeting is over when a moderator ends it, or some minutes after the last token
 wait is not decided here, but with everything else about access (``rooms.access``).
 """
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 from service.clock import rfc3339
-from service.errors import LimitReached, RecordUnreadable
+from service.errors import LimitReached
 from service.rooms.listings import Page, page_of
-from service.rooms.models import Room
+from service.rooms.models import Room, dump, stored
 from service.storage.meeting_store import MeetingStore
 
 MAX_DECISIONS: Final = 10_000
@@ -29,17 +28,13 @@ class Waiter:
     @classmethod
     def parse(cls, raw: bytes) -> Self:
         """From a stored record. Raises ``RecordUnreadable``."""
-        try:
-            return cls(**json.loads(raw))
-        except (ValueError, TypeError):
-            raise RecordUnreadable from None
+        return stored(raw, lambda spec: cls(**spec))
 
     def to_bytes(self) -> bytes:
-        stored = {"user": self.user, "name": self.name, "guest": self.guest, "since": self.since}
-        return json.dumps(stored, separators=(",", ":")).encode()
+        return dump(asdict(self))
 
     def to_json(self) -> dict[str, Any]:
-        return {"user": self.user, "name": self.name, "guest": self.guest, "since": rfc3339(self.since)}
+        return {**asdict(self), "since": rfc3339(self.since)}
 
     @property
     def place(self) -> str:

@@ -1,4 +1,4 @@
-"""Taking webhooks in: a signature first, then a durable record, then yes .
+"""Taking webhooks in: a signature first, then a durable record, then yes.
 
 Nothing else happens while Telnyx waits: what an event does is done from the record, by ``reconciler``.
 """
@@ -9,7 +9,7 @@ from typing import Literal
 from service.clock import Clock
 from service.errors import BadSignature, MalformedRequest, StoreUnavailable, WebhooksNotConfigured
 from service.meetings import webhook_events
-from service.meetings.event_worker import EventWorker
+from service.meetings.reconciler import Reconciler
 from service.observability.telemetry import Metrics
 from service.storage.event_store import EventStore
 
@@ -20,18 +20,13 @@ class WebhookReceiver:
     """Webhooks of one Telnyx account."""
 
     def __init__(
-        self,
-        keys: Sequence[bytes],
-        store: EventStore,
-        clock: Clock,
-        metrics: Metrics,
-        worker: EventWorker,
+        self, keys: Sequence[bytes], store: EventStore, clock: Clock, metrics: Metrics, reconciler: Reconciler
     ) -> None:
         self._keys = keys
         self._store = store
         self._clock = clock
         self._metrics = metrics
-        self._worker = worker
+        self._reconciler = reconciler
 
     def receive(self, stamp: str | None, signature: str | None, body: bytes) -> Result:
         """Record an event, once. Only after this Telnyx may be told that it arrived.
@@ -54,5 +49,5 @@ class WebhookReceiver:
             raise
         self._metrics.webhook(webhook_events.label(event), result)
         if result == "recorded":
-            self._worker.wake()
+            self._reconciler.wake()
         return result

@@ -31,7 +31,7 @@ from service.errors import (
 )
 from service.identity.revocations import check_revoked
 from service.identity.verifier import Principal
-from service.meetings.occupancy import check_capacity
+from service.meetings.attendance import check_capacity
 from service.meetings.reconciler import Reconciler
 from service.meetings.waiting_room import Waiter
 from service.observability.telemetry import Metrics

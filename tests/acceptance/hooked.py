@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.meetings.attendance import Attendance
-from service.meetings.occupancy import Occupancy
 from service.storage import redis_keys
 from service.storage.redis_keys import RoomKeys
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, free_port, fresh, make_room
@@ -78,13 +77,14 @@ class Hooked:
     def known(self, alias: str) -> Attendance:
         return Attendance.from_bytes(self.valkey.client.get(RoomKeys(alias).roster))
 
-    def live(self, alias: str) -> Occupancy | None:
-        return Occupancy.parse(self.valkey.client.get(RoomKeys(alias).live))
+    def live(self, alias: str) -> dict[str, Any] | None:
+        raw = self.valkey.client.get(RoomKeys(alias).live)
+        return None if raw is None else json.loads(raw)
 
     def count(self, alias: str) -> int:
         """How many are in, as far as is known; -1 if nobody knows."""
         live = self.live(alias)
-        return -1 if live is None else live.count
+        return -1 if live is None else live["count"]
 
     def pending(self) -> int:
         return self.valkey.client.llen(redis_keys.EVENTS)

@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.meetings.attendance import Attendance, Entry
-from service.meetings.occupancy import Occupancy
 from service.meetings.webhook_events import Event
 from service.storage import redis_keys
 from service.storage.redis_keys import RoomKeys
@@ -141,7 +140,7 @@ def test_a_token_that_redis_would_not_take_counts_too(hooked: Hooked) -> None:
     first = carl.token(alias)
     hooked.valkey.client.config_set("maxmemory", 0)
     assert first.json()["source"] == "issued", first.text
-    hooked.valkey.client.set(RoomKeys(alias).live, Occupancy(2, frozenset()).to_bytes(time.time()), ex=30)
+    hooked.valkey.client.set(RoomKeys(alias).live, b'{"count":2,"users":[]}', ex=30)
 
     assert carl.token(alias).json()["source"] == "cache"
     assert Caller(hooked.service.url, "dora").token(alias).status_code == 409

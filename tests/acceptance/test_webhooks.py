@@ -120,7 +120,7 @@ def test_who_joins_and_leaves_is_counted(hooked: Hooked) -> None:
     anna, _ = hooked.join(alias, "anna"), hooked.join(alias, "bert")
     until(lambda: hooked.count(alias) == 2, what="both joining")
     users = {digest("anna"), digest("bert")}
-    until(lambda: (live := hooked.live(alias)) is not None and live.users == users, what="both known")
+    until(lambda: (live := hooked.live(alias)) is not None and set(live["users"]) == users, what="both known")
 
     hooked.leave(anna)
     until(lambda: hooked.count(alias) == 1, what="the leaving")
@@ -184,7 +184,7 @@ def full_room(hooked: Hooked) -> tuple[str, str]:
     alias = hooked.room(max_participants=2)
     hooked.join(alias, "anna")
     bert = hooked.join(alias, "bert")
-    until(lambda: (live := hooked.live(alias)) is not None and len(live.users) == 2, what="the full room")
+    until(lambda: (live := hooked.live(alias)) is not None and len(live["users"]) == 2, what="the full room")
     return alias, bert
 
 
