@@ -37,7 +37,6 @@ from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests, guest_issuer
 from service.rooms.housekeeping import Housekeeping
-from service.rooms.moderators import Moderators
 from service.rooms.provisioning import WEBHOOK_PATH, Provisioning
 from service.storage import redis_url
 from service.storage.cooldown_store import Cooldowns
@@ -97,7 +96,7 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
     provisioning = _provisioning(settings, telnyx)
     directory = Directory(store, provisioning, clock)
     revocations = Revocations(RevocationStore(redis, KEEP_SECS), clock)
-    Housekeeping(directory, revocations, store).start()
+    Housekeeping(directory.idle_rooms, revocations, store).start()
     sources = key_sources.build(settings.issuers, clock)
     for source in sources.values():
         source.start()
@@ -106,7 +105,6 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
     meeting, reconciler = _meeting(settings, gateways, directory, signer)
     reconciler.start()
     broker = _broker(settings, gateways, directory, provisioning, signer, reconciler)
-    moderation = Moderators(directory)
     openapi = OPENAPI.read_bytes()
     return face(
         Services(
@@ -128,12 +126,11 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             directory=directory,
             broker=broker,
             guests=Guests(InviteStore(redis), guest_signer, clock),
-            moderation=moderation,
             meeting=meeting,
             waiting_room=WaitingRoom(MeetingStore(redis), default_ttl=settings.token_ttl_secs),
             outcomes=OutcomeStore(redis),
             sealer=Sealer(settings.service_secrets),
-            gateway=_relay(settings, gateways, directory, moderation, broker, meeting, revocations),
+            gateway=_relay(settings, gateways, directory, broker, meeting, revocations),
             shares=Shares(redis, token_calls=settings.token_rate_limit_per_minute),
             inbox=WebhookReceiver(settings.telnyx_public_keys, EventStore(redis), clock, metrics, reconciler),
         )
@@ -247,13 +244,12 @@ def _relay(
     settings: Settings,
     gateways: _Gateways,
     directory: Directory,
-    moderation: Moderators,
     broker: Broker,
     meeting: Meeting,
     revocations: Revocations,
 ) -> GatewayProxy:
     telnyx, clock = gateways.telnyx, gateways.clock
-    finder = Resolver(telnyx, directory, moderation, clock)
+    finder = Resolver(telnyx, directory, clock)
     rooms = RoomHandlers(directory, telnyx, name_prefix=settings.room_name_prefix)
     tokens = TokenHandlers(broker, Sealer(settings.service_secrets), finder, clock)
     return GatewayProxy(telnyx, finder, rooms, tokens, meeting, revocations)

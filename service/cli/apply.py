@@ -191,7 +191,7 @@ def _do(directory: Directory, change: Change, told: set[str]) -> None:
             _patiently(lambda: directory.delete_room(alias, _deadline(), keep_upstream=False), told)
     if change.room is not None:
         spec = change.room.spec()
-        _patiently(lambda: directory.put_room(alias, spec, _deadline()), told)
+        _patiently(lambda: directory.writer.put(alias, spec, _deadline()), told)
     for user in change.leaving:
         with suppress(MemberNotFound):
             _patiently(partial(directory.delete_member, alias, user), told)

@@ -23,7 +23,7 @@ from service.gateway.room_handlers import RoomHandlers
 from service.gateway.token_handlers import TokenHandlers
 from service.identity.revocations import Revocations
 from service.meetings.moderation import Meeting, ParticipantSelector
-from service.rooms.moderators import Moderator
+from service.rooms.access import Moderator
 from service.storage.share_store import COMPOSITIONS, calling
 from service.telnyx import NOTHING_RUNS, Answer, Telnyx
 

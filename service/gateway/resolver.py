@@ -16,9 +16,9 @@ from service.errors import DeadlineExceeded, Refused, RoomNotFound, UpstreamInva
 from service.fair_semaphore import FairSemaphore
 from service.gateway.operations import Kind
 from service.identity.verifier import Principal
+from service.rooms.access import Moderator
 from service.rooms.directory import MOST_LOOKED_AT, Directory
 from service.rooms.models import Role
-from service.rooms.moderators import Moderator, Moderators
 from service.storage.share_store import UNKNOWN_IDS, calling
 from service.telnyx import Answer, Telnyx
 from service.telnyx.client import MOST_ON_A_PAGE
@@ -38,10 +38,9 @@ TRUSTED_SECS: Final = 60.0
 class Resolver:
     """Raises ``RoomNotFound``, ``StoreUnavailable`` and, where ids are looked up, the ``UpstreamError`` family."""
 
-    def __init__(self, telnyx: Telnyx, directory: Directory, moderation: Moderators, clock: Clock) -> None:
+    def __init__(self, telnyx: Telnyx, directory: Directory, clock: Clock) -> None:
         self._telnyx = telnyx
         self._directory = directory
-        self._moderation = moderation
         self._rooms_of_sessions: Expiring[UUID, UUID] = Expiring(clock, most=REMEMBERED)
         self._aliases: Expiring[UUID, str] = Expiring(clock, most=REMEMBERED)
         self._moderators: Expiring[tuple[str, str], bool] = Expiring(clock, most=REMEMBERED)
@@ -57,8 +56,8 @@ class Resolver:
         return alias
 
     def room(self, principal: Principal, room_id: UUID) -> Moderator:
-        """The caller as a moderator of the room with this id; raises what ``Moderators.require`` raises."""
-        moderator = self._moderation.require(principal, self.alias(room_id))
+        """The caller as a moderator of the room with this id; raises what ``Directory.moderator`` raises."""
+        moderator = self._directory.moderator(principal, self.alias(room_id))
         if moderator.room.room_id != room_id:
             raise RoomNotFound
         return moderator
@@ -68,7 +67,7 @@ class Resolver:
         room = self._directory.writer.find_by_name(name)
         if room is None:
             raise RoomNotFound
-        return self._moderation.require(principal, room.alias)
+        return self._directory.moderator(principal, room.alias)
 
     def session(self, principal: Principal, session: UUID, deadline: Deadline) -> Moderator:
         """The caller as a moderator of a session's room."""

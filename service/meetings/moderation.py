@@ -30,9 +30,9 @@ from service.errors import (
 from service.identity.issuers import GUEST
 from service.meetings.participants import Participant, Presence
 from service.observability.telemetry import Metrics, audit_log
+from service.rooms.access import Moderator
 from service.rooms.listings import Page, page_of
 from service.rooms.models import Ban, Member, Role, Room, dump
-from service.rooms.moderators import Moderator
 from service.storage.meeting_store import MeetingStore
 from service.storage.room_store import RoomStore
 from service.storage.share_store import BANS, calling

@@ -45,6 +45,27 @@ class Access:
     until: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Moderator:
+    """Somebody who may run this room's meeting now; ``until`` is the end of that, epoch seconds, if one is in sight."""
+
+    principal: Principal
+    room: Room
+    until: float | None = None
+
+    @property
+    def invite(self) -> str | None:
+        """That of a guest, whose power over others ends with it."""
+        return self.principal.invited.invite_id if self.principal.invited is not None else None
+
+    @property
+    def room_id(self) -> UUID:
+        """The room's id at Telnyx. Raises ``RoomNotFound`` for a template, which has none."""
+        if self.room.room_id is None:
+            raise RoomNotFound
+        return self.room.room_id
+
+
 def authorize(records: AccessRecords, principal: Principal, now: float) -> Access:
     """The access of ``principal`` at ``now``, epoch seconds.
 

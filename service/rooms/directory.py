@@ -13,20 +13,23 @@ from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import (
+    AdmissionRefused,
+    InsufficientRole,
     InvalidRequest,
     LimitReached,
     MemberNotFound,
     PreconditionFailed,
     RoomNotFound,
     RoomQuotaExceeded,
+    WaitingForAdmission,
 )
 from service.identity.revocations import check_revoked
 from service.identity.verifier import Principal
-from service.rooms.access import Access, authorize, evaluate, upstream_room
-from service.rooms.aliases import template_for
-from service.rooms.idle_rooms import IdleRooms
+from service.rooms.access import Moderator, authorize, evaluate, upstream_room
+from service.rooms.aliases import is_alias, template_for
+from service.rooms.housekeeping import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
-from service.rooms.models import Member, Room, dump
+from service.rooms.models import Member, Role, Room, dump
 from service.rooms.provisioning import Provisioning, upstream_id
 from service.rooms.room_writer import RoomWriter
 from service.rooms.versions import Precondition, check
@@ -51,8 +54,8 @@ class Directory:
         self._store = store
         self._provisioning = provisioning
         self._clock = clock
-        self._idle_rooms = IdleRooms(store, provisioning, clock)
-        self.writer = RoomWriter(store, provisioning, self._idle_rooms, clock)
+        self.idle_rooms = IdleRooms(store, provisioning, clock)
+        self.writer = RoomWriter(store, provisioning, self.idle_rooms, clock)
 
     def listings(self, principal: Principal, cursor: str, limit: int, words: str = "") -> Page[RoomListing]:
         """The rooms with these words that ``principal`` may enter, now or later."""
@@ -97,15 +100,24 @@ class Directory:
             raise RoomNotFound
         return entry
 
-    def access(self, principal: Principal, alias: str) -> Access:
-        """As what ``principal`` may be in the room now; raises what ``authorize`` raises."""
-        (records,) = self._access_records([alias], principal)
-        return authorize(records, principal, self._clock.wall())
+    def moderator(self, principal: Principal, alias: str) -> Moderator:
+        """The caller as a moderator of the room ``alias``: while their role is open, and administrators.
 
-    def room_for_admin(self, principal: Principal, alias: str) -> Room:
-        """The room as it is at Telnyx now, for an administrator. Raises ``RoomNotFound``, for a template too."""
+        Raises ``SessionRevoked``; ``RoomNotFound`` for those without a role, ``Banned``, ``NotOpenYet`` or ``Closed``
+        as at the door, ``InsufficientRole`` for participants; for everybody ``StoreUnavailable`` without Redis.
+        """
+        if not is_alias(alias):
+            raise RoomNotFound
         (records,) = self._access_records([alias], principal)
-        return upstream_room(records.room, records.adopted)[0]
+        if principal.admin:
+            return Moderator(principal, upstream_room(records.room, records.adopted)[0])
+        try:
+            access = authorize(records, principal, self._clock.wall())
+        except (WaitingForAdmission, AdmissionRefused):
+            raise InsufficientRole from None
+        if access.role is not Role.MODERATOR:
+            raise InsufficientRole
+        return Moderator(principal, access.room, access.until)
 
     def upstream_room(self, alias: str) -> Room:
         """A room as it is at Telnyx now. Raises ``RoomNotFound``, for a template too, and ``RecordUnreadable``."""
@@ -167,7 +179,7 @@ class Directory:
         room = replace(template, alias=alias, template=template.alias, max_rooms=None, created_at=now, updated_at=now)
         evaluate(room, principal, records, now)
         self._reserve(template, principal, alias, now)
-        self._idle_rooms.delete_swept(alias, deadline)
+        self.idle_rooms.delete_swept(alias, deadline)
         room_id = upstream_id(self._provisioning.create_or_adopt(room, deadline))
         self._store.write_new(alias, dump(replace(room, room_id=room_id).to_json()), room_id)
 
@@ -207,18 +219,6 @@ class Directory:
         if record is None:
             raise RoomNotFound
         return Room.parse(record)
-
-    def put_room(
-        self, alias: str, spec: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
-    ) -> tuple[Room, bool]:
-        """``RoomWriter.put``."""
-        return self.writer.put(alias, spec, deadline, precondition)
-
-    def patch_room(
-        self, alias: str, changes: Mapping[str, Any], deadline: Deadline, precondition: Precondition | None = None
-    ) -> Room:
-        """``RoomWriter.patch``."""
-        return self.writer.patch(alias, changes, deadline, precondition)
 
     def delete_room(
         self, alias: str, deadline: Deadline, *, keep_upstream: bool, precondition: Precondition | None = None
@@ -292,10 +292,6 @@ class Directory:
             check(precondition, self.member(alias, user))
         if not self._store.erase_member(alias, user):
             raise MemberNotFound
-
-    def sweep(self) -> list[str]:
-        """``IdleRooms.sweep``."""
-        return self._idle_rooms.sweep()
 
 
 def _member_at(where: str, spec: Mapping[str, Any]) -> Member:

@@ -16,10 +16,10 @@ from service.clock import Clock
 from service.crypto import GUEST_AUDIENCE, GUEST_ISSUER, GUEST_TYPE, GuestSigner
 from service.errors import InsufficientRole, InviteNotFound, RoomNotFound, TooManyInvites
 from service.identity.issuers import GUEST, IssuerConfig
+from service.rooms.access import Moderator
 from service.rooms.invites import Invite, new_code, read_code
 from service.rooms.listings import Page, page_of
 from service.rooms.models import Role
-from service.rooms.moderators import Moderator
 from service.secret import Secret
 from service.storage.invite_store import InviteStore
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from service.clock import Clock, Deadline
 from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnavailable
 from service.rooms.aliases import TEMPLATE_SUFFIX, is_alias
-from service.rooms.idle_rooms import IdleRooms
+from service.rooms.housekeeping import IdleRooms
 from service.rooms.models import Room, dump
 from service.rooms.provisioning import SETTINGS, UNIQUE_NAME, WEBHOOK, Provisioning, upstream_id
 from service.rooms.versions import Precondition, check

@@ -49,13 +49,13 @@ def get_room(alias: str) -> Response:
 
 def put_room(alias: str) -> Response:
     """Create or replace, here and at Telnyx."""
-    room, created = services().directory.put_room(alias, body(), deadline(), precondition())
+    room, created = services().directory.writer.put(alias, body(), deadline(), precondition())
     return _written(room, f"{_ROOMS}/{quote(alias, safe='*')}", created=created)
 
 
 def patch_room(alias: str) -> Response:
     """Change what the body names, here and at Telnyx (RFC 7396)."""
-    return shown(services().directory.patch_room(alias, body(), deadline(), precondition()))
+    return shown(services().directory.writer.patch(alias, body(), deadline(), precondition()))
 
 
 def delete_room(alias: str) -> Response:

@@ -13,7 +13,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request
 
 from service.errors import InsufficientScope
 from service.identity.verifier import Principal
-from service.rooms.moderators import Moderator
+from service.rooms.access import Moderator
 from service.storage.share_store import CALLS
 from service.web.request_body import check_request
 from service.web.services import services
@@ -80,7 +80,7 @@ def _require_user() -> None:
 
 
 def _require_moderator() -> None:
-    g.moderator = services().moderation.require(principal(), (request.view_args or {})["alias"])
+    g.moderator = services().directory.moderator(principal(), (request.view_args or {})["alias"])
 
 
 def _require_admin() -> None:

@@ -22,7 +22,6 @@ from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests
-from service.rooms.moderators import Moderators
 from service.storage.outcome_store import OutcomeStore
 from service.storage.redis_client import RedisClient
 from service.storage.share_store import Shares
@@ -64,7 +63,6 @@ class Services:
     directory: Directory
     broker: Broker
     guests: Guests
-    moderation: Moderators
     meeting: Meeting
     waiting_room: WaitingRoom
     gateway: GatewayProxy

@@ -139,7 +139,7 @@ def test_housekeeping_takes_them_away(connection: RedisClient, own: Valkey, sand
     store.revoke("alice", None, NOW)
     lease = DirectoryStore(connection)
     directory = open_directory(Settings.from_env(environment(sandbox, own.url)))
-    keeper = Housekeeping(directory, Revocations(store, clock), lease, every_secs=1)
+    keeper = Housekeeping(directory.idle_rooms, Revocations(store, clock), lease, every_secs=1)
     keeper.start()
     try:
         until(lambda: not own.client.exists(UserKeys("alice").revoked), what="housekeeping")

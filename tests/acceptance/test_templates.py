@@ -145,7 +145,7 @@ def test_an_idle_room_is_swept(service: ServiceProcess, sandbox: Sandbox, valkey
     for name in ("old", "new"):
         assert Caller(service.url, "alice").token(f"{prefix}-{name}").ok
     valkey.client.set(RoomKeys(f"{prefix}-old").used, int(time.time()) - 3700)
-    swept = app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).sweep()
+    swept = app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).idle_rooms.sweep()
 
     assert swept == [f"{prefix}-old"]
     assert rooms_named(sandbox, f"vts-{prefix}-old") == []
@@ -219,12 +219,12 @@ def test_a_room_of_a_template_keeps_its_idle_time_when_put_again(
     put(service, f"{prefix}-1", access=EVERYBODY, title="Changed")
     valkey.client.set(RoomKeys(f"{prefix}-1").used, int(time.time()) - 3700)
 
-    assert f"{prefix}-1" in app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).sweep()
+    assert f"{prefix}-1" in app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).idle_rooms.sweep()
 
 
 def sweep(sandbox: Sandbox, valkey: Valkey) -> list[str]:
     """What housekeeping does once a minute."""
-    return app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).sweep()
+    return app.open_directory(Settings.from_env(environment(sandbox, valkey.url))).idle_rooms.sweep()
 
 
 def unused_for(valkey: Valkey, alias: str, seconds: int) -> None:

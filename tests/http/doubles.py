@@ -34,7 +34,6 @@ from service.rooms.directory import Directory
 from service.rooms.guests import Guests
 from service.rooms.listings import Page, RoomListing
 from service.rooms.models import Member, Role, Room
-from service.rooms.moderators import Moderators
 from service.secret import Secret
 from service.storage.outcome_store import OutcomeStore
 from service.storage.redis_client import RedisClient
@@ -154,7 +153,11 @@ class Told:
         self._note_of("room", alias)
         return room(alias)
 
-    def put_room(self, alias: str, spec: Any, deadline: Deadline, _precondition: Any) -> tuple[Room, bool]:
+    @property
+    def writer(self) -> Told:
+        return self
+
+    def put(self, alias: str, spec: Any, deadline: Deadline, _precondition: Any) -> tuple[Room, bool]:
         self.deadlines.append(deadline)
         self._note("put_room", alias, spec)
         return room(alias, **spec), self.created
@@ -256,7 +259,6 @@ def make_face(drain_file: Path) -> Face:
             directory=cast("Directory", told),
             broker=cast("Broker", told),
             guests=cast("Guests", told),
-            moderation=cast("Moderators", told),
             meeting=cast("Meeting", told),
             waiting_room=cast("WaitingRoom", told),
             gateway=cast("GatewayProxy", told),
