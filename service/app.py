@@ -31,7 +31,6 @@ from service.identity.verifier import Verifier
 from service.meetings.moderation import Meeting
 from service.meetings.participants import Presence
 from service.meetings.reconciler import Reconciler
-from service.meetings.waiting_room import WaitingRoom
 from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
@@ -127,7 +126,6 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             broker=broker,
             guests=Guests(InviteStore(redis), guest_signer, clock),
             meeting=meeting,
-            waiting_room=WaitingRoom(MeetingStore(redis), default_ttl=settings.token_ttl_secs),
             outcomes=OutcomeStore(redis),
             sealer=Sealer(settings.service_secrets),
             gateway=_relay(settings, gateways, directory, broker, meeting, revocations),

@@ -1,19 +1,22 @@
-"""Running a meeting: who is in, removing, muting, ending, bans. Asked by moderators of the room.
+"""Running a meeting: who is in, removing, muting, ending, bans, and who waits at the door. Asked by moderators of the
+room.
 
 Rules for editors:
 * a removal is a ban first, then a call to Telnyx, then the tokens: whoever is removed gets no new token, so that the
   call ends within one token life even where Telnyx cannot be reached;
 * users are addressed by id only where their tickets prove them; everybody can be addressed as a participant;
-* that there was nothing left to end, mute or remove is success.
+* that there was nothing left to end, mute or remove is success;
+* whether somebody has to wait is decided with everything else about access (``rooms.access``); what was decided of them
+  holds until the meeting is over: when a moderator ends it, or some minutes after the last token of its room.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 from service.clock import Clock, Deadline, rfc3339
@@ -32,7 +35,7 @@ from service.meetings.participants import Participant, Presence
 from service.observability.telemetry import Metrics, audit_log
 from service.rooms.access import Moderator
 from service.rooms.listings import Page, page_of
-from service.rooms.models import Ban, Member, Role, Room, dump
+from service.rooms.models import Ban, Member, Role, Room, dump, stored
 from service.storage.meeting_store import MeetingStore
 from service.storage.room_store import RoomStore
 from service.storage.share_store import BANS, calling
@@ -41,6 +44,7 @@ from service.telnyx import Telnyx
 Action = Literal["kick", "mute", "unmute"]
 KICK_IMPOSTORS_SECS: Final = 4.0
 MAX_BANS: Final = 1000
+MAX_DECISIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,32 @@ class Removal:
     banned: tuple[str, ...]
     removal_deadline: float
     trouble: UpstreamError | DeadlineExceeded | Overloaded | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Somebody who waits, ``since`` an epoch second."""
+
+    user: str
+    name: str | None
+    guest: bool
+    since: float
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """From a stored record. Raises ``RecordUnreadable``."""
+        return stored(raw, lambda spec: cls(**spec))
+
+    def to_bytes(self) -> bytes:
+        return dump(asdict(self))
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "since": rfc3339(self.since)}
+
+    @property
+    def place(self) -> str:
+        """Sorts as they came."""
+        return f"{self.since:017.3f} {self.user}"
 
 
 class Meeting:
@@ -188,6 +218,24 @@ class Meeting:
         """The meeting is over: who was let in has to wait again, where anybody waits."""
         if room.has_waiting:
             self._store.end_meeting(room.alias)
+
+    def waiting(self, alias: str, cursor: str, limit: int) -> Page[Waiter]:
+        """Those who wait, as they came."""
+        return page_of(self._waiting(alias), lambda waiter: waiter.place, cursor, limit)
+
+    def decide(self, room: Room, users: list[str] | None, *, admit: bool) -> list[str]:
+        """Admit or refuse ``users``, whether they wait or not, or all who wait now; answers who that was.
+
+        Raises ``LimitReached`` after ``MAX_DECISIONS`` in one meeting.
+        """
+        chosen = sorted(waiter.user for waiter in self._waiting(room.alias)) if users is None else users
+        life = self._longest_life(room)
+        if chosen and not self._store.decide(room.alias, chosen, life, most=MAX_DECISIONS, admit=admit):
+            raise LimitReached(f"A meeting has at most {MAX_DECISIONS} decisions; end it first")
+        return chosen
+
+    def _waiting(self, alias: str) -> list[Waiter]:
+        return [Waiter.parse(record) for record in self._store.waiting(alias)]
 
     def bans(self, alias: str, cursor: str, limit: int) -> Page[Ban]:
         """The bans that stand, by user id."""

@@ -55,7 +55,7 @@ class Provisioning:
             if WEBHOOK in named:
                 self._bring_up_to_date(room.room_id, settings, deadline)
             elif settings:
-                self.update(room.room_id, settings, deadline)
+                self._telnyx.call("update_room", room.room_id, body=settings, deadline=deadline)
         except UpstreamNotFound:
             return upstream_id(self.create_or_adopt(room, deadline))
         return room.room_id
@@ -72,18 +72,14 @@ class Provisioning:
                 raise
         return self._bring_up_to_date(known, {**_settings(room), **more}, deadline)
 
-    def update(self, room_id: UUID, changes: Mapping[str, Any], deadline: Deadline) -> Answer:
-        """Change what is named and nothing else."""
-        return self._telnyx.call("update_room", room_id, body=changes, deadline=deadline)
-
     def _bring_up_to_date(self, room_id: UUID, settings: Mapping[str, Any], deadline: Deadline) -> Answer:
         """Change settings, and the webhook where it is nobody's or this service's from another address."""
-        answer = self.update(room_id, settings, deadline)
+        answer = self._telnyx.call("update_room", room_id, body=settings, deadline=deadline)
         webhook, current = self._webhook(), answer.data.get(WEBHOOK)
         ours = not current or str(current).endswith(WEBHOOK_PATH)
         if not webhook or WEBHOOK in settings or not ours or current == webhook[WEBHOOK]:
             return answer
-        return self.update(room_id, webhook, deadline)
+        return self._telnyx.call("update_room", room_id, body=webhook, deadline=deadline)
 
     def in_use(self, room_id: UUID, deadline: Deadline) -> bool:
         """Whether somebody is in the room; nobody is in one that is gone."""

@@ -32,8 +32,8 @@ from service.errors import (
 from service.identity.revocations import check_revoked
 from service.identity.verifier import Principal
 from service.meetings.attendance import check_capacity
+from service.meetings.moderation import Waiter
 from service.meetings.reconciler import Reconciler
-from service.meetings.waiting_room import Waiter
 from service.observability.telemetry import Metrics
 from service.rooms.access import authorize, read_person
 from service.rooms.directory import Directory

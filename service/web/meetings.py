@@ -84,7 +84,7 @@ def end_meeting(alias: str) -> Response:
 
 def list_waiting(alias: str) -> Response:
     """Those who wait until a moderator lets them in."""
-    return page(partial(services().waiting_room.waiting, alias))
+    return page(partial(services().meeting.waiting, alias))
 
 
 def admit_waiting(alias: str) -> Response:
@@ -117,7 +117,7 @@ def delete_ban(alias: str, user: str) -> Response:
 
 def _decide(action: Literal["admit", "refuse"], alias: str) -> Response:
     require_one(body(), "users", "all")
-    decided = services().waiting_room.decide(moderator().room, body().get("users"), admit=action == "admit")
+    decided = services().meeting.decide(moderator().room, body().get("users"), admit=action == "admit")
     _audit(action, alias, users=decided)
     services().metrics.meeting_action(action, "done")
     return jsonify({"users": decided})

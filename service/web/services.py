@@ -17,7 +17,6 @@ from service.identity.key_sources import KeySource
 from service.identity.revocations import Revocations
 from service.identity.verifier import Verifier
 from service.meetings.moderation import Meeting
-from service.meetings.waiting_room import WaitingRoom
 from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
@@ -64,7 +63,6 @@ class Services:
     broker: Broker
     guests: Guests
     meeting: Meeting
-    waiting_room: WaitingRoom
     gateway: GatewayProxy
     inbox: WebhookReceiver
     shares: Shares

@@ -26,7 +26,6 @@ from service.identity.key_sources import KeySource, KeyState
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
-from service.meetings.waiting_room import WaitingRoom
 from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics, logging_config
 from service.rooms.aliases import is_alias
@@ -260,7 +259,6 @@ def make_face(drain_file: Path) -> Face:
             broker=cast("Broker", told),
             guests=cast("Guests", told),
             meeting=cast("Meeting", told),
-            waiting_room=cast("WaitingRoom", told),
             gateway=cast("GatewayProxy", told),
             inbox=cast("WebhookReceiver", told),
             shares=cast("Shares", dependencies),
