@@ -32,7 +32,7 @@ from service.errors import (
 from service.meetings.attendance import Attendance, Entry, Place
 from service.meetings.moderation import Meeting
 from service.meetings.participants import ObservedParticipant, Participant, Presence
-from service.meetings.webhook_events import COMPOSED, ENDED, JOINED, LEFT, OTHER, RECORDED, Event
+from service.meetings.webhook_events import COMPOSED, ENDED, JOINED, LEFT, RECORDED, Event, label
 from service.observability.telemetry import Metrics, audit_log
 from service.rooms.directory import Directory
 from service.rooms.models import Room
@@ -134,7 +134,7 @@ class Reconciler:
             outcome = self._apply(room_id, events) if room_id is not None else "unreadable"
             self._events.finish([raw for raw, _ in group])
             for _, event in group:
-                self._metrics.webhook(event.kind if event else OTHER, outcome)
+                self._metrics.webhook(label(event), outcome)
 
     def _apply(self, room_id: UUID, events: Sequence[Event]) -> str:
         try:

@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from service.errors import BadSignature, MalformedRequest
+from service.rooms.models import dump
 
 TOLERANCE_SECS: Final = 300
 LONGEST_ID: Final = 255
@@ -77,7 +78,7 @@ class Event:
         """For keeping until it has taken effect."""
         ids = (self.room_id, self.session_id, self.participant_id, self.media_id)
         texts = [None if one is None else str(one) for one in ids]
-        return json.dumps([self.ident, self.kind, self.at, *texts, self.context], separators=(",", ":")).encode()
+        return dump([self.ident, self.kind, self.at, *texts, self.context])
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Event:
@@ -160,8 +161,7 @@ def _micros(text: str) -> int:
     """Examples have a space where RFC 3339 has a ``T`` (docs/telnyx.md 3.3); a moment without a zone is UTC."""
     moment = datetime.fromisoformat(text)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    since = moment - datetime.fromtimestamp(0, UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
 
 def _maybe(text: str | None) -> UUID | None:

@@ -29,10 +29,9 @@ from service.rooms.access import Moderator, authorize, evaluate, upstream_room
 from service.rooms.aliases import is_alias, template_for
 from service.rooms.housekeeping import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
-from service.rooms.models import Member, Role, Room, dump
+from service.rooms.models import Member, Precondition, Role, Room, check, dump
 from service.rooms.provisioning import Provisioning, upstream_id
 from service.rooms.room_writer import RoomWriter
-from service.rooms.versions import Precondition, check
 from service.storage.directory_store import DirectoryStore
 from service.storage.records import AccessRecords
 

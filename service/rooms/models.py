@@ -1,21 +1,23 @@
 """Rooms, members and bans as records. What they mean for somebody at the door is decided by ``access``.
 
-A record's JSON is what administrators see and write; times in it are RFC 3339, whole seconds, UTC.
+A record's JSON is what administrators see and write; times in it are RFC 3339, whole seconds, UTC. Its version is what
+somebody has seen of it, and keeps two of them from overwriting each other (RFC 9110 section 13.1).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from service.clock import parse_rfc3339, rfc3339
-from service.errors import InvalidRequest, RecordUnreadable
+from service.errors import InvalidRequest, PreconditionFailed, RecordUnreadable
 from service.identity.verifier import Principal
 from service.rooms.aliases import TEMPLATE_SUFFIX, check_alias
 
@@ -38,7 +40,15 @@ _PLAIN: Final = (
     "max_rooms",
     "idle_delete_after",
 )
+# Whether a record may be changed that is of this version now; ``None``: there is no such record.
+Precondition = Callable[[str | None], bool]
 _T = TypeVar("_T")
+
+
+class Record(Protocol):
+    """What administrators and users are shown as it is."""
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 class Role(StrEnum):
@@ -290,6 +300,17 @@ def stored(raw: bytes, read: Callable[[Any], _T]) -> _T:
 def dump(record: Any) -> bytes:
     """What is stored of a record: equal records are equal bytes."""
     return json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
+
+
+def version(record: Record) -> str:
+    """Of what administrators see of it, so that a change of the stored form is none of the record."""
+    return hashlib.sha256(dump(record.to_json())).hexdigest()[:32]
+
+
+def check(precondition: Precondition | None, record: Record | None) -> None:
+    """Raises ``PreconditionFailed`` unless ``record`` is as it is asked for, if it is."""
+    if precondition is not None and not precondition(None if record is None else version(record)):
+        raise PreconditionFailed
 
 
 def _moment(spec: Mapping[str, Any], member: str) -> float | None:

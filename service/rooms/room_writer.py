@@ -14,9 +14,8 @@ from service.clock import Clock, Deadline
 from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnavailable
 from service.rooms.aliases import TEMPLATE_SUFFIX, is_alias
 from service.rooms.housekeeping import IdleRooms
-from service.rooms.models import Room, dump
+from service.rooms.models import Precondition, Room, check, dump
 from service.rooms.provisioning import SETTINGS, UNIQUE_NAME, WEBHOOK, Provisioning, upstream_id
-from service.rooms.versions import Precondition, check
 from service.storage.directory_store import DirectoryStore
 from service.telnyx import Answer
 

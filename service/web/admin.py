@@ -7,7 +7,7 @@ from urllib.parse import quote
 from flask import Response, jsonify
 
 from service.clock import rfc3339
-from service.rooms.versions import Record
+from service.rooms.models import Record
 from service.web.auth import Gate, GatedBlueprint, Routes
 from service.web.request_body import body, query
 from service.web.request_lifecycle import deadline

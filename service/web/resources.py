@@ -10,7 +10,7 @@ from werkzeug.routing import BaseConverter
 
 from service.errors import InvalidRequest
 from service.rooms.listings import Page
-from service.rooms.versions import Precondition, Record, version
+from service.rooms.models import Precondition, Record, version
 from service.web.request_body import query
 
 DEFAULT_LIMIT: Final = 50
