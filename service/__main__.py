@@ -16,21 +16,25 @@ from gevent import monkey
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
+# What supervises the workers stays as long as they do, and needs a quarter of what the other commands import.
+if __name__ == "__main__" and sys.argv[1:] == ["serve"]:
+    from service.cli import serve
+    from service.cli.failed import exit_code
+
+    sys.exit(exit_code(serve.run))
+
 # Whoever asks servers does it under ``service.clock.time_limit``, which can interrupt cooperative sockets only.
 _ASKING = {"apply", "check", "export", "mint"}
 if __name__ == "__main__" and set(sys.argv[1:2]) & _ASKING:
     monkey.patch_all()
 
 from service.cli import apply, check, dev, mint, serve  # noqa: E402 - what patches comes first
-from service.cli.failed import CONFIGURATION_EXIT, TROUBLE_EXIT, Failed  # noqa: E402 - as above
-from service.config.settings import SettingsError  # noqa: E402 - as above
-from service.errors import ServiceError  # noqa: E402 - as above
+from service.cli.failed import CONFIGURATION_EXIT, TROUBLE_EXIT, exit_code  # noqa: E402 - as above
 from service.observability.telemetry import VERSION  # noqa: E402 - as above
 
 # Adds a command: its name, what it does, and examples.
 Command = Callable[..., argparse.ArgumentParser]
 _PROGRAM = "python -m service"
-_AGAIN = "It is safe to run this again."
 
 
 def main() -> int:
@@ -42,27 +46,13 @@ def main() -> int:
         os.execv(sys.executable, [sys.executable, "-m", "service.sandbox", *sys.argv[2:]])  # noqa: S606
     # What the log of the service would say, a command says by itself.
     logging.getLogger("service").addHandler(logging.NullHandler())
-    try:
-        arguments = parser().parse_args()
-        return int(arguments.run(arguments))
-    except SystemExit as end:
-        code = int(end.code or 0)
-    except SettingsError as error:
-        told = [f"  {fault.variable} {fault.message}" for fault in error.faults]
-        code = _say("The settings are not complete:", *told, code=CONFIGURATION_EXIT)
-    except Failed as why:
-        code = _say(str(why), code=why.code)
-    except ServiceError as error:
-        code = _say(f"Stopped: {error.detail} ({error.code}). {_AGAIN}")
-    except KeyboardInterrupt:
-        code = _say(f"Stopped. {_AGAIN}")
     # Where ``apply`` answers 2, there is something to do.
-    return min(code, TROUBLE_EXIT) if sys.argv[1:2] == ["apply"] else code
+    return exit_code(_run, TROUBLE_EXIT if sys.argv[1:2] == ["apply"] else CONFIGURATION_EXIT)
 
 
-def _say(*lines: str, code: int = TROUBLE_EXIT) -> int:
-    print(*lines, sep="\n", file=sys.stderr)
-    return code
+def _run() -> int:
+    given = parser().parse_args()
+    return int(given.run(given))
 
 
 def parser() -> argparse.ArgumentParser:
