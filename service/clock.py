@@ -11,8 +11,7 @@ Rules for editors:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -31,15 +30,12 @@ _MIN_SLICE_SECS: Final = 0.001
 
 
 class Clock:
-    """The operating system's clocks. Tests pass one of their own."""
+    """The operating system's clocks: ``wall`` tells seconds since the epoch, ``monotonic`` those of a clock that never
+    jumps. Tests pass one of their own.
+    """
 
-    def wall(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds of a clock that never jumps."""
-        return time.monotonic()
+    wall = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
 
     def sleep(self, seconds: float) -> None:
         """Wait, while other greenlets go on."""
@@ -70,26 +66,14 @@ class Deadline:
         return min(seconds, left)
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> AbstractContextManager[None]:
     """Cut the block off after ``seconds``, wherever it waits at that moment; raises ``TimeoutError``.
 
     What interrupts the block is a ``BaseException``, so that no library takes it for a failure of its own and goes on;
     redis-py and urllib3 close a connection that any exception leaves in the middle of an answer (``tests/cuts`` proves
     it). The process must be patched by ``gevent.monkey``, or nothing can be interrupted.
     """
-    limit = _Limit(seconds)
-    try:
-        yield
-    except _Cut as cut:
-        if cut is not limit.cut:
-            raise
-        # A socket that was cut while it connected is known to these frames alone, and is closed with them. They and the
-        # exception hold each other, so that it would stay open until the collector comes.
-        cut.__traceback__ = None
-        raise TimeoutError from None
-    finally:
-        limit.close()
+    return _Limit(seconds)
 
 
 def let_others_run() -> None:
@@ -109,24 +93,32 @@ class _Limit:
     """
 
     def __init__(self, seconds: float) -> None:
-        self.cut = _Cut()
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._cut = _Cut()
         self._greenlet = gevent.getcurrent()
         self._slices = _SLICES
-        every = max(_MIN_SLICE_SECS, seconds / _SLICES)
+        every = max(_MIN_SLICE_SECS, self._seconds / _SLICES)
         loop = gevent.get_hub().loop
         # The loop's own time stands still during a turn: after a long one the limit would pass too early.
         loop.update_now()
         self._timer = loop.timer(every, every)
         self._timer.start(self._pass)
 
-    def close(self) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
         self._timer.close()
+        if error is self._cut:
+            # A socket that was cut while it connected is known to these frames alone, and is closed with them. They and
+            # the exception hold each other, so that it would stay open until the collector comes.
+            error.__traceback__ = None
+            raise TimeoutError from None
 
     def _pass(self) -> None:
         self._slices -= 1
         if self._slices == 0:
             self._timer.stop()
-            self._greenlet.throw(self.cut)
+            self._greenlet.throw(self._cut)
 
 
 def rfc3339(seconds: float) -> str:

@@ -101,6 +101,7 @@ HARMLESS_CALLS = frozenset(
         "field",
         "timedelta",
         "MappingProxyType",
+        "staticmethod",
         "threading.local",
         "parsers.between",
         "parsers.one_of",  # settings: a check made of two numbers

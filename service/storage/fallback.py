@@ -4,7 +4,7 @@ Tokens are remembered sealed, as Redis holds them. Records older than 300 s vouc
 asked for before the last removal that concerns it (``removals``). All of it is bounded.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from service.clock import Clock
@@ -39,8 +39,6 @@ class LocalFallback:
         self._tokens: Expiring[_Entry, _Remembered] = Expiring(clock, most=MAX_ENTRIES)
         self._refreshes: Expiring[_Entry, _Remembered] = Expiring(clock, most=MAX_ENTRIES)
         self._calls: Expiring[tuple[str, str], int] = Expiring(clock, most=MAX_ENTRIES)
-        # Thousands of members share one record; without this each would keep a copy of its bytes.
-        self._rooms: Expiring[str, bytes] = Expiring(clock, most=MAX_ENTRIES)
 
     def saw(
         self, alias: str, owner: Owner, session: str | None, snapshot: RoomSnapshot, asked: float
@@ -48,8 +46,7 @@ class LocalFallback:
         """Redis answered this to what was asked at the monotonic moment ``asked``. The token to go on with, which is
         the snapshot's own unless this process has one that lives longer.
         """
-        shared = self._sharing_record(alias, snapshot.records)
-        self._access.put((alias, owner.user, session), (shared, asked), MAX_AGE_SECS)
+        self._access.put((alias, owner.user, session), (snapshot.records, asked), MAX_AGE_SECS)
         return self._saw(self._tokens, (alias, owner), snapshot.token, asked)
 
     def saw_tokens(
@@ -113,11 +110,3 @@ class LocalFallback:
         if found is None or (unstored and found[0].in_redis) or found[0].asked <= self._removals.last(*key):
             return None
         return SealedToken(found[0].value, found[1])
-
-    def _sharing_record(self, alias: str, records: AccessRecords) -> AccessRecords:
-        known = self._rooms.value(alias)
-        if known is not None and known == records.room:
-            return replace(records, room=known)
-        if records.room is not None:
-            self._rooms.put(alias, records.room, MAX_AGE_SECS)
-        return records

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, Self
 
 # What a room's meeting says of somebody: a moderator's decision, or that they were given a token in it.
@@ -115,7 +116,9 @@ def read_snapshot(reply: Any, revoked: Iterable[bytes | None], waited: float = 0
         return RoomSnapshot(AccessRecords(None, ban=reply[1], revoked=tuple(revoked)), None, -1, 0.0)
     room, member, ban, adopted, token, left, calls, window, invite, occupancy, other = reply[:11]
     meeting, admission, hosted, listed = reply[11:]
-    records = AccessRecords(room, member, ban, adopted, tuple(revoked), invite, meeting, admission, hosted == 1)
+    records = AccessRecords(
+        _shared(room), member, ban, adopted, tuple(revoked), invite, meeting, admission, hosted == 1
+    )
     sealed = read_sealed(token, left, waited)
     return RoomSnapshot(records, sealed, calls, window / 1000, occupancy, other == 1, listed=listed == 1)
 
@@ -126,3 +129,9 @@ def read_sealed(value: bytes | None, left_ms: int, waited: float) -> SealedToken
     """
     left = left_ms / 1000 - waited
     return SealedToken(value, left) if value is not None and left > 0 else None
+
+
+@lru_cache(maxsize=2048)
+def _shared(record: bytes) -> bytes:
+    """The first of equal records. Thousands of members share one, and each would be remembered with a copy of it."""
+    return record
