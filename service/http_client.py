@@ -1,10 +1,13 @@
 """One HTTP attempt with a total time, a size cap, no redirects, and nothing taken from the environment.
 
-``urllib3`` alone cannot bound an attempt: its time limit starts anew with every byte, so a peer that drips would hold a
-caller for as long as it likes (measured: 12.4 s at ``timeout=1``). ``time_limit`` bounds all of it: name look-up,
+``requests`` alone cannot bound an attempt: its time limit starts anew with every byte, so a peer that drips would hold
+a caller for as long as it likes (measured: 12.4 s at ``timeout=1``). ``time_limit`` bounds all of it: name look-up,
 connecting, TLS handshake, headers and body.
 
-The only module that imports ``urllib3``, for ``telnyx`` and ``identity``.
+The library's adapter is used without a session. What a session adds is cookies, netrc entries, proxies of the
+environment and redirects, and to look ahead it reads the whole body of a redirect, also where none is followed.
+
+The only module that imports ``requests``, for ``telnyx`` and ``identity``.
 """
 
 import ssl
@@ -12,12 +15,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote, urlencode
 
-import certifi
+import requests
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError
-from urllib3.exceptions import TimeoutError as HTTPTimeoutError
+from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from service.clock import time_limit
 
@@ -48,12 +50,45 @@ class TransportError(Exception):
         self.sent = sent
 
 
+class _Body:
+    """A request's body, and whether the library has ``taken`` it: it does so once the request's head is out."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.taken = False
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.taken = True
+        yield self._content
+
+
 @lru_cache
 def _tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """One for all connections: to read the file of root certificates takes 20 ms in which no other greenlet runs, so a
-    herd that opens a hundred connections would stop a worker for two seconds (measured).
-    """
     return ssl.create_default_context(cafile=ca_bundle)
+
+
+class _Adapter(HTTPAdapter):
+    """The library's adapter with one TLS context for all connections.
+
+    By itself it reads the whole file of root certificates for each new connection: 20 ms in which no other greenlet
+    runs, so that a herd that opens a hundred connections would stop a worker for two seconds (measured).
+    """
+
+    def __init__(self, pool_size: int, ca_bundle: str) -> None:
+        self._tls = _tls_context(ca_bundle)
+        super().__init__(pool_connections=2, pool_maxsize=pool_size)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._tls, **kwargs)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(*args, ssl_context=self._tls, **kwargs)
+
+    def cert_verify(self, *_: Any) -> None:
+        """Whom to trust is the context's business."""
 
 
 class Transport:
@@ -64,19 +99,12 @@ class Transport:
     """
 
     def __init__(self, pool_size: int, *, ca_bundle: str | None = None, proxy: str | None = None) -> None:
-        context = _tls_context(ca_bundle or certifi.where())
-        options: dict[str, Any] = {"num_pools": 2, "maxsize": pool_size, "ssl_context": context}
-        self._http = self._https = urllib3.PoolManager(**options)
-        if proxy is not None:
-            if login := urllib3.util.parse_url(proxy).auth:
-                shown = urllib3.util.make_headers(basic_auth=unquote(login))
-                options["proxy_headers"] = {"Proxy-Authorization": shown["authorization"]}
-            self._https = urllib3.ProxyManager(proxy, **options)
+        self._adapter = _Adapter(pool_size, ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+        self._proxies = {"https": proxy} if proxy else None
 
     def close(self) -> None:
         """Close the connections that are idle."""
-        self._http.clear()
-        self._https.clear()
+        self._adapter.close()
 
     def send(
         self,
@@ -90,61 +118,42 @@ class Transport:
         max_bytes: int = MAX_BYTES,
     ) -> Reply:
         """One attempt of at most ``seconds`` and ``max_bytes`` of body in all; raises ``TransportError``."""
+        content = None if body is None else _Body(body)
         # A compressed answer could be small on the wire and huge in memory.
         fixed = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        taken = False
-
-        def content(of: bytes) -> Iterator[bytes]:
-            # The library takes the body once the request's head is out.
-            nonlocal taken
-            taken = True
-            yield of
-
-        if body is not None:
-            fixed["Content-Length"] = str(len(body))
-        pool = self._https if url.startswith("https:") else self._http
+        request = requests.Request(method, url, {**fixed, **headers}, params=params, data=content)
+        limits = (min(CONNECT_SECS, seconds), seconds)
         try:
             with (
                 time_limit(seconds),
-                pool.request(
-                    method,
-                    f"{url}?{urlencode(params)}" if params else url,
-                    body=content(body) if body is not None else None,
-                    headers={**fixed, **headers},
-                    timeout=urllib3.Timeout(connect=min(CONNECT_SECS, seconds), read=seconds),
-                    retries=False,
-                    redirect=False,
-                    preload_content=False,
-                ) as response,
+                self._adapter.send(request.prepare(), stream=True, timeout=limits, proxies=self._proxies) as response,
             ):
                 return _reply(response, max_bytes)
-        except (HTTPError, OSError) as error:
-            failure = _failure(error, taken=taken if body is not None else None)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            failure = _failure(error, content)
         # Not from in there: whoever remembers the failure would keep what the library had in hand.
         raise failure
 
 
-def _reply(response: urllib3.BaseHTTPResponse, max_bytes: int) -> Reply:
+def _reply(response: requests.Response, max_bytes: int) -> Reply:
     content = b""
     # Piece by piece: a whole ``read`` takes a body that ends too soon for a whole one.
-    while piece := response.read1(_CHUNK_BYTES, decode_content=False):
+    while piece := response.raw.read1(_CHUNK_BYTES, decode_content=False):
         content += piece
         if len(content) > max_bytes:
             raise TransportError("too_large", sent=True)
-    return Reply(response.status, {name.lower(): value for name, value in response.headers.itermerged()}, content)
+    return Reply(response.status_code, {name.lower(): value for name, value in response.headers.items()}, content)
 
 
-def _failure(error: Exception, *, taken: bool | None) -> TransportError:
-    """``taken`` says whether the library began to send the body, if there is one."""
+def _failure(error: Exception, body: _Body | None) -> TransportError:
     causes = tuple(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         return TransportError("certificate", sent=False)
-    connected = not any(isinstance(cause, ConnectTimeoutError) for cause in causes)
-    kind = "proxy" if isinstance(error, ProxyError) else "connection"
-    # To the library a connection that was refused is a kind of timeout.
-    if isinstance(error, HTTPTimeoutError | TimeoutError) and not isinstance(error, NewConnectionError):
+    connected = not any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in causes)
+    kind = "proxy" if isinstance(error, requests.exceptions.ProxyError) else "connection"
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
         kind = "timeout"
-    return TransportError(kind, sent=connected if taken is None else taken)
+    return TransportError(kind, sent=body.taken if body is not None else connected)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

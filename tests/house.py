@@ -70,7 +70,7 @@ OWNERS = {
     "jwt": ("service.crypto", "service.identity", SANDBOX),
     "prometheus_client": ("service.app", "service.cli", "service.observability"),
     "redis": ("service.cli.check", "service.storage"),
-    "requests": (SANDBOX,),
+    "requests": ("service.http_client", SANDBOX),
     "urllib3": ("service.http_client",),
     "werkzeug": ("service.web", SANDBOX),
 }
@@ -80,7 +80,7 @@ PUBLIC_MODULES = {
     "gunicorn": {"gunicorn.glogging"},
     "jwt": {"jwt", "jwt.algorithms", "jwt.exceptions"},
     "redis": {"redis", "redis.backoff", "redis.cluster", "redis.exceptions", "redis.retry", "redis.sentinel"},
-    "requests": {"requests", "requests.exceptions"},
+    "requests": {"requests", "requests.adapters", "requests.exceptions", "requests.utils"},
     "urllib3": {"urllib3", "urllib3.exceptions", "urllib3.util"},
 }
 # Documented, for all their underscore: of named tuples, of ``os``, and the types of WSGI.
