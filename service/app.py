@@ -27,7 +27,7 @@ from service.identity import key_sources
 from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
 from service.identity.revocations import KEEP_SECS, Revocations
-from service.identity.verifier import Verifier
+from service.identity.verifier import OnOutcome, Verifier
 from service.meetings.moderation import Meeting
 from service.meetings.participants import Presence
 from service.meetings.reconciler import Reconciler
@@ -100,7 +100,7 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
     for source in sources.values():
         source.start()
     signer, guest_signer = TicketSigner(settings.service_secrets), GuestSigner(settings.service_secrets)
-    verifier = _verifier(settings, sources, guest_signer, gateways)
+    verifier = verifier_of(settings, sources, guest_signer, clock, metrics.verification)
     meeting, reconciler = _meeting(settings, gateways, directory, signer)
     reconciler.start()
     broker = _broker(settings, gateways, directory, provisioning, signer, reconciler)
@@ -155,14 +155,24 @@ class _Gateways:
 
 def _open_gateways(settings: Settings) -> _Gateways:
     clock, jitter, metrics = Clock(), random.Random(), Metrics(CollectorRegistry())
-    redis = RedisClient(
-        redis_url.of(settings.redis_url),
-        clock,
-        metrics,
-        max_calls=MAX_REDIS_CALLS,
-        limits=TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000),
-    )
-    telnyx = Telnyx(
+    redis = redis_client(settings, clock, metrics)
+    telnyx = telnyx_client(settings, redis, clock, metrics, jitter)
+    redis.start()
+    rooms = RoomStore(redis, LocalFallback(clock, redis.removals), clock)
+    return _Gateways(clock, jitter, metrics, redis, rooms, telnyx)
+
+
+def redis_client(settings: Settings, clock: Clock, metrics: Metrics) -> RedisClient:
+    """Connects once it is started."""
+    limits = TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000)
+    return RedisClient(redis_url.of(settings.redis_url), clock, metrics, max_calls=MAX_REDIS_CALLS, limits=limits)
+
+
+def telnyx_client(
+    settings: Settings, redis: RedisClient, clock: Clock, metrics: Metrics, jitter: random.Random
+) -> Telnyx:
+    """Shares its cool-downs by Redis."""
+    return Telnyx(
         settings.telnyx_api_url,
         settings.telnyx_api_keys,
         clock=clock,
@@ -171,19 +181,16 @@ def _open_gateways(settings: Settings) -> _Gateways:
         metrics=metrics,
         concurrency=settings.upstream_concurrency,
     )
-    redis.start()
-    rooms = RoomStore(redis, LocalFallback(clock, redis.removals), clock)
-    return _Gateways(clock, jitter, metrics, redis, rooms, telnyx)
 
 
-def _verifier(
-    settings: Settings, sources: Mapping[str, KeySource], guest_signer: GuestSigner, gateways: _Gateways
+def verifier_of(
+    settings: Settings, sources: Mapping[str, KeySource], guest_signer: GuestSigner, clock: Clock, observe: OnOutcome
 ) -> Verifier:
+    """For bearers of the issuers, whose keys ``sources`` have, and of guests."""
     # Guests are no issuer that readiness speaks of: keys of our own are always there.
     guests = guest_issuer(guest_signer.public_keys())
-    every_source = {**sources, **key_sources.build([guests], gateways.clock)}
-    issuers = (*settings.issuers, guests)
-    return Verifier(issuers, every_source, gateways.clock, settings.admin_scope, gateways.metrics.verification)
+    every_source = {**sources, **key_sources.build([guests], clock)}
+    return Verifier((*settings.issuers, guests), every_source, clock, settings.admin_scope, observe)
 
 
 def _provisioning(settings: Settings, telnyx: Telnyx) -> Provisioning:

@@ -11,12 +11,13 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, cast
 
 import redis
 from prometheus_client import CollectorRegistry
 
+from service import app
 from service.cli.failed import CONFIGURATION_EXIT
 from service.clock import Clock, Deadline, time_limit
 from service.config.settings import Settings, SettingsError, masked
@@ -26,14 +27,9 @@ from service.identity import key_sources
 from service.identity.issuers import IssuerConfig
 from service.identity.key_sources import KeySource
 from service.identity.refusal import RefusedToken, shown
-from service.identity.verifier import Verifier
 from service.observability.telemetry import Metrics
-from service.rooms.guests import guest_issuer
-from service.storage import redis_url
 from service.storage.availability import SAFE_POLICY
-from service.storage.cooldown_store import Cooldowns
 from service.storage.redis_client import RedisClient
-from service.storage.round_trip import TimeLimits
 from service.telnyx import Telnyx
 
 LEAST_REDIS: Final = (6, 2)
@@ -92,35 +88,27 @@ def _report(settings: Settings, bearer: str | None) -> Iterator[Finding]:
         yield from of_bearer(settings, sys.stdin.read() if bearer == "-" else bearer, settings.issuers)
         return
     clock, metrics = Clock(), Metrics(CollectorRegistry())
-    limits = TimeLimits(settings.redis_call_ms / 1000, settings.redis_connect_ms / 1000)
-    client = RedisClient(redis_url.of(settings.redis_url), clock, metrics, max_calls=2, limits=limits)
+    client = app.redis_client(settings, clock, metrics)
     yield _redis(client, masked(settings.redis_url.reveal()))
     sources = key_sources.build(settings.issuers, clock)
     for issuer in settings.issuers:
         yield _keys_of(issuer, sources[issuer.name])
     for index, key in enumerate(settings.telnyx_api_keys, 1):
         name = f"key {index} of {len(settings.telnyx_api_keys)}"
-        telnyx = Telnyx(
-            settings.telnyx_api_url,
-            [key],
-            clock=clock,
-            random=random.Random(),
-            cooldowns=Cooldowns(client, clock),
-            metrics=metrics,
-            concurrency=1,
-        )
+        with_one_key = replace(settings, telnyx_api_keys=(key,))
+        telnyx = app.telnyx_client(with_one_key, client, clock, metrics, random.Random())
         yield from _telnyx(telnyx, name, settings.telnyx_api_url, clock)
     client.stop()
 
 
 def of_bearer(settings: Settings, text: str, asked: Iterable[IssuerConfig]) -> Iterator[Finding]:
     """What the service would find of a bearer, last, after the keys of the issuers ``asked`` were fetched."""
-    issuers = (*settings.issuers, guest_issuer(GuestSigner(settings.service_secrets).public_keys()))
     clock, outcomes = Clock(), []
-    sources = key_sources.build(issuers, clock)
+    sources = key_sources.build(settings.issuers, clock)
     for issuer in asked:
         yield _keys_of(issuer, sources[issuer.name])
-    verifier = Verifier(issuers, sources, clock, settings.admin_scope, lambda *outcome: outcomes.append(outcome))
+    guest_signer = GuestSigner(settings.service_secrets)
+    verifier = app.verifier_of(settings, sources, guest_signer, clock, lambda *outcome: outcomes.append(outcome))
     text = text.strip()
     bearer = text[len("bearer ") :].lstrip() if text.lower().startswith("bearer ") else text
     try:
