@@ -5,26 +5,24 @@ from __future__ import annotations
 import contextlib
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from service.secret import Secret
 from tests.commands.cli import run
 from tests.identity.certificates import company, pem_certificate
 from tests.identity.egress import EgressProxy, egress
-from tests.identity.forge import claims, issuer, jwk, private_key, token
-from tests.identity.idp import KEYS, IdentityProvider
+from tests.identity.forge import jwk
+from tests.identity.idp import KEYS, IdentityProvider, Trust
 from tests.identity.tables import settings_with
 from tests.identity.test_settings import faults, read
-from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, environment, free_port, running, until
+from tests.processes import AUDIENCE, Sandbox, Valkey, free_port, until
 
 HOST = "login.company.test"  # no name server knows it
-NEAR, FAR = "https://near.test", "https://far.test"
 PASSWORD = "egress-canary-Zx7Qw3"
 
 
@@ -139,47 +137,35 @@ def test_what_is_not_encrypted_does_not_go_through_the_proxy(checked: Checked) -
     assert all(line.startswith("CONNECT ") for line in checked.asked)
 
 
-def test_a_single_issuer_has_variables_for_both(
-    sandbox: Sandbox, valkey: Valkey, proxy: EgressProxy, bundle: str
-) -> None:
-    """AUTH_CA_BUNDLE and AUTH_PROXY."""
-    ways = {"AUTH_CA_BUNDLE": bundle, "AUTH_PROXY": with_user(proxy)}
-    env = environment(sandbox, valkey.url, AUTH_JWKS_URL=f"https://{HOST}{KEYS}", **ways)
-    del env["AUTH_HS256_SECRET"]
+def test_a_single_issuer_has_variables_for_both(bundle: str) -> None:
+    """AUTH_CA_BUNDLE and AUTH_PROXY; the password shows nowhere."""
+    given = {
+        "AUTH_JWKS_URL": f"https://{HOST}{KEYS}",
+        "AUTH_CA_BUNDLE": bundle,
+        "AUTH_PROXY": f"http://u:{PASSWORD}@p:1",
+    }
+    (config,) = read(AUTH_HS256_SECRET=None, **given).issuers
 
-    assert "ok     AUTH_JWKS_URL: issuer default: 1 key(s)" in run(env, "check").stdout
+    assert (config.ca_bundle, config.proxy) == (bundle, Secret(f"http://u:{PASSWORD}@p:1"))
+    assert PASSWORD not in repr(config)
 
 
 def test_the_environments_own_variables_have_no_say(
-    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, proxy: EgressProxy, bundle: str
+    inside: IdentityProvider,
+    proxy: EgressProxy,
+    bundle: str,
+    trusting: Callable[..., Trust],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Those of other programs neither lead through a proxy nor vouch for anybody."""
     before = len(proxy.asked)
-    env = settings_with(sandbox, valkey, row("near", inside.url + KEYS))
-    theirs = {"HTTPS_PROXY": with_user(proxy), "REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
+    for name, value in (("HTTPS_PROXY", with_user(proxy)), ("REQUESTS_CA_BUNDLE", bundle), ("SSL_CERT_FILE", bundle)):
+        monkeypatch.setenv(name, value)
+    trust = trusting(jwks_url=inside.url + KEYS).start()
+    until(lambda: trust.source.state().last_error, what="an error for operators")
 
-    assert "(certificate)" in run({**env, **theirs}, "check").stdout
+    assert trust.source.state().last_error == "certificate"
     assert len(proxy.asked) == before
-
-
-def test_each_issuer_of_a_file_has_its_own(
-    sandbox: Sandbox, valkey: Valkey, inside: IdentityProvider, proxy: EgressProxy, bundle: str
-) -> None:
-    """One straight ahead, one through the proxy; users of both are in."""
-    near = row("near", inside.url + KEYS, ca_bundle=bundle)
-    far = row("far", f"https://{HOST}{KEYS}", ca_bundle=bundle, proxy=with_user(proxy))
-    env = settings_with(sandbox, valkey, near, far, WEB_CONCURRENCY="1")
-    with contextlib.contextmanager(running)(ServiceProcess(env)) as service:
-        for iss in (NEAR, FAR):
-            until(lambda iss=iss: _enter(service.url, iss) == 200, what=f"the keys of {iss}")
-    assert PASSWORD not in repr(issuer(jwks_url="https://a.test", proxy=with_user(proxy)))
-
-
-def _enter(url: str, iss: str) -> int:
-    now = int(time.time())
-    said = claims(iss=iss, aud=AUDIENCE, iat=now - 10, exp=now + 600)
-    bearer = token(said, algorithm="EdDSA", key=private_key("EdDSA"), kid="issuer")
-    return requests.get(f"{url}/v1/rooms", headers={"Authorization": f"Bearer {bearer}"}, timeout=15).status_code
 
 
 @pytest.mark.parametrize("kind", ["missing", "a folder", "empty", "no certificate", "certificates themselves"])

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import requests
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidToken
+from service.identity.issuers import read_table
 from service.identity.setting import Faults
-from tests.commands.cli import run
 from tests.identity.certificates import certificate, pem_certificate
-from tests.identity.forge import UNHURRIED, ask, claims, issuer, pem, private_key, token, verifier
-from tests.identity.tables import settings_with
+from tests.identity.command import run_here
+from tests.identity.forge import AUDIENCE, ISSUER, UNHURRIED, ask, issuer, pem, private_key, token, verifier
+from tests.identity.tables import toml
+from tests.identity.test_settings import environment
 from tests.identity.weak_keys import WEAK
-from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, environment, running
 
 NEW, OLD = private_key("HS256", "new"), private_key("HS256", "old")
 BOTH = f"{NEW},{OLD}"
@@ -93,9 +92,9 @@ def test_a_secret_that_is_taken_verifies_what_it_signed(secret: str) -> None:
     assert ask(verifier(config), token(key=secret)).user == "alice"
 
 
-def test_check_says_how_a_comma_is_read(sandbox: Sandbox, valkey: Valkey) -> None:
+def test_check_says_how_a_comma_is_read() -> None:
     """As two secrets, and as one that holds a comma."""
-    said = run(environment(sandbox, valkey.url, AUTH_HS256_SECRET=BOTH), "check").stdout
+    said = run_here(environment(AUTH_HS256_SECRET=BOTH), "check", "--bearer", token()).stdout
 
     assert "AUTH_ISSUER: issuer default: 3 key(s): new, old, and both as one secret that holds a comma" in said
 
@@ -198,33 +197,19 @@ def test_what_is_no_good_key_is_refused_in_the_right_words(make: Callable[[], st
     assert fault(public_key=make()) == said
 
 
-@pytest.fixture(scope="module")
-def pasted(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
-    """A service whose issuers' keys were pasted in odd ways."""
-    rows = {
-        "comma": {"hs256_secret": BOTH},
-        "escaped": {"public_key": BREAKS["escaped"](pem("ES256"))},
-        "certified": {"public_key": BREAKS["escaped"](pem_certificate("RS256"))},
-    }
-    table = [
-        {"name": name, "issuer": f"https://{name}.test", "audience": AUDIENCE, **row} for name, row in rows.items()
-    ]
-    yield from running(ServiceProcess(settings_with(sandbox, valkey, *table, WEB_CONCURRENCY="1")))
-
-
 @pytest.mark.parametrize(
-    ("name", "algorithm", "key"),
+    ("source", "algorithm", "key"),
     [
-        ("comma", "HS256", BOTH),
-        ("escaped", "ES256", private_key("ES256")),
-        ("certified", "RS256", private_key("RS256")),
+        ({"hs256_secret": BOTH}, "HS256", BOTH),
+        ({"public_key": BREAKS["escaped"](pem("ES256"))}, "ES256", private_key("ES256")),
+        ({"public_key": BREAKS["escaped"](pem_certificate("RS256"))}, "RS256", private_key("RS256")),
     ],
     ids=["a secret with a comma", "PEM with escaped line breaks", "a certificate"],
 )
-def test_bearers_by_a_pasted_key_are_let_in(name: str, algorithm: str, key: Any, pasted: ServiceProcess) -> None:
-    """Over the wire."""
-    now = int(time.time())
-    said = claims(iss=f"https://{name}.test", aud=AUDIENCE, iat=now - 10, exp=now + 600)
-    headers = {"Authorization": f"Bearer {token(said, algorithm=algorithm, key=key)}"}
+def test_bearers_by_a_key_that_was_pasted_into_a_table_are_good(
+    source: dict[str, str], algorithm: str, key: Any
+) -> None:
+    """As it stands in a file of issuers, which has breaks of lines of its own."""
+    (config,) = read_table(toml({"issuer": ISSUER, "audience": AUDIENCE, **source}))
 
-    assert requests.get(f"{pasted.url}/v1/rooms", headers=headers, timeout=15).status_code == 200
+    assert ask(verifier(config), token(algorithm=algorithm, key=key)).user == "alice"

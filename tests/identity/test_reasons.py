@@ -1,4 +1,4 @@
-"""Why a bearer was refused: told to operators by a closed set of reasons, and to callers not at all."""
+"""Why a bearer was refused, and what it asked for in vain: told to operators, and to callers not at all."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from service.errors import InvalidToken
 from service.identity.refusal import MAX_SHOWN, Reason, RefusedToken, shown
 from tests.commands.cli import run
+from tests.identity.command import run_here
 from tests.identity.forge import SECRET, UNHURRIED, ask, claims, issuer, pem, private_key, token, verifier
-from tests.identity.idp import KEYS, provider
+from tests.identity.idp import KEYS, IdentityProvider, provider
 from tests.identity.tables import settings_with
 from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, fresh, running, until
 
-STAFF, MAIL, SET = "https://staff.test", "https://mail.test", "https://set.test"
+STAFF, MAIL, SET, PARTNER = (f"https://{name}.test" for name in ("staff", "mail", "set", "partner"))
 CANARY: Final = "Canary7Zq4Xw9Lt2Vb8Nm5Rk3"
 # Another claim may hold anything about a person.
 PRIVATE: Final = {"name": CANARY, "note": {"of": [CANARY]}, "email": f"{CANARY}@example.com"}
@@ -59,7 +60,7 @@ ROWS: Final[dict[Reason, Row]] = {
     Reason.UNKNOWN_ISSUER: (
         lambda: staff(iss=f"{STAFF}/\r\n"),
         "unknown",
-        f"{STAFF}, {MAIL}, {SET}, urn:video-token-service:guest",
+        f"{STAFF}, {MAIL}, {SET}, {PARTNER}, urn:video-token-service:guest",
         rf"{STAFF}/\\r\\n",
     ),
     Reason.MISSING_CLAIM: (lambda: staff(exp=None), "staff", "exp: a number, not negative", "nothing"),
@@ -109,28 +110,36 @@ def test_no_reason_is_left_untried() -> None:
 
 
 @pytest.fixture(scope="module")
-def environment(valkey: Valkey, sandbox: Sandbox) -> Iterator[dict[str, str]]:
+def published() -> Iterator[IdentityProvider]:
     with provider() as idp:
-        table = (
-            {"name": "staff", "issuer": STAFF, "hs256_secret": SECRET, "required_claims": "token_use=access"},
-            {"name": "mail", "issuer": MAIL, "hs256_secret": SECRET, "user_claim": "email"},
-            {"name": "set", "issuer": SET, "jwks_url": idp.url + KEYS},
-        )
-        rows = [{"audience": AUDIENCE, **row} for row in table]
-        yield settings_with(sandbox, valkey, *rows, WEB_CONCURRENCY="1")
+        yield idp
 
 
 @pytest.fixture(scope="module")
-def explained(environment: dict[str, str]) -> Iterator[ServiceProcess]:
-    """A service whose set of keys is in hand."""
+def environment(valkey: Valkey, sandbox: Sandbox, published: IdentityProvider) -> dict[str, str]:
+    """In which nobody can be an administrator."""
+    table: list[dict[str, Any]] = [
+        {"name": "staff", "hs256_secret": SECRET, "required_claims": "token_use=access", "trust": ["rooms"]},
+        {"name": "mail", "hs256_secret": SECRET, "user_claim": "email"},
+        {"name": "set", "jwks_url": published.url + KEYS},
+        {"name": "partner", "hs256_secret": SECRET},
+    ]
+    rows = [{"issuer": f"https://{row['name']}.test", "audience": AUDIENCE, **row} for row in table]
+    return settings_with(sandbox, valkey, *rows, WEB_CONCURRENCY="2")
+
+
+@pytest.fixture(scope="module")
+def explained(environment: dict[str, str], published: IdentityProvider) -> Iterator[ServiceProcess]:
+    """A service whose workers have the set of keys in hand."""
     with contextlib.contextmanager(running)(ServiceProcess(environment)) as service:
+        until(lambda: published.fetches() == 2, what="the fetches of both workers")
         until(lambda: enter(service, signed("EdDSA", kid="issuer")).ok, what="the published key")
         yield service
 
 
-def enter(service: ServiceProcess, bearer: str, request_id: str = "any") -> requests.Response:
+def enter(service: ServiceProcess, bearer: str, request_id: str = "any", path: str = "/v1/rooms") -> requests.Response:
     headers = {"Authorization": f"Bearer {bearer}", "X-Request-Id": request_id}
-    return requests.get(f"{service.url}/v1/rooms", headers=headers, timeout=15)
+    return requests.get(service.url + path, headers=headers, timeout=15)
 
 
 def lines(service: ServiceProcess, message: str, request_id: str) -> list[dict[str, Any]]:
@@ -213,11 +222,47 @@ def test_a_logout_token_is_explained_too(explained: ServiceProcess) -> None:
     assert (line["issuer"], line["reason"]) == ("staff", "wrong_type")
 
 
+def test_the_start_says_that_nobody_can_be_an_administrator(explained: ServiceProcess) -> None:
+    """In one line of the log, however many workers there are; the service runs all the same."""
+    told = "no issuer is trusted with admin, so nobody is an administrator and /v1/admin is closed to all"
+    (text,) = until(lambda: [line for line in explained.output().splitlines() if told in line], what="the warning")
+
+    line = json.loads(text)
+    assert (line["level"], line["variable"]) == ("WARNING", "AUTH_TRUST")
+    assert "add admin here, or to trust in the issuers file" in line["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "status", "told"),
+    [
+        ("/v1/admin/rooms", {"scope": "openid rooms:admin"}, 403, ("staff", "alice", ["admin"], ["rooms"])),
+        (
+            "/v1/rooms/no-such-room",
+            {"iss": PARTNER, "rooms": {"no-such-room": "moderator"}, "scope": ["rooms:admin"]},
+            404,
+            ("partner", "partner:alice", ["admin", "rooms"], []),
+        ),
+    ],
+    ids=["an administrator", "a moderator"],
+)
+def test_who_asks_in_vain_leaves_a_line(
+    path: str, changes: dict[str, Any], status: int, told: tuple[object, ...], explained: ServiceProcess
+) -> None:
+    """Who asked for what, and what the issuer is trusted with; the caller is told no more than anybody."""
+    name = fresh("asked")
+
+    assert enter(explained, staff(**changes), name, path).status_code == status
+    until(lambda: lines(explained, "request", name), what="the access line")
+    (line,) = lines(explained, "issuer is not trusted with what its token asks for", name)
+    assert line["level"] == "WARNING"
+    assert (line["issuer"], line["user"], line["asked"], line["trust"]) == told
+
+
 @pytest.mark.parametrize("reason", [Reason.WRONG_AUDIENCE, Reason.BAD_SIGNATURE])
 def test_check_explains_a_bearer(reason: Reason, environment: dict[str, str]) -> None:
     """On the command line or from standard input, also with the scheme before it; its exit code is 2."""
     make, issuer_name, expected, found = ROWS[reason]
-    done = run(environment, "check", "--bearer", f"Bearer {make()}")
+    done = run_here(environment, "check", "--bearer", f"Bearer {make()}")
 
     assert done.returncode == 2
     facts = [reason.value, *(["expected " + expected] if expected else []), *(["found " + found] if found else [])]
@@ -236,7 +281,7 @@ def test_check_reads_a_bearer_from_standard_input(environment: dict[str, str]) -
 @pytest.mark.parametrize("given", ["a, b", "\udcff.a.b"])
 def test_check_says_of_anything_that_it_is_no_bearer(given: str, environment: dict[str, str]) -> None:
     """Text from a clipboard may be anything."""
-    done = run(environment, "check", "--bearer", given)
+    done = run_here(environment, "check", "--bearer", given)
 
     assert done.returncode == 2
     assert "FAULT  bearer: issuer unknown: refused, " in done.stdout
