@@ -72,7 +72,7 @@ from service.web import (
     resources,
 )
 from service.web.openapi import OpenApiValidator
-from service.web.services import EXTENSION, Console, Services
+from service.web.services import EXTENSION, Services
 from service.web.token_endpoint import TokenEndpoint
 
 OPENAPI: Final = Path(__file__).parents[1] / "openapi.yaml"
@@ -114,7 +114,7 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             openapi=openapi,
             allowed_origins=frozenset(settings.allowed_origins),
             drain_file=drain_file,
-            console=Console(settings.console_sandbox) if settings.console == "on" else None,
+            console=settings.console_sandbox or "" if settings.console == "on" else None,
             ticket_keys=signer.jwks(),
             key_sources=sources,
             verifier=verifier,
@@ -278,9 +278,9 @@ def face(services: Services) -> Flask:
     app.extensions[EXTENSION] = services
     request_lifecycle.install(app)
     cors.install(app, services.allowed_origins)
-    auth.install(app)
+    app.before_request(auth.refuse_ungated)
     problems.install(app, services.jitter)
-    resources.install(app)
+    app.url_map.converters["user_id"] = resources.UserIdConverter
     for area in (ops, join, callbacks, meetings, invites, admin, gateway, pages):
         app.register_blueprint(area.blueprint())
     app.register_blueprint(invites.open_blueprint())

@@ -1,9 +1,8 @@
 """Telnyx's own 25 operations for our callers: authenticated by their bearers, authorised per room.
 
-``operations`` says of each who may call it and how its room is found, ``resolver`` finds rooms and decides who
-moderates them, ``filtering`` keeps out of answers what was not asked for, ``room_handlers`` and ``token_handlers`` are
-the operations that this service does itself, ``account_lists`` keeps an administrator's lists within the directory,
-``proxy`` is the one way through for all of them.
+``operations`` says of each who may call it, ``resolver`` finds rooms and decides who moderates them, ``filtering``
+keeps out of answers what was not asked for, and an administrator's lists within the directory, ``room_handlers`` and
+``token_handlers`` are the operations that this service does itself, ``proxy`` is the one way through for all of them.
 
 Rules for editors:
 * requests have been held against ``openapi.yaml`` when they get here: only documented members exist;

@@ -1,19 +1,27 @@
 """What an answer may hold: the things that were asked for, and nothing that belongs to somebody else's room.
 
-Pure. Telnyx's filters are not relied on: every item is held against what was authorised.
+Telnyx's filters are not relied on: every item is held against what was authorised.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from service.errors import UpstreamInvalidResponse
+from service.clock import Deadline
+from service.errors import InvalidRequest, UpstreamInvalidResponse
 from service.gateway.operations import Kind
-from service.gateway.resolver import uuid_of
-from service.telnyx import Answer
+from service.gateway.resolver import Resolver, uuid_of
+from service.telnyx import Answer, Telnyx
+from service.telnyx.client import MOST_ON_A_PAGE, MOST_PAGES
 from service.telnyx.responses import items_of
 
+# Telnyx's own (docs/telnyx.md 2).
+DEFAULT_SIZE: Final = 20
+# With what is inside of it one item may be as long as many others.
+MOST_WITH_INSIDE: Final = 25
+
+Item = dict[str, Any]
 # Lists that come inside of a thing when its include flag asks for them.
 _INSIDE: Final[Mapping[Kind, tuple[str, Kind]]] = {
     "room": ("sessions", "session"),
@@ -54,7 +62,7 @@ def one(answer: Answer, kind: Kind) -> dict[str, Any]:
     return {"data": whole(kind, answer.data)}
 
 
-def whole(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
+def whole(kind: Kind, item: Item) -> Item:
     """The thing, with what is inside of it held against it."""
     name, inside = _INSIDE.get(kind, ("", kind))
     parts = item.get(name)
@@ -65,3 +73,59 @@ def whole(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
         raise UpstreamInvalidResponse
     own = Scope(ident) if kind == "room" else Scope(ident, session=ident)
     return {**item, name: [whole(inside, part) for part in parts if own.holds(inside, part)]}
+
+
+class AccountLists:
+    """Lists that name no room, for administrators: of the whole account only what belongs to rooms of the directory.
+
+    Telnyx cannot be asked for that, so its list is read to its end and cut into pages here: a page of its own could
+    hold nothing of ours though more follows, and its totals speak of others.
+
+    Raises ``InvalidRequest`` where too much passes the filters, and what ``Resolver`` raises.
+    """
+
+    def __init__(self, telnyx: Telnyx, finder: Resolver) -> None:
+        self._telnyx = telnyx
+        self._finder = finder
+
+    def page(self, name: str, kind: Kind, query: Mapping[str, str], deadline: Deadline) -> dict[str, Any]:
+        """The page that ``query`` asks for, as Telnyx would answer if the account were the directory."""
+        found = [whole(kind, item) for item, _ in self.items(name, kind, query, deadline)]
+        return cut(found, query)
+
+    def items(self, name: str, kind: Kind, query: Mapping[str, str], deadline: Deadline) -> list[tuple[Item, UUID]]:
+        """What passes the filters of ``query`` and is of the directory, each with its room, in Telnyx's order."""
+        asked = {parameter: value for parameter, value in query.items() if not parameter.startswith("page[")}
+        size = MOST_WITH_INSIDE if any(parameter.startswith("include_") for parameter in asked) else MOST_ON_A_PAGE
+        found: dict[object, Item] = {}
+        looked_at = 0
+        for page in self._telnyx.pages(name, None, asked, deadline, size):
+            # What is new at Telnyx meanwhile moves the others on, so that they come twice.
+            found.update((item.get("id"), item) for item in page)
+            looked_at += len(page)
+        if looked_at >= MOST_PAGES * size:
+            message = f"{looked_at} or more of the account pass the filters; name a room, or fewer days"
+            raise InvalidRequest(errors=[{"field": "filter", "message": message}])
+        items = list(found.values())
+        rooms = self._rooms_of(kind, items, deadline)
+        ours = self._finder.directory_rooms({room_id for room_id in rooms if room_id is not None})
+        return [(item, room_id) for item, room_id in zip(items, rooms, strict=True) if room_id in ours]
+
+    def _rooms_of(self, kind: Kind, items: Sequence[Item], deadline: Deadline) -> list[UUID | None]:
+        if kind != "participant":
+            return [uuid_of(item.get("id" if kind == "room" else "room_id")) for item in items]
+        sessions = [uuid_of(item.get("session_id")) for item in items]
+        rooms = self._finder.rooms_of({session for session in sessions if session is not None}, deadline)
+        return [None if session is None else rooms.get(session) for session in sessions]
+
+
+def cut(found: Sequence[Item], query: Mapping[str, str]) -> dict[str, Any]:
+    """The page that ``query`` asks for, of all that there is."""
+    number, size = int(query.get("page[number]", 1)), int(query.get("page[size]", DEFAULT_SIZE))
+    meta = {
+        "page_number": number,
+        "page_size": size,
+        "total_pages": -(-len(found) // size),
+        "total_results": len(found),
+    }
+    return {"data": found[(number - 1) * size : number * size], "meta": meta}

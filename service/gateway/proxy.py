@@ -15,8 +15,7 @@ from service.errors import (
     UpstreamRejected,
     UpstreamRejectedRequest,
 )
-from service.gateway.account_lists import AccountLists, cut
-from service.gateway.filtering import Scope, listed, one
+from service.gateway.filtering import AccountLists, Scope, cut, listed, one
 from service.gateway.operations import Call, Outcome
 from service.gateway.resolver import Resolver
 from service.gateway.room_handlers import RoomHandlers

@@ -72,9 +72,9 @@ class Resolver:
     def session(self, principal: Principal, session: UUID, deadline: Deadline) -> Moderator:
         """The caller as a moderator of a session's room."""
         room_id = self._rooms_of_sessions.value(session)
-        if room_id is None:
-            return self.find(principal, "session", session, deadline)[0]
-        return self._looked_up(principal, room_id)
+        if room_id is not None:
+            return self._looked_up(principal, room_id)
+        return self.find(principal, "session", session, deadline)[0]
 
     def find(
         self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None = None
@@ -83,27 +83,21 @@ class Resolver:
         Telnyx shows of it. Raises ``RateLimited`` after many in vain.
         """
         self._check_moderates(principal)
-        places = self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
-        self._places.put(principal.user, places, TRUSTED_SECS)
-        try:
-            with places.place(deadline.remaining()):
-                return self._find(principal, kind, ident, deadline, query)
-        except TimeoutError:
-            raise DeadlineExceeded from None
-
-    def _find(
-        self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None
-    ) -> tuple[Moderator, Answer]:
         if self._unknown.value((kind, ident)):
             raise RoomNotFound
         caller = calling.get()
         if caller is not None:
             caller.require(UNKNOWN_IDS)
+        places = self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
+        self._places.put(principal.user, places, TRUSTED_SECS)
         try:
-            answer = self._look(kind, ident, deadline, query)
-            session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
-            room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
+            with places.place(deadline.remaining()):
+                answer = self._look(kind, ident, deadline, query)
+                session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
+                room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
             return self._looked_up(principal, room_id), answer
+        except TimeoutError:
+            raise DeadlineExceeded from None
         except RoomNotFound:
             if caller is not None:
                 caller.spend(UNKNOWN_IDS)
@@ -150,10 +144,8 @@ class Resolver:
     def _room_of(self, session: UUID | None, deadline: Deadline) -> UUID:
         if session is None:
             raise RoomNotFound
-        known = self._rooms_of_sessions.value(session)
-        if known is not None:
-            return known
-        room_id = uuid_of(self._look("session", session, deadline, None).data.get("room_id"))
+        room_id = self._rooms_of_sessions.value(session)
+        room_id = room_id or uuid_of(self._look("session", session, deadline, None).data.get("room_id"))
         if room_id is None:
             raise RoomNotFound
         return room_id
@@ -189,8 +181,7 @@ class Resolver:
         if principal.admin or self._moderators.value((principal.issuer, principal.user)):
             return
         page = self._directory.listings(principal, "", MOST_LOOKED_AT)
-        moderates = any(entry.open and entry.role is Role.MODERATOR for entry in page.items)
-        if moderates:
+        if any(entry.open and entry.role is Role.MODERATOR for entry in page.items):
             self._moderators.put((principal.issuer, principal.user), True, TRUSTED_SECS)
         elif page.cursor is None:
             raise RoomNotFound

@@ -64,7 +64,6 @@ class Breaker:
         return max(1.0, left)
 
     def succeeded(self) -> None:
-        """The upstream is well."""
         with self._lock:
             was_open = self._opened is not None
             self._opened, self._prober, self._in_a_row = None, None, 0
@@ -75,7 +74,6 @@ class Breaker:
             self._on_change("closed")
 
     def failed(self) -> None:
-        """The upstream is not well."""
         with self._lock:
             now = self._clock.monotonic()
             self._in_a_row += 1

@@ -18,7 +18,6 @@ _ROOMS: Final = "/v1/admin/rooms"
 
 
 def blueprint() -> GatedBlueprint:
-    """The calls of operators and product back ends."""
     room, members = _ROOMS + "/<alias>", _ROOMS + "/<alias>/members"
     member = members + "/<user_id:user>"
     routes: Routes = {

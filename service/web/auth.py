@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import cast
 
-from flask import Blueprint, Flask, Response, current_app, g, request
+from flask import Blueprint, Response, current_app, g, request
 
 from service.errors import InsufficientScope
 from service.identity.verifier import Principal
@@ -51,9 +51,12 @@ class GatedBlueprint(Blueprint):
             self.add_url_rule(path, view_func=view, methods=[method])
 
 
-def install(app: Flask) -> None:
-    """Refuse views that no ``GatedBlueprint`` holds."""
-    app.before_request(_refuse_ungated)
+def refuse_ungated() -> None:
+    """To be called before each request: no view runs that no ``GatedBlueprint`` holds."""
+    if request.endpoint is not None and not isinstance(
+        current_app.blueprints.get(request.blueprint or ""), GatedBlueprint
+    ):
+        raise RuntimeError("a view without a gate")
 
 
 def principal() -> Principal:
@@ -64,13 +67,6 @@ def principal() -> Principal:
 def moderator() -> Moderator:
     """The caller of a view behind the moderator gate, and the room in its path."""
     return cast("Moderator", g.moderator)
-
-
-def _refuse_ungated() -> None:
-    if request.endpoint is not None and not isinstance(
-        current_app.blueprints.get(request.blueprint or ""), GatedBlueprint
-    ):
-        raise RuntimeError("a view without a gate")
 
 
 def _require_user() -> None:

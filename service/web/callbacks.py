@@ -18,7 +18,6 @@ _log: Final = logging.getLogger(__name__)
 
 
 def blueprint() -> GatedBlueprint:
-    """One call of each."""
     routes: Routes = {
         "POST /v1/webhooks/telnyx": receive_telnyx_event,
         "POST /v1/backchannel-logout": backchannel_logout,

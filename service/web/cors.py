@@ -21,17 +21,18 @@ def install(app: Flask, allowed_origins: Collection[str]) -> None:
     """Answer preflights of ``allowed_origins`` before any gate, and mark all answers to them as readable."""
 
     def preflight() -> Response | None:
-        origin, methods = request.headers.get("Origin"), _methods_here()
+        origin, refusal = request.headers.get("Origin"), request.routing_exception
         if request.method != "OPTIONS" or origin is None or "Access-Control-Request-Method" not in request.headers:
             return None
         if origin not in allowed_origins:
             reason = "the origin is not in ALLOWED_ORIGINS"
             _log.info("preflight refused", extra={"origin": origin[:_MAX_LOGGED_CHARS], "reason": reason})
             return None
-        if not methods:
+        if not isinstance(refusal, MethodNotAllowed):
+            # There is no such path.
             return None
         response = Response(status=204)
-        response.headers["Access-Control-Allow-Methods"] = ", ".join(methods)
+        response.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(refusal.valid_methods or ()))
         # Whichever they are: of an allowed page no header is dangerous, and tracers and SDKs add theirs (not `*`, which
         # leaves out Authorization).
         response.headers["Access-Control-Allow-Headers"] = request.headers.get("Access-Control-Request-Headers", "")
@@ -51,9 +52,3 @@ def marks(origin: str | None, allowed_origins: Collection[str]) -> list[tuple[st
     if origin is None or origin not in allowed_origins:
         return []
     return [("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", _EXPOSED)]
-
-
-def _methods_here() -> list[str]:
-    """The methods of the path asked for; empty where there is no such path."""
-    refusal = request.routing_exception
-    return sorted(refusal.valid_methods or ()) if isinstance(refusal, MethodNotAllowed) else []

@@ -21,7 +21,6 @@ _INVITES: Final = "/v1/rooms/<alias>/invites"
 
 
 def blueprint() -> GatedBlueprint:
-    """The calls of moderators."""
     routes: Routes = {
         f"GET {_INVITES}": list_invites,
         f"POST {_INVITES}": once(create_invite),
@@ -31,7 +30,6 @@ def blueprint() -> GatedBlueprint:
 
 
 def open_blueprint() -> GatedBlueprint:
-    """The one call of people who are nobody yet."""
     redeeming = GatedBlueprint("guests", Gate.OPEN, {"POST /v1/invites/redeem": redeem_invite})
     redeeming.before_request(lambda: check_request(MAX_TOKEN_CALL_BYTES))
     return redeeming

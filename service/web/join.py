@@ -12,7 +12,6 @@ from service.web.services import services
 
 
 def blueprint() -> GatedBlueprint:
-    """The calls of everybody who is signed in."""
     routes: Routes = {
         "GET /v1/me": get_me,
         "GET /v1/rooms": list_my_rooms,

@@ -21,7 +21,6 @@ from service.web.services import services
 
 
 def blueprint() -> GatedBlueprint:
-    """The calls of moderators."""
     room = "/v1/rooms/<alias>"
     routes: Routes = {
         f"GET {room}/participants": list_participants,

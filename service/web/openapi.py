@@ -71,7 +71,7 @@ class OpenApiValidator:
         validator = self.operations[operation_id].body
         if validator is None:
             return {}
-        self._refuse(_violations(validator, body, size))
+        self._refuse(self._violations(validator, body, size))
         return cast("Mapping[str, Any]", body)
 
     def check_query(self, operation_id: str, given: Iterable[tuple[str, list[str]]]) -> Mapping[str, Any]:
@@ -81,21 +81,45 @@ class OpenApiValidator:
         repeated = [{"field": name, "message": "must be given once"} for name in texts if len(texts[name]) > 1]
         self._refuse(repeated)
         values = {name: _typed(found[0], operation.query_types.get(name, "string")) for name, found in texts.items()}
-        faults = _violations(operation.query, values, 0)
+        faults = self._violations(operation.query, values, 0)
         self._refuse([{**fault, "field": fault["field"].lstrip("/")} for fault in faults])
         return values
 
     def _refuse(self, faults: list[Fault]) -> None:
         if faults:
-            raise InvalidRequest(errors=[{**fault, "message": self._said(fault)} for fault in faults[:MAX_ERRORS]])
+            raise InvalidRequest(errors=faults[:MAX_ERRORS])
 
-    def _said(self, fault: Fault) -> str:
-        message = fault["message"]
-        if not message.startswith(_PATTERN):
-            return message
-        return self._forms.get(
-            message.removeprefix(_PATTERN), "has characters or a form that are not allowed; see /docs"
-        )
+    def _violations(self, validator: Draft202012Validator, instance: Any, size: int) -> list[Fault]:
+        if validator.is_valid(instance):
+            return []
+        if size > _SMALL_BYTES:
+            try:
+                validator.validate(instance)
+            except ValidationError as first:
+                return list(self._faults(first))
+        faults: list[Fault] = []
+        for error in validator.iter_errors(instance):
+            faults += [fault for fault in self._faults(error) if fault not in faults]
+        return faults
+
+    def _faults(self, error: ValidationError) -> Iterator[Fault]:
+        kind, facts = error.kind.name, error.kind.as_dict()
+        field = "".join(_step(step) for step in error.instance_path)
+        if kind == "additionalProperties":
+            for name in facts["unexpected"]:
+                yield {"field": field + _step(name), "message": "is not known here"}
+        elif kind == "required":
+            yield {"field": field + _step(facts["property"]), "message": "is required"}
+        elif kind == "pattern":
+            unsaid = "has characters or a form that are not allowed; see /docs"
+            yield {"field": field, "message": self._forms.get(facts["pattern"], unsaid)}
+        elif closest := min(facts.get("context", ()), key=len, default=()):
+            # Of the forms that are allowed (oneOf) the one that comes closest.
+            for part in closest:
+                yield from self._faults(part)
+        else:
+            say = _MESSAGES.get(kind)
+            yield {"field": field, "message": say(facts) if say else "does not fit the schema"}
 
 
 def _forms(schema: object) -> Iterator[tuple[str, str]]:
@@ -173,44 +197,9 @@ def _typed(text: str, kind: str) -> object:
     return int(text) if kind == "integer" and _INTEGER.fullmatch(text) else text
 
 
-def _violations(validator: Draft202012Validator, instance: Any, size: int) -> list[Fault]:
-    if validator.is_valid(instance):
-        return []
-    if size > _SMALL_BYTES:
-        try:
-            validator.validate(instance)
-        except ValidationError as first:
-            return list(_faults(first))
-    faults: list[Fault] = []
-    for error in validator.iter_errors(instance):
-        faults += [fault for fault in _faults(error) if fault not in faults]
-    return faults
-
-
-def _faults(error: ValidationError) -> Iterator[Fault]:
-    kind, facts = error.kind.name, error.kind.as_dict()
-    path = [_escaped(step) for step in error.instance_path]
-    if kind == "additionalProperties":
-        for name in facts["unexpected"]:
-            yield {"field": _pointer([*path, _escaped(name)]), "message": UNKNOWN}
-    elif kind == "required":
-        yield {"field": _pointer([*path, facts["property"]]), "message": "is required"}
-    elif closest := min(facts.get("context", ()), key=len, default=()):
-        # Of the forms that are allowed (oneOf) the one that comes closest.
-        for part in closest:
-            yield from _faults(part)
-    else:
-        say = _MESSAGES.get(kind)
-        yield {"field": _pointer(path), "message": say(facts) if say else "does not fit the schema"}
-
-
-def _pointer(steps: list[str]) -> str:
-    """A JSON Pointer (RFC 6901) into the body."""
-    return "".join("/" + step for step in steps)
-
-
-def _escaped(step: object) -> str:
-    return str(step)[:64].replace("~", "~0").replace("/", "~1")
+def _step(step: object) -> str:
+    """Of a JSON Pointer (RFC 6901) into the body."""
+    return "/" + str(step)[:64].replace("~", "~0").replace("/", "~1")
 
 
 def _said(value: object) -> str:
@@ -218,8 +207,6 @@ def _said(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-# Stands before a pattern until it is said in words.
-_PATTERN: Final = "must match "
 _FORMATS: Final = {
     "date-time": "must be an RFC 3339 timestamp with a zone, from 1970 on, such as 2030-01-31T12:00:00Z",
     "name": "must be visible text, without control characters and such as change the direction of writing",
@@ -237,7 +224,6 @@ _MESSAGES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "maxLength": lambda facts: f"must have at most {facts['limit']} characters",
     "minItems": lambda facts: f"must have at least {facts['limit']} items",
     "maxItems": lambda facts: f"must have at most {facts['limit']} items",
-    "pattern": lambda facts: _PATTERN + facts["pattern"],
     "format": lambda facts: _FORMATS.get(facts["format"], f"must be a {facts['format']}"),
     "oneOf": lambda _: "must fit exactly one of the allowed forms",
 }

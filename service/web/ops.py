@@ -18,7 +18,6 @@ _FRESH: Final = {"Cache-Control": "no-cache"}
 
 
 def blueprint() -> GatedBlueprint:
-    """The calls that anybody may make."""
     routes: Routes = {
         "GET /healthz": get_health,
         "GET /readyz": get_readiness,

@@ -103,7 +103,6 @@ _SANDBOX: Final = "sandbox.js"
 
 
 def blueprint() -> GatedBlueprint:
-    """The pages and their files."""
     swagger = {name: (_SWAGGER_UI / name).read_bytes() for name in _SWAGGER_FILES}
     of_docs = {**swagger, "init.js": _DOCS_SCRIPT.encode()}
     problems = {f"{kind.code}.html": _problem(kind) for kind in kinds()}
@@ -123,10 +122,10 @@ def blueprint() -> GatedBlueprint:
 
     def get_console_file(file: str) -> Response:
         """What the page is made of; ``config.json`` tells it where the sandbox is."""
-        asked = services().console
-        if asked is None:
+        told = services().console
+        if told is None:
             raise RouteNotFound
-        sandbox = asked.sandbox if _SANDBOX in of_console else None
+        sandbox = told if told and _SANDBOX in of_console else None
         sdk = sandbox is None and _SDK in of_console
         config = json.dumps({"sandbox": sandbox, "sdk": sdk}).encode()
         policy = _CONSOLE_POLICY.format(besides=f" {_SIGNALLING}" if sdk else f" {sandbox}" if sandbox else "")

@@ -18,14 +18,12 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as WrongMethod
 
-from service.clock import rfc3339
 from service.errors import (
     BodyTooLarge,
     InsufficientScope,
     MalformedRequest,
     MethodNotAllowed,
     OwnTrouble,
-    RateLimited,
     RouteNotFound,
     ServiceError,
     Unauthenticated,
@@ -116,43 +114,27 @@ def render(error: ServiceError, path: str, jitter: random.Random) -> Problem:
         headers.append(("Retry-After", str(document["retry_after"])))
     if (challenge := _challenge(error)) is not None:
         headers.append(("WWW-Authenticate", challenge))
-    document |= {name: error.extra[name] for name in ("errors",) if name in error.extra}
-    if (opens_at := error.extra.get("opens_at")) is not None:
-        document["opens_at"] = rfc3339(opens_at) if isinstance(opens_at, int | float) else opens_at
+    document |= {name: error.extra[name] for name in ("errors", "opens_at") if name in error.extra}
     gateway = is_gateways(path)
-    headers += _rate_headers(error, gateway=gateway)
-    if gateway:
-        return Problem(error.status, [("Content-Type", "application/json"), *headers], _json(as_telnyx(document)))
-    return Problem(error.status, [("Content-Type", MEDIA_TYPE), *headers], _json(document))
+    if "limit" in error.extra:
+        told = {name: error.extra[name] for name in ("limit", "remaining", "reset_secs")}
+        headers += rate_limit(**told) + (telnyx_rate_limit(**told) if gateway else [])
+    headers.append(("Content-Type", "application/json" if gateway else MEDIA_TYPE))
+    return Problem(error.status, headers, json.dumps(_as_telnyx(document) if gateway else document).encode())
 
 
-def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document).encode()
-
-
-def as_telnyx(document: Mapping[str, Any]) -> dict[str, Any]:
+def _as_telnyx(document: Mapping[str, Any]) -> dict[str, Any]:
     """A problem document in Telnyx's shape: one error for each fault of the request, else one in all."""
     shared = {"code": _TELNYX_CODES.get(document["status"], _UNEXPECTED), "title": document["title"]}
     kept = ("code", "retryable", "request_id", "retry_after", "opens_at")
     meta = {name: document[name] for name in kept if name in document}
-    faults = [
-        {**shared, "detail": fault["message"], "source": _source(fault["field"]), "meta": meta}
-        for fault in document.get("errors", ())
-    ]
+    faults = []
+    for fault in document.get("errors", ()):
+        field = fault["field"]
+        # Members of bodies are told by pointer, query parameters by name.
+        source = {"pointer": field or "/"} if field[:1] in {"", "/"} else {"parameter": field}
+        faults.append({**shared, "detail": fault["message"], "source": source, "meta": meta})
     return {"errors": faults or [{**shared, "detail": document["detail"], "meta": meta}]}
-
-
-def _source(field: str) -> dict[str, str]:
-    """Members of bodies are told by pointer, query parameters by name."""
-    return {"pointer": field or "/"} if field[:1] in {"", "/"} else {"parameter": field}
-
-
-def _rate_headers(error: ServiceError, *, gateway: bool) -> list[tuple[str, str]]:
-    given = error.extra
-    if not isinstance(error, RateLimited) or "limit" not in given:
-        return []
-    told = {name: given.get(name, default) for name, default in (("limit", 0), ("remaining", 0), ("reset_secs", 1))}
-    return rate_limit(**told) + (telnyx_rate_limit(**told) if gateway else [])
 
 
 def _challenge(error: ServiceError) -> str | None:

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from flask import Flask, Response, jsonify, request
+from flask import Response, jsonify, request
 from werkzeug.routing import BaseConverter
 
 from service.errors import InvalidRequest
@@ -56,18 +56,13 @@ def precondition() -> Precondition | None:
 
 
 class UserIdConverter(BaseConverter):
-    """The last part of a path, whatever is in it: user ids of identity providers may hold slashes.
+    """``<user_id:user>``, the last part of a path, whatever is in it: user ids of identity providers may hold slashes.
 
     A WSGI server decodes ``%2F`` before any router sees it, so such an id can only be told by taking the rest whole.
     """
 
     regex = r"[\s\S]+"
     part_isolating = False
-
-
-def install(app: Flask) -> None:
-    """Make ``<user_id:user>`` known to the router; to be called before any blueprint is registered."""
-    app.url_map.converters["user_id"] = UserIdConverter
 
 
 def user_id(text: str) -> str:

@@ -32,16 +32,10 @@ EXTENSION = "services"
 
 
 @dataclass(frozen=True, slots=True)
-class Console:
-    """That the console is on, and what it is told: the origin of the sandbox that it may control, if there is one."""
-
-    sandbox: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Services:
     """The collaborators of the routes. ``drain_file`` exists while this replica is being taken out of service.
-    ``console`` is ``None`` where there is none. ``large_bodies`` is held by the one that is being looked at.
+    ``console``: the origin of the sandbox that the console may control, empty without one; ``None`` where the console
+    is off. ``large_bodies`` is held by the one that is being looked at.
     """
 
     clock: Clock
@@ -51,7 +45,7 @@ class Services:
     openapi: bytes
     allowed_origins: frozenset[str]
     drain_file: Path | None
-    console: Console | None
+    console: str | None
     ticket_keys: Mapping[str, Any]
     key_sources: Mapping[str, KeySource]
     verifier: Verifier

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service.web import pages
-from service.web.services import EXTENSION, Console
+from service.web.services import EXTENSION
 from tests.http.doubles import make_face
 from tests.processes import ROOT
 
@@ -23,7 +23,7 @@ SCRIPTS = [name for name in OURS if name.endswith(".js")]
 PACKAGED = "ea91d7118a5395289170da848b7c6758b996163bfbccf312591ab65a4911b7c0"
 
 
-def client_of(folder: Path, given: Console | None) -> FlaskClient:
+def client_of(folder: Path, given: str | None) -> FlaskClient:
     app = make_face(folder / "draining").app
     app.extensions[EXTENSION] = replace(app.extensions[EXTENSION], console=given)
     return app.test_client()
@@ -32,7 +32,7 @@ def client_of(folder: Path, given: Console | None) -> FlaskClient:
 @pytest.fixture
 def client(tmp_path: Path) -> FlaskClient:
     """Of a service whose console is on, without a sandbox."""
-    return client_of(tmp_path, Console(None))
+    return client_of(tmp_path, "")
 
 
 @pytest.mark.parametrize("path", ["/console/", "/console/index.html", "/console/main.js", "/console/config.json"])
@@ -99,12 +99,12 @@ def test_no_file_names_another_host(name: str) -> None:
 def test_the_sandbox_is_in_the_policy_where_there_is_one(tmp_path: Path) -> None:
     """The page may ask our own origin, and the sandbox's where ``make run`` has set it: nobody else."""
 
-    def may_ask(given: Console) -> str:
+    def may_ask(given: str) -> str:
         policy = client_of(tmp_path, given).get("/console/").headers["Content-Security-Policy"]
         return re.findall(r"connect-src ([^;]*);", policy)[0]
 
-    assert may_ask(Console(None)) == "'self'"
-    assert may_ask(Console("http://127.0.0.1:8081")) == "'self' http://127.0.0.1:8081"
+    assert may_ask("") == "'self'"
+    assert may_ask("http://127.0.0.1:8081") == "'self' http://127.0.0.1:8081"
 
 
 def test_without_its_files_there_is_no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_without_its_files_there_is_no_sandbox(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "console").mkdir()
     (tmp_path / "console" / "index.html").touch()
     monkeypatch.setattr(pages, "_CONSOLE", tmp_path / "console")
-    client = client_of(tmp_path, Console("http://127.0.0.1:8081"))
+    client = client_of(tmp_path, "http://127.0.0.1:8081")
 
     assert client.get("/console/config.json").get_json()["sandbox"] is None
     assert "connect-src 'self';" in client.get("/console/").headers["Content-Security-Policy"]
@@ -120,7 +120,7 @@ def test_without_its_files_there_is_no_sandbox(tmp_path: Path, monkeypatch: pyte
 
 def test_the_page_is_told_what_it_needs(tmp_path: Path) -> None:
     """Where the sandbox is, and whether there is an SDK; no secret is among it."""
-    told = client_of(tmp_path, Console("http://127.0.0.1:8081")).get("/console/config.json").get_json()
+    told = client_of(tmp_path, "http://127.0.0.1:8081").get("/console/config.json").get_json()
 
     assert told == {"sandbox": "http://127.0.0.1:8081", "sdk": False}
 
@@ -132,7 +132,7 @@ def test_the_sdk_is_for_a_real_account(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("index.html", "sandbox.js", "sdk.js"):
         (tmp_path / "console" / name).touch()
     monkeypatch.setattr(pages, "_CONSOLE", tmp_path / "console")
-    client = client_of(tmp_path, Console(sandbox))
+    client = client_of(tmp_path, sandbox or "")
     answer = client.get("/console/")
 
     assert client.get("/console/config.json").get_json()["sdk"] is (sandbox is None)

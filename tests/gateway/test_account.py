@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import Clock, Deadline
 from service.errors import InvalidRequest
-from service.gateway.account_lists import AccountLists
+from service.gateway.filtering import AccountLists
 from service.gateway.resolver import Resolver
 from service.telnyx import Answer, Telnyx
 from service.telnyx.client import MOST_ON_A_PAGE

@@ -40,7 +40,7 @@ from service.storage.share_store import Shares
 from service.telnyx import Telnyx
 from service.tokens.broker import Broker
 from service.tokens.models import IssuedToken, TokenRequest
-from service.web.services import Console, Services
+from service.web.services import Services
 from tests.document import OPENAPI, contract
 
 ORIGIN = "https://app.example.com"
@@ -247,7 +247,7 @@ def make_face(drain_file: Path) -> Face:
             openapi=OPENAPI.read_bytes(),
             allowed_origins=frozenset({ORIGIN}),
             drain_file=drain_file,
-            console=Console("http://127.0.0.1:8081"),
+            console="http://127.0.0.1:8081",
             ticket_keys={"keys": []},
             key_sources={"default": cast("KeySource", dependencies)},
             verifier=cast("Verifier", Doorman()),

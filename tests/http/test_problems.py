@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from service import errors
+from service.clock import rfc3339
 from service.web import pages, problems
 from tests.document import OPENAPI
 from tests.http.doubles import NOW, Face
@@ -94,7 +95,7 @@ def test_refusals_of_one_kind_are_the_same_byte_for_byte(
 
 def test_not_open_yet_says_when(face: Face, client: FlaskClient, alice: dict[str, str]) -> None:
     """The moment at which a room opens is a member of the problem."""
-    face.told.trouble = errors.NotOpenYet(opens_at=NOW)
+    face.told.trouble = errors.NotOpenYet(opens_at=rfc3339(NOW))
 
     assert client.post(PATH, headers=alice).get_json()["opens_at"] == "2026-11-22T14:33:20Z"
 
