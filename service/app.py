@@ -31,7 +31,6 @@ from service.identity.verifier import OnOutcome, Verifier
 from service.meetings.moderation import Meeting
 from service.meetings.participants import Presence
 from service.meetings.reconciler import Reconciler
-from service.meetings.webhook_receiver import WebhookReceiver
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests, guest_issuer
@@ -130,7 +129,7 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             sealer=Sealer(settings.service_secrets),
             gateway=_relay(settings, gateways, directory, broker, meeting, revocations),
             shares=Shares(redis, token_calls=settings.token_rate_limit_per_minute),
-            inbox=WebhookReceiver(settings.telnyx_public_keys, EventStore(redis), clock, metrics, reconciler),
+            inbox=reconciler,
         )
     )
 
@@ -214,8 +213,8 @@ def _meeting(
         default_ttl=settings.token_ttl_secs,
         kicks_impostors=settings.impostor_policy == "kick",
     )
-    events = EventStore(redis)
-    return meeting, Reconciler(events, store, directory, presence, meeting, clock, metrics)
+    events, keys = EventStore(redis), settings.telnyx_public_keys
+    return meeting, Reconciler(keys, events, store, directory, presence, meeting, clock, metrics)
 
 
 def _broker(

@@ -1,7 +1,8 @@
-"""Tracks who is in each room: applies webhooks, reconciles with Telnyx's own list, checks newcomers.
+"""Tracks who is in each room: takes webhooks in and applies them, reconciles with Telnyx's own list, checks newcomers.
 
-In the background: one task in each process, one process at a time by a lease. It works at once when this process took
-an event in, soon while there is work, and once a second while there is none.
+While Telnyx waits an event is recorded and no more. What it does is done in the background: by one task in each
+process, one process at a time by a lease. It works at once when this process took an event in, soon while there is
+work, and once a second while there is none.
 
 Rules for editors:
 * an event is finished only after its effect is stored, and its effect is the same however often and in whatever order
@@ -21,14 +22,18 @@ from uuid import UUID
 
 from service.clock import Clock, Deadline
 from service.errors import (
+    BadSignature,
     DeadlineExceeded,
+    MalformedRequest,
     Overloaded,
     RecordUnreadable,
     RoomNotFound,
     ServiceError,
     StoreUnavailable,
     UpstreamError,
+    WebhooksNotConfigured,
 )
+from service.meetings import webhook_events
 from service.meetings.attendance import Attendance, Entry, Place
 from service.meetings.moderation import Meeting
 from service.meetings.participants import ObservedParticipant, Participant, Presence
@@ -59,6 +64,7 @@ class Reconciler:
 
     def __init__(
         self,
+        webhook_keys: Sequence[bytes],
         events: EventStore,
         store: MeetingStore,
         directory: Directory,
@@ -67,6 +73,7 @@ class Reconciler:
         clock: Clock,
         metrics: Metrics,
     ) -> None:
+        self._webhook_keys = webhook_keys
         self._events = events
         self._store = store
         self._directory = directory
@@ -82,9 +89,28 @@ class Reconciler:
         """Begin, in the process that serves."""
         threading.Thread(target=self._run, name="event-worker", daemon=True).start()
 
-    def wake(self) -> None:
-        """There is something to do."""
-        self._woken.set()
+    def receive(self, stamp: str | None, signature: str | None, body: bytes) -> str:
+        """Record an event, once; answers ``recorded``, ``repeated`` or, where it is of no concern here, ``ignored``.
+        Only after this Telnyx may be told that it arrived.
+
+        Raises ``WebhooksNotConfigured`` without keys, ``BadSignature``, ``MalformedRequest`` for a signed body that is
+        no event, and ``StoreUnavailable`` where it could not be recorded.
+        """
+        if not self._webhook_keys:
+            raise WebhooksNotConfigured
+        now, event, result = self._clock.wall(), None, "ignored"
+        try:
+            webhook_events.verify(self._webhook_keys, stamp, signature, body, now)
+            event = webhook_events.read(body)
+            if event is not None:
+                result = "recorded" if self._events.record(event.ident, event.to_bytes(), now) else "repeated"
+        except (BadSignature, MalformedRequest, StoreUnavailable) as refusal:
+            self._metrics.webhook(label(event), refusal.code)
+            raise
+        self._metrics.webhook(label(event), result)
+        if result == "recorded":
+            self._woken.set()
+        return result
 
     def _run(self) -> None:
         pause = IDLE_SECS

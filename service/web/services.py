@@ -17,7 +17,7 @@ from service.identity.key_sources import KeySource
 from service.identity.revocations import Revocations
 from service.identity.verifier import Verifier
 from service.meetings.moderation import Meeting
-from service.meetings.webhook_receiver import WebhookReceiver
+from service.meetings.reconciler import Reconciler
 from service.observability.telemetry import Metrics
 from service.rooms.directory import Directory
 from service.rooms.guests import Guests
@@ -58,7 +58,7 @@ class Services:
     guests: Guests
     meeting: Meeting
     gateway: GatewayProxy
-    inbox: WebhookReceiver
+    inbox: Reconciler
     shares: Shares
     outcomes: OutcomeStore
     sealer: Sealer

@@ -26,7 +26,7 @@ from service.identity.key_sources import KeySource, KeyState
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
-from service.meetings.webhook_receiver import WebhookReceiver
+from service.meetings.reconciler import Reconciler
 from service.observability.telemetry import Metrics, logging_config
 from service.rooms.aliases import is_alias
 from service.rooms.directory import Directory
@@ -260,7 +260,7 @@ def make_face(drain_file: Path) -> Face:
             guests=cast("Guests", told),
             meeting=cast("Meeting", told),
             gateway=cast("GatewayProxy", told),
-            inbox=cast("WebhookReceiver", told),
+            inbox=cast("Reconciler", told),
             shares=cast("Shares", dependencies),
             outcomes=cast("OutcomeStore", told),
             sealer=cast("Sealer", told),
