@@ -18,6 +18,7 @@ from service.names import visible
 from service.rooms.models import Room
 from service.storage.meeting_store import MeetingStore
 from service.telnyx import Telnyx
+from service.telnyx.responses import id_of
 
 # For clocks that differ: ours signs the ticket, Telnyx's says when somebody joined.
 LEEWAY_SECS: Final = 60.0
@@ -79,7 +80,7 @@ class Presence:
         except UpstreamNotFound:
             return []
         # Whether the filter is obeyed, the answer itself tells.
-        return [_id(session) for page in found for session in page if session.get("active") is not False]
+        return [id_of(session) for page in found for session in page if session.get("active") is not False]
 
     def present(self, room: Room, deadline: Deadline) -> list[Participant]:
         """Everybody who is in the room, by the moment of joining."""
@@ -157,11 +158,4 @@ def _observed(session: UUID, item: dict[str, Any]) -> ObservedParticipant:
     except (ValueError, OverflowError):
         raise UpstreamInvalidResponse from None
     shown = context if isinstance(context, str) else None
-    return ObservedParticipant(session, _id(item), joined_at, shown, here=item.get("left_at") is None)
-
-
-def _id(item: dict[str, Any]) -> UUID:
-    try:
-        return UUID(str(item.get("id")))
-    except ValueError:
-        raise UpstreamInvalidResponse from None
+    return ObservedParticipant(session, id_of(item), joined_at, shown, here=item.get("left_at") is None)

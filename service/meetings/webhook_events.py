@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
@@ -69,11 +69,6 @@ class Event:
     context: str = ""
     media_id: UUID | None = None
 
-    @property
-    def order(self) -> tuple[int, bool, str]:
-        """Events sorted by this are in the order in which they happened."""
-        return self.at, self.kind in _LAST, self.ident
-
     def to_bytes(self) -> bytes:
         """For keeping until it has taken effect."""
         ids = (self.room_id, self.session_id, self.participant_id, self.media_id)
@@ -121,23 +116,9 @@ def read(body: bytes) -> Event | None:
         kind = event_type.removeprefix(_PREFIX)
         if event_type == kind or kind not in KINDS:
             return None
-        return _event(kind, ident, at, payload)
+        ids = {name: UUID(_text(payload[name])) for name in ("room_id", "session_id", *KINDS[kind])}
     except (ValueError, LookupError, TypeError, RecursionError):
         raise MalformedRequest("The body is not an event of Telnyx Video") from None
-
-
-def label(event: Event | None) -> str:
-    """The event's kind, out of a small closed set."""
-    return OTHER if event is None else event.kind
-
-
-def in_order(events: Sequence[Event]) -> list[Event]:
-    """As they happened, each once, whatever the order and number in which they arrived."""
-    return sorted({event.ident: event for event in events}.values(), key=lambda event: event.order)
-
-
-def _event(kind: str, ident: str, at: int, payload: Mapping[str, Any]) -> Event:
-    ids = {name: UUID(_text(payload[name])) for name in ("room_id", "session_id", *KINDS[kind])}
     context = payload.get("context")
     return Event(
         ident,
@@ -149,6 +130,17 @@ def _event(kind: str, ident: str, at: int, payload: Mapping[str, Any]) -> Event:
         context if isinstance(context, str) and len(context) <= LONGEST_CONTEXT else "",
         ids.get("recording_id") or ids.get("composition_id"),
     )
+
+
+def label(event: Event | None) -> str:
+    """The event's kind, out of a small closed set."""
+    return OTHER if event is None else event.kind
+
+
+def in_order(events: Sequence[Event]) -> list[Event]:
+    """As they happened, each once, whatever the order and number in which they arrived."""
+    once = {event.ident: event for event in events}
+    return sorted(once.values(), key=lambda event: (event.at, event.kind in _LAST, event.ident))
 
 
 def _text(value: object) -> str:

@@ -30,10 +30,11 @@ from service.rooms.aliases import is_alias, template_for
 from service.rooms.housekeeping import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
 from service.rooms.models import Member, Precondition, Role, Room, check, dump
-from service.rooms.provisioning import Provisioning, upstream_id
+from service.rooms.provisioning import Provisioning
 from service.rooms.room_writer import RoomWriter
 from service.storage.directory_store import DirectoryStore
 from service.storage.records import AccessRecords
+from service.telnyx.responses import id_of
 
 NEW_ROOMS_AN_HOUR: Final = 5
 # docs/SECURITY.md has all limits of what callers can make grow.
@@ -179,7 +180,7 @@ class Directory:
         evaluate(room, principal, records, now)
         self._reserve(template, principal, alias, now)
         self.idle_rooms.delete_swept(alias, deadline)
-        room_id = upstream_id(self._provisioning.create_or_adopt(room, deadline))
+        room_id = id_of(self._provisioning.create_or_adopt(room, deadline).data)
         self._store.write_new(alias, dump(replace(room, room_id=room_id).to_json()), room_id)
 
     def _reserve(self, template: Room, principal: Principal, alias: str, now: float) -> None:

@@ -10,9 +10,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from service.clock import Deadline
-from service.errors import UpstreamInvalidResponse, UpstreamNotFound, UpstreamRejected
+from service.errors import UpstreamNotFound, UpstreamRejected
 from service.rooms.models import Room
 from service.telnyx import Answer, Telnyx
+from service.telnyx.responses import id_of, items_of
 
 # Where Telnyx's events go, below ``PUBLIC_URL``.
 WEBHOOK_PATH: Final = "/v1/webhooks/telnyx"
@@ -36,19 +37,16 @@ class Provisioning:
         """The upstream id of the room that bears this one's name there, if any."""
         name = self._prefix + room.name
         answer = self._telnyx.call("list_rooms", query={"filter[unique_name]": name}, deadline=deadline)
-        rooms = answer.body.get("data")
-        if not isinstance(rooms, list):
-            raise UpstreamInvalidResponse
         # Whether the filter is exact is not documented (docs/telnyx.md 10, row 15).
-        ids = [room.get("id") for room in rooms if isinstance(room, dict) and room.get("unique_name") == name]
-        return _id(ids[0]) if ids else None
+        found = [item for item in items_of(answer.body) if item.get(UNIQUE_NAME) == name]
+        return id_of(found[0]) if found else None
 
     def settle(self, room: Room, deadline: Deadline, named: Collection[str]) -> UUID:
         """The upstream id of a room that is there as the record says, as far as its members are ``named``. Where the
         room on record is gone, or has no id yet, it is created or adopted.
         """
         if room.room_id is None:
-            return upstream_id(self.create_or_adopt(room, deadline))
+            return id_of(self.create_or_adopt(room, deadline).data)
         known = {UNIQUE_NAME: self._prefix + room.name, **_settings(room)}
         settings = {name: value for name, value in known.items() if name in named}
         try:
@@ -57,7 +55,7 @@ class Provisioning:
             elif settings:
                 self._telnyx.call("update_room", room.room_id, body=settings, deadline=deadline)
         except UpstreamNotFound:
-            return upstream_id(self.create_or_adopt(room, deadline))
+            return id_of(self.create_or_adopt(room, deadline).data)
         return room.room_id
 
     def create_or_adopt(self, room: Room, deadline: Deadline, more: Mapping[str, Any] = _NO_MORE) -> Answer:
@@ -95,17 +93,5 @@ class Provisioning:
         return {WEBHOOK: self._webhook_url} if self._webhook_url else {}
 
 
-def upstream_id(answer: Answer) -> UUID:
-    """The id of the room that an answer shows. Raises ``UpstreamInvalidResponse``."""
-    return _id(answer.data.get("id"))
-
-
 def _settings(room: Room) -> dict[str, Any]:
     return {name: getattr(room, name) for name in SETTINGS}
-
-
-def _id(value: object) -> UUID:
-    try:
-        return UUID(str(value))
-    except ValueError:
-        raise UpstreamInvalidResponse from None

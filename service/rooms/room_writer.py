@@ -15,9 +15,10 @@ from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnav
 from service.rooms.aliases import TEMPLATE_SUFFIX, is_alias
 from service.rooms.housekeeping import IdleRooms
 from service.rooms.models import Precondition, Room, check, dump
-from service.rooms.provisioning import SETTINGS, UNIQUE_NAME, WEBHOOK, Provisioning, upstream_id
+from service.rooms.provisioning import SETTINGS, UNIQUE_NAME, WEBHOOK, Provisioning
 from service.storage.directory_store import DirectoryStore
 from service.telnyx import Answer
+from service.telnyx.responses import id_of
 
 # What callers can make grow; docs/SECURITY.md has all such limits.
 MAX_ROOMS: Final = 100_000
@@ -85,7 +86,7 @@ class RoomWriter:
                 return self._settled(room, deadline, SETTINGS)
             self._idle_rooms.delete_swept(alias, deadline)
             answers.append(self._provisioning.create_or_adopt(room, deadline, more))
-            return replace(room, room_id=upstream_id(answers[-1]))
+            return replace(room, room_id=id_of(answers[-1].data))
 
         def specify(existing: Room | None) -> Mapping[str, Any]:
             if existing is not None and not anew:

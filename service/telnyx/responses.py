@@ -10,6 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import UUID
 
 from service.errors import (
     UpstreamError,
@@ -88,6 +89,14 @@ def items_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         raise UpstreamInvalidResponse
     return data
+
+
+def id_of(item: Mapping[str, Any]) -> UUID:
+    """The id of what an answer or an item of a list shows. Raises ``UpstreamInvalidResponse``."""
+    try:
+        return UUID(str(item.get("id")))
+    except ValueError:
+        raise UpstreamInvalidResponse from None
 
 
 def is_last_page(body: Mapping[str, Any], number: int, size: int) -> bool:
