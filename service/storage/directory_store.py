@@ -34,11 +34,13 @@ class DirectoryStore:
     def access_records(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[AccessRecords]:
         """What the rooms say of one user, in one round trip and in order."""
         looks = [_access_call(RoomKeys(alias), owner) for alias in aliases]
-        replies = self._redis.read_much(
-            [*looks, *revocation_store.calls(owner.issuer, owner.user, session, owner.bearer)]
-        )
+        revocations = revocation_store.calls(owner.issuer, owner.user, session, owner.bearer)
+        replies = self._redis.read_much([*looks, *revocations])
         revoked = tuple(revocation_store.moments(replies[len(looks) :]))
-        return [_access_records(*reply, revoked=revoked) for reply in replies[: len(looks)]]
+        found = replies[: len(looks)]
+        return [
+            AccessRecords(room, member, ban, adopted, revoked, *more) for room, member, ban, adopted, *more in found
+        ]
 
     def aliases(self, after: str, limit: int) -> list[str]:
         """Up to ``limit`` names of rooms that sort after ``after``."""
@@ -210,22 +212,6 @@ def _access_call(keys: RoomKeys, owner: Owner) -> Call:
     names = (keys.record, keys.members, keys.bans, keys.adopted, keys.invites)
     more = (keys.meeting, keys.devices(owner.user_field), keys.hosts)
     return script("meeting", "access").on((*names, *more), (owner.user_field, owner.invite, keys.base), reads=True)
-
-
-def _access_records(
-    room: bytes | None,
-    ban: bytes | None,
-    member: bytes | None = None,
-    adopted: bytes | None = None,
-    invite: bytes | None = None,
-    meeting: bytes | None = None,
-    admission: bytes | None = None,
-    hosted: int = 0,
-    *,
-    revoked: tuple[bytes | None, ...],
-) -> AccessRecords:
-    """What ``access.lua`` answered."""
-    return AccessRecords(room, member, ban, adopted, revoked, invite, meeting, admission, hosted == 1)
 
 
 def _calls_for_aliases(room_id: UUID) -> list[Call]:

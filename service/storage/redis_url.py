@@ -38,19 +38,17 @@ _MOST_DATABASES: Final = 9999
 _NODE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,4}", re.ASCII)
-_TLS_OPTIONS: Final[Mapping[str, re.Pattern[str]]] = {
-    "ssl_ca_certs": re.compile(r".+"),
-    "ssl_ca_path": re.compile(r".+"),
-    "ssl_certfile": re.compile(r".+"),
-    "ssl_keyfile": re.compile(r".+"),
+_TEXT: Final = re.compile(r".+")
+_FLAG: Final = re.compile(r"true|false")
+_TLS_OPTIONS: Final = {
+    "ssl_ca_certs": _TEXT,
+    "ssl_ca_path": _TEXT,
+    "ssl_certfile": _TEXT,
+    "ssl_keyfile": _TEXT,
     "ssl_cert_reqs": re.compile(r"required|optional|none"),
-    "ssl_check_hostname": re.compile(r"true|false"),
+    "ssl_check_hostname": _FLAG,
 }
-_SENTINEL_OPTIONS: Final[Mapping[str, re.Pattern[str]]] = {
-    "sentinel_username": re.compile(r".+"),
-    "sentinel_password": re.compile(r".+"),
-    "sentinel_tls": re.compile(r"true|false"),
-}
+_SENTINEL_OPTIONS: Final = {"sentinel_username": _TEXT, "sentinel_password": _TEXT, "sentinel_tls": _FLAG}
 _ENCODE: Final = "; in a password write %40 for @, %2F for /, %3F for ?, %23 for # and %25 for %"
 
 Address = tuple[str, int]
@@ -87,13 +85,11 @@ class RedisUrl(redis.CredentialProvider):
         Sentinels have a password of their own only if somebody gave them one: without a word about it that of the
         servers is offered, and then none.
         """
-        tls = self.tls if self.sentinel.get("sentinel_tls", "true") == "true" else None
-        if self.tls is None and self.sentinel.get("sentinel_tls") == "true":
-            tls = {}
-        plain = RedisUrl(self.scheme, tls=tls)
-        if "sentinel_password" in self.sentinel:
-            own = (self.sentinel.get("sentinel_username"), self.sentinel["sentinel_password"])
-            return (replace(plain, user=own[0], password=own[1]),)
+        as_said = {"true": self.tls or {}, "false": None}
+        plain = RedisUrl(self.scheme, tls=as_said.get(self.sentinel.get("sentinel_tls", ""), self.tls))
+        own = self.sentinel.get("sentinel_password")
+        if own is not None:
+            return (replace(plain, user=self.sentinel.get("sentinel_username"), password=own),)
         return (plain,) if self.password is None else (replace(plain, user=self.user, password=self.password), plain)
 
 

@@ -13,7 +13,7 @@ Rules for editors:
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
@@ -69,18 +69,12 @@ class RecentRemovals:
 
     def last(self, room: str, owner: Owner, session: str | None = None) -> float:
         """The moment of the last removal that concerns this user (of this session) in this room."""
-        known = (self._moments.get(removal, self._before_all) for removal in _about(room, owner, session))
-        return max(self._before_all, *known)
-
-
-def _about(room: str, owner: Owner, session: str | None) -> Iterator[Removal]:
-    yield Removal(room=room)
-    yield Removal(user=owner.user)
-    yield Removal(room=room, user=owner.user)
-    if owner.invite:
-        yield Removal(room=room, invite=owner.invite)
-    if session is not None:
-        yield Removal(session=digest(owner.issuer, session))
+        concerned = [Removal(room=room), Removal(user=owner.user), Removal(room=room, user=owner.user)]
+        if owner.invite:
+            concerned.append(Removal(room=room, invite=owner.invite))
+        if session is not None:
+            concerned.append(Removal(session=digest(owner.issuer, session)))
+        return max(self._moments.get(removal, self._before_all) for removal in concerned)
 
 
 class RemovalReader:

@@ -66,17 +66,23 @@ class Server:
 
 
 class Servers:
-    """Where the data is. ``moves``: servers may change places while all of them answer, so they are looked at often."""
+    """Where the data is: on one server, wherever the URL says. Its name is looked up anew with each new connection.
 
-    moves = True
+    ``moves``: servers may change places while all of them answer, so they are looked at often.
+    """
 
-    def server_of(self, key: str) -> Server:
+    moves = False
+
+    def __init__(self, *in_use: Server) -> None:
+        self._in_use = in_use
+
+    def server_of(self, key: str) -> Server:  # noqa: ARG002 - one server holds all
         """The server that holds ``key``; raises ``ServerUnknown``."""
-        raise NotImplementedError
+        return self._in_use[0]
 
     def each(self) -> Sequence[Server]:
         """All servers that are in use."""
-        raise NotImplementedError
+        return self._in_use
 
     def refresh(self) -> None:
         """Find out where the servers are now; raises ``ServerUnknown``, ``redis.RedisError`` and ``OSError``."""
@@ -105,7 +111,7 @@ def servers_of(url: RedisUrl, limits: TimeLimits, clock: Clock, max_calls: int) 
         return _SentinelServers(url, limits, clock, server_at)
     if url.scheme in CLUSTER:
         return _ClusterServers(url, limits, server_at)
-    return _SingleServer(server_at(url.nodes[0] if url.nodes else None))
+    return Servers(server_at(url.nodes[0] if url.nodes else None))
 
 
 def open_client(url: RedisUrl, address: Address | None, limits: TimeLimits, max_connections: int) -> redis.Redis:
@@ -133,25 +139,13 @@ def _options(url: RedisUrl, limits: TimeLimits) -> dict[str, Any]:
     return {**options, "ssl": True, **url.tls, "ssl_check_hostname": check}
 
 
-class _SingleServer(Servers):
-    """One server, wherever the URL says. Its name is looked up anew with each new connection."""
-
-    moves = False
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    def server_of(self, key: str) -> Server:  # noqa: ARG002 - one server holds all
-        return self._server
-
-    def each(self) -> Sequence[Server]:
-        return (self._server,)
-
-
 class _SentinelServers(Servers):
     """The master that a majority of the Sentinels names."""
 
+    moves = True
+
     def __init__(self, url: RedisUrl, limits: TimeLimits, clock: Clock, new_server_at: _ServerAt) -> None:
+        super().__init__()
         self._url = url
         self._limits = limits
         self._clock = clock
@@ -159,7 +153,6 @@ class _SentinelServers(Servers):
         self._sentinels = [
             [open_client(login, address, limits, 1) for login in url.sentinel_logins()] for address in url.nodes
         ]
-        self._master: Server | None = None
         self._report: sentinels.MasterReport | None = None
         self._confirmed = float("-inf")
         self._why = "the Sentinels have not been asked yet"
@@ -170,7 +163,7 @@ class _SentinelServers(Servers):
         raise ServerUnknown(self._why)
 
     def each(self) -> Sequence[Server]:
-        return () if self._master is None or self._unconfirmed_for(UNCONFIRMED_READ_SECS) else (self._master,)
+        return () if self._unconfirmed_for(UNCONFIRMED_READ_SECS) else self._in_use
 
     def refresh(self) -> None:
         seconds, asked = self._limits.connect + self._limits.call, self._clock.monotonic()
@@ -179,12 +172,12 @@ class _SentinelServers(Servers):
         except ServerUnknown as why:
             self._why = str(why)
             raise
-        if self._master is None or self._report is None or report.address != self._report.address:
-            if self._master is not None:
-                self._master.connections.disconnect_idle()
-            self._master = self._new_server_at(report.address)
+        if self._report is None or report.address != self._report.address:
+            for former in self._in_use:
+                former.connections.disconnect_idle()
+            self._in_use = (self._new_server_at(report.address),)
         self._report, self._confirmed, self._why = report, asked, ""
-        self._master.replicas = report.replicas
+        self._in_use[0].replicas = report.replicas
 
     def why_unconfirmed(self) -> str:
         return self._why if self._unconfirmed_for(UNCONFIRMED_WRITE_SECS) else ""
@@ -198,7 +191,10 @@ class _ClusterServers(Servers):
     others refuse by themselves (CLUSTERDOWN).
     """
 
+    moves = True
+
     def __init__(self, url: RedisUrl, limits: TimeLimits, new_server_at: _ServerAt) -> None:
+        super().__init__()
         self._url = url
         self._limits = limits
         self._new_server_at = new_server_at
@@ -242,13 +238,10 @@ class _ClusterServers(Servers):
         for name in known.keys() - owners.keys():
             known[name].connections.disconnect_idle()
         for name, server in owners.items():
-            self._give_probe_key(name, server)
-
-    def _give_probe_key(self, name: str, server: Server) -> None:
-        """A key that this server holds. One that has a slot or two may get none, and says so by its answer (MOVED)."""
-        if self._owner(server.probe_key) != name:
-            keys = (f"{PREFIX}{{probe:{number}}}" for number in range(_MAX_PROBE_KEYS))
-            server.probe_key = next((key for key in keys if self._owner(key) == name), server.probe_key)
+            # A server that has a slot or two may get no key of its own, and says so by its answer (MOVED).
+            if self._owner(server.probe_key) != name:
+                keys = (f"{PREFIX}{{probe:{number}}}" for number in range(_MAX_PROBE_KEYS))
+                server.probe_key = next((key for key in keys if self._owner(key) == name), server.probe_key)
 
     def _owner(self, key: str) -> str:
         """The name of the master of a key's slot, empty if there is none."""
