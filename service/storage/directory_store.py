@@ -37,10 +37,7 @@ class DirectoryStore:
         revocations = revocation_store.calls(owner.issuer, owner.user, session, owner.bearer)
         replies = self._redis.read_much([*looks, *revocations])
         revoked = tuple(revocation_store.moments(replies[len(looks) :]))
-        found = replies[: len(looks)]
-        return [
-            AccessRecords(room, member, ban, adopted, revoked, *more) for room, member, ban, adopted, *more in found
-        ]
+        return [AccessRecords(*reply, revoked=revoked) for reply in replies[: len(looks)]]
 
     def aliases(self, after: str, limit: int) -> list[str]:
         """Up to ``limit`` names of rooms that sort after ``after``."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Self
 
@@ -19,18 +19,21 @@ def sha1(record: bytes | None) -> str:
 
 @dataclass(slots=True)
 class AccessRecords:
-    """The raw records that access is decided on. ``None``: there is no such record."""
+    """The raw records that access is decided on, in the order in which scripts answer with them. ``None``: there is no
+    such record.
+    """
 
     room: bytes | None
     member: bytes | None = None
     ban: bytes | None = None
     adopted: bytes | None = None
-    revoked: tuple[bytes | None, ...] = ()
     invite: bytes | None = None
-    # Of rooms at whose door somebody may have to wait: which meeting this is, and what it says.
+    # Of rooms at whose door somebody may have to wait: which meeting this is, what it says, and 1 for its moderator.
     meeting: bytes | None = None
     admission: bytes | None = None
-    moderator_is_in: bool = False
+    moderator_is_in: int = 0
+    _: KW_ONLY
+    revoked: tuple[bytes | None, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -113,12 +116,9 @@ class TokenWrite:
 def read_snapshot(reply: Any, revoked: Iterable[bytes | None], waited: float = 0.0) -> RoomSnapshot:
     """What ``snapshot.lua`` and the revocation read answered, ``waited`` seconds after they were asked."""
     if reply[0] is None:
-        return RoomSnapshot(AccessRecords(None, ban=reply[1], revoked=tuple(revoked)), None, -1, 0.0)
-    room, member, ban, adopted, token, left, calls, window, invite, occupancy, other = reply[:11]
-    meeting, admission, hosted, listed = reply[11:]
-    records = AccessRecords(
-        _shared(room), member, ban, adopted, tuple(revoked), invite, meeting, admission, hosted == 1
-    )
+        return RoomSnapshot(AccessRecords(*reply, revoked=tuple(revoked)), None, -1, 0.0)
+    room, *more, token, left, calls, window, occupancy, other, listed = reply
+    records = AccessRecords(_shared(room), *more, revoked=tuple(revoked))
     sealed = read_sealed(token, left, waited)
     return RoomSnapshot(records, sealed, calls, window / 1000, occupancy, other == 1, listed=listed == 1)
 

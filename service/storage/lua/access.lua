@@ -4,7 +4,7 @@
 local record = redis.call('GET', KEYS[1])
 local ban = redis.call('HGET', KEYS[3], ARGV[1])
 -- A room that a template makes again has the bans that it had.
-if not record then return {false, false, ban, false} end
+if not record then return {false, false, ban} end
 local invite = ARGV[2] ~= '' and redis.call('HGET', KEYS[5], ARGV[2])
 local meeting, admission, hosted = look_at_meeting(record, ARGV[1], KEYS[6], KEYS[7], KEYS[8], ARGV[3])
 return {

@@ -5,7 +5,7 @@
 local record = redis.call('GET', KEYS[1])
 local ban = redis.call('HGET', KEYS[3], ARGV[1])
 -- A room that a template makes again has the bans that it had.
-if not record then return {false, ban} end
+if not record then return {false, false, ban} end
 local member = redis.call('HGET', KEYS[2], ARGV[1])
 local invite = ARGV[4] ~= '' and redis.call('HGET', KEYS[7], ARGV[4])
 local adopted = lenient('GET', KEYS[4])
@@ -39,6 +39,6 @@ if hosted and not admission and ARGV[2] == '1' then
   end
 end
 return {
-  record, member, ban, adopted, token, left, count, window, invite, live, held, meeting or false, admission or false,
-  hosted or 0, listed,
+  record, member, ban, adopted, invite, meeting or false, admission or false, hosted or 0, token, left, count, window,
+  live, held, listed,
 }
