@@ -71,7 +71,8 @@ class OpenApiValidator:
         validator = self.operations[operation_id].body
         if validator is None:
             return {}
-        self._refuse(self._violations(validator, body, size))
+        if not validator.is_valid(body):
+            raise _refusal(self._violations(validator, body, size))
         return cast("Mapping[str, Any]", body)
 
     def check_query(self, operation_id: str, given: Iterable[tuple[str, list[str]]]) -> Mapping[str, Any]:
@@ -79,19 +80,15 @@ class OpenApiValidator:
         operation = self.operations[operation_id]
         texts = dict(given)
         repeated = [{"field": name, "message": "must be given once"} for name in texts if len(texts[name]) > 1]
-        self._refuse(repeated)
+        if repeated:
+            raise _refusal(repeated)
         values = {name: _typed(found[0], operation.query_types.get(name, "string")) for name, found in texts.items()}
-        faults = self._violations(operation.query, values, 0)
-        self._refuse([{**fault, "field": fault["field"].lstrip("/")} for fault in faults])
+        if not operation.query.is_valid(values):
+            faults = self._violations(operation.query, values, 0)
+            raise _refusal([{**fault, "field": fault["field"].lstrip("/")} for fault in faults])
         return values
 
-    def _refuse(self, faults: list[Fault]) -> None:
-        if faults:
-            raise InvalidRequest(errors=faults[:MAX_ERRORS])
-
     def _violations(self, validator: Draft202012Validator, instance: Any, size: int) -> list[Fault]:
-        if validator.is_valid(instance):
-            return []
         if size > _SMALL_BYTES:
             try:
                 validator.validate(instance)
@@ -120,6 +117,10 @@ class OpenApiValidator:
         else:
             say = _MESSAGES.get(kind)
             yield {"field": field, "message": say(facts) if say else "does not fit the schema"}
+
+
+def _refusal(faults: list[Fault]) -> InvalidRequest:
+    return InvalidRequest(errors=faults[:MAX_ERRORS])
 
 
 def _forms(schema: object) -> Iterator[tuple[str, str]]:

@@ -15,20 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
-from werkzeug.exceptions import MethodNotAllowed as WrongMethod
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from service.errors import (
-    BodyTooLarge,
-    InsufficientScope,
-    MalformedRequest,
-    MethodNotAllowed,
-    OwnTrouble,
-    RouteNotFound,
-    ServiceError,
-    Unauthenticated,
-    UnsupportedMediaType,
-)
+from service import errors
 from service.observability import telemetry
 from service.web.request_lifecycle import is_gateways, rate_limit, telnyx_rate_limit
 
@@ -41,11 +30,11 @@ _JITTER: Final = 0.2
 _EARLIEST: Final = 1
 _LATEST: Final = 60
 _MUST_SAY_WHEN: Final = frozenset({429, 503, 504})
-_BY_STATUS: Final[dict[int, type[ServiceError]]] = {
-    404: RouteNotFound,
-    405: MethodNotAllowed,
-    413: BodyTooLarge,
-    415: UnsupportedMediaType,
+_BY_STATUS: Final[dict[int, type[errors.ServiceError]]] = {
+    404: errors.RouteNotFound,
+    405: errors.MethodNotAllowed,
+    413: errors.BodyTooLarge,
+    415: errors.UnsupportedMediaType,
 }
 # Telnyx's own words for a status (docs/telnyx.md 4.2); programs branch on the status, or on our code in ``meta``.
 _TELNYX_CODES: Final[dict[int, str]] = {
@@ -84,7 +73,7 @@ def install(app: Flask, jitter: random.Random) -> None:
         g.problem_code = known.code
         problem = render(known, request.path, jitter)
         response = Response(problem.body, problem.status, problem.headers)
-        if isinstance(error, WrongMethod):
+        if isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
 
@@ -96,7 +85,7 @@ def retry_after(seconds: float, jitter: random.Random) -> int:
     return min(_LATEST, max(_EARLIEST, round(seconds * jitter.uniform(1 - _JITTER, 1 + _JITTER))))
 
 
-def render(error: ServiceError, path: str, jitter: random.Random) -> Problem:
+def render(error: errors.ServiceError, path: str, jitter: random.Random) -> Problem:
     """The problem document of ``error`` with the headers that its status demands; in Telnyx's shape below its paths."""
     document: dict[str, Any] = {
         "type": TYPE_PREFIX + error.code,
@@ -137,24 +126,24 @@ def _as_telnyx(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"errors": faults or [{**shared, "detail": document["detail"], "meta": meta}]}
 
 
-def _challenge(error: ServiceError) -> str | None:
+def _challenge(error: errors.ServiceError) -> str | None:
     """RFC 6750 section 3: the challenge names an error only where a credential was sent."""
-    if isinstance(error, InsufficientScope):
+    if isinstance(error, errors.InsufficientScope):
         return f'Bearer realm="{REALM}", error="insufficient_scope"'
-    if isinstance(error, Unauthenticated):
+    if isinstance(error, errors.Unauthenticated):
         return f'Bearer realm="{REALM}"' + (f', error="{error.challenge}"' if error.challenge else "")
     return None
 
 
-def as_service_error(error: Exception) -> ServiceError:
+def as_service_error(error: Exception) -> errors.ServiceError:
     """What an exception means for the caller; what is ours is logged here."""
-    if isinstance(error, OwnTrouble):
+    if isinstance(error, errors.OwnTrouble):
         upstream_status = getattr(error, "upstream_status", None)
         _log.warning("dependency error", extra={"code": error.code, "upstream_status": upstream_status})
         return error
-    if isinstance(error, ServiceError):
+    if isinstance(error, errors.ServiceError):
         return error
     if isinstance(error, HTTPException) and error.code is not None and error.code < 500:  # noqa: PLR2004 - their fault
-        return _BY_STATUS.get(error.code, MalformedRequest)()
+        return _BY_STATUS.get(error.code, errors.MalformedRequest)()
     _log.error("unexpected exception", exc_info=error)
-    return ServiceError()
+    return errors.ServiceError()
