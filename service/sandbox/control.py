@@ -1,10 +1,11 @@
 """The control calls under ``/sandbox``: what a test asks of the sandbox, and never of Telnyx.
 
-The docstring of a view is its description in ``GET /sandbox``.
+The docstring of a view, or of the method that is one, is its description in ``GET /sandbox``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from flask import Blueprint, Flask, Response, request
 from service.sandbox import about, errors, fields, objects
 from service.sandbox.bodies import json_body
 from service.sandbox.deliveries import Target
+from service.sandbox.idp import IdentityProvider
 from service.sandbox.sandbox import Sandbox
 from service.sandbox.webhooks import event
 
@@ -24,81 +26,69 @@ _MAX_TIMES = 1000
 def add_control(app: Flask, sandbox: Sandbox) -> None:
     """Add all control calls."""
     control = Blueprint("control", __name__, url_prefix="/sandbox")
-    _add_requests(control, sandbox)
-    _add_faults(control, sandbox)
+    # What needs nothing of the request's body is a method of its part.
+    calls: Mapping[str, Callable[..., Any]] = {
+        "GET /requests/counts": sandbox.requests.counts,
+        "DELETE /requests": sandbox.requests.clear,
+        "DELETE /faults": sandbox.faults.clear,
+        "DELETE /faults/<int:number>": sandbox.faults.remove,
+        "GET /switches": sandbox.switches.to_json,
+        "GET /rate-limit": sandbox.ratelimit.to_json,
+        "DELETE /rate-limit": sandbox.ratelimit.clear,
+        "POST /reset": sandbox.reset,
+        "GET /participants/<uuid:participant_id>": sandbox.world.sessions.describe,
+        "DELETE /webhooks": sandbox.webhooks.clear,
+        "GET /signalling": sandbox.signalling.describe,
+    }
+    for call, method in calls.items():
+        verb, path = call.split(" ")
+        control.add_url_rule(path, call, _answering(method), methods=[verb])
     _add_settings(control, sandbox)
-    _add_time(control, sandbox)
     _add_participants(control, sandbox)
     _add_objects(control, sandbox)
     _add_webhooks(control, sandbox)
-    _add_identity(app, control, sandbox)
+    _add_identity(app, control, sandbox.idp)
     control.add_url_rule("", "about", lambda: about.describe(app.url_map, app.view_functions))
-    control.add_url_rule("/signalling", "signalling", sandbox.signalling.describe)
     app.register_blueprint(control)
+
+
+def _answering(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method as a view: what returns nothing has done what was asked."""
+
+    @wraps(method)
+    def view(**given: Any) -> Any:
+        answer = method(**given)
+        return _done() if answer is None else answer
+
+    return view
 
 
 def _done() -> Response:
     return Response(status=204)
 
 
-def _add_requests(control: Blueprint, sandbox: Sandbox) -> None:
+def _add_settings(control: Blueprint, sandbox: Sandbox) -> None:
     @control.get("/requests")
     def list_requests() -> Json:
         """The requests to /v2; ?operation= and ?since= (a seq) choose."""
         since = fields.integer(request.args.get("since", "0"), "since")
         return {"data": sandbox.requests.entries(request.args.get("operation"), since)}
 
-    @control.delete("/requests")
-    def forget_requests() -> Response:
-        """Forget them."""
-        sandbox.requests.clear()
-        return _done()
-
-    @control.get("/requests/counts")
-    def count_requests() -> Json:
-        """The number of requests of each operation."""
-        return dict(sandbox.requests.counts())
-
-
-def _add_faults(control: Blueprint, sandbox: Sandbox) -> None:
-    faults = sandbox.faults
-
     @control.get("/faults")
     def list_faults() -> Json:
         """The active faults."""
-        return {"data": [fault.to_json() for fault in faults.all()]}
+        return {"data": [fault.to_json() for fault in sandbox.faults.all()]}
 
     @control.post("/faults")
     def add_fault() -> tuple[Json, int]:
         """Add one: operation (a glob), fault, times, probability, and the fault's own parameters."""
-        return faults.add(json_body()).to_json(), 201
-
-    @control.delete("/faults")
-    def clear_faults() -> Response:
-        """Remove all faults; requests that hang are released."""
-        faults.clear()
-        return _done()
-
-    @control.delete("/faults/<int:number>")
-    def remove_fault(number: int) -> Response:
-        """Remove one fault by its id."""
-        faults.remove(number)
-        return _done()
-
-
-def _add_settings(control: Blueprint, sandbox: Sandbox) -> None:
-    switches, ratelimit = sandbox.switches, sandbox.ratelimit
-
-    @control.get("/switches")
-    def list_switches() -> Json:
-        """The questions that the documentation leaves open, and the current answers."""
-        return switches.to_json()
+        return sandbox.faults.add(json_body()).to_json(), 201
 
     @control.put("/switches")
     def set_switches() -> Json:
         """Choose other answers, by the name of the switch."""
-        switches.choose(json_body())
-        return switches.to_json()
+        sandbox.switches.choose(json_body())
+        return sandbox.switches.to_json()
 
     @control.put("/api-keys")
     def set_api_keys() -> Response:
@@ -109,36 +99,17 @@ def _add_settings(control: Blueprint, sandbox: Sandbox) -> None:
         sandbox.accepted_keys = None if accepted is None else frozenset(map(str, accepted))
         return _done()
 
-    @control.get("/rate-limit")
-    def show_rate_limit() -> Json:
-        """The current rate limit."""
-        return ratelimit.to_json()
-
     @control.put("/rate-limit")
     def set_rate_limit() -> Json:
         """limit, window in seconds, operation (a glob)."""
-        return ratelimit.choose(json_body())
+        return sandbox.ratelimit.choose(json_body())
 
-    @control.delete("/rate-limit")
-    def remove_rate_limit() -> Response:
-        """Set no rate limit."""
-        ratelimit.clear()
-        return _done()
-
-
-def _add_time(control: Blueprint, sandbox: Sandbox) -> None:
     @control.post("/clock")
     def advance_clock() -> Json:
         """advance: seconds by which the sandbox's time moves on."""
         sandbox.clock.advance(fields.number(json_body().get("advance", 0), "advance"))
         sandbox.world.tick()
         return {"now": sandbox.clock.now()}
-
-    @control.post("/reset")
-    def reset() -> Response:
-        """A newly opened account, no faults, the default switches."""
-        sandbox.reset()
-        return _done()
 
 
 def _add_participants(control: Blueprint, sandbox: Sandbox) -> None:
@@ -158,11 +129,6 @@ def _add_participants(control: Blueprint, sandbox: Sandbox) -> None:
         context = fields.text(body.get("context"), "context")
         ident = None if chosen is None else fields.ident(chosen, "participant_id")
         return sessions.describe(sessions.join(str(body.get("token")), context, ident)["id"]), 201
-
-    @control.get("/participants/<uuid:participant_id>")
-    def show_participant(participant_id: UUID) -> Json:
-        """One participant."""
-        return sessions.describe(participant_id)
 
     @control.delete("/participants/<uuid:participant_id>")
     def leave(participant_id: UUID) -> Response:
@@ -226,12 +192,6 @@ def _add_webhooks(control: Blueprint, sandbox: Sandbox) -> None:
         """Deliveries and their attempts; ?event_type= and ?state= choose."""
         return {"data": webhooks.deliveries(request.args.get("event_type"), request.args.get("state"))}
 
-    @control.delete("/webhooks")
-    def forget_webhooks() -> Response:
-        """Forget them; what is on its way is not tried again."""
-        webhooks.clear()
-        return _done()
-
     @control.post("/webhooks")
     def send_webhook() -> tuple[Json, int]:
         """Send any event: event_type, payload, url, failover_url, id, occurred_at, times, skew_secs, damage."""
@@ -264,19 +224,10 @@ def _add_webhooks(control: Blueprint, sandbox: Sandbox) -> None:
         return {"released": webhooks.release(body.get("order", "made"), times)}
 
 
-def _add_identity(app: Flask, control: Blueprint, sandbox: Sandbox) -> None:
-    """Requests for the issuer's metadata and keys are recorded and meet faults, so they are operations."""
-    idp = sandbox.idp
-
-    @app.get("/sandbox/idp/.well-known/openid-configuration")
-    def idp_discovery() -> Json:
-        """Discovery of the demo issuer."""
-        return idp.configuration()
-
-    @app.get("/sandbox/idp/jwks")
-    def idp_jwks() -> Json:
-        """Its public keys."""
-        return idp.jwks()
+def _add_identity(app: Flask, control: Blueprint, idp: IdentityProvider) -> None:
+    # Requests for the issuer's metadata and keys are recorded and meet faults, so they are operations.
+    app.add_url_rule("/sandbox/idp/.well-known/openid-configuration", "idp_discovery", idp.configuration)
+    app.add_url_rule("/sandbox/idp/jwks", "idp_jwks", idp.jwks)
 
     @control.get("/idp/users")
     def list_users() -> Json:

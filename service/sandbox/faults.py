@@ -95,12 +95,12 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Remove all of them; requests that hang are released."""
+        """Remove all faults; requests that hang are released."""
         for fault in self.all():
             self.remove(fault.number)
 
     def remove(self, number: int) -> None:
-        """Remove one of them, if it is still active; requests that it hangs are released."""
+        """Remove one fault by its id, if it is still active; requests that it hangs are released."""
         with self._lock:
             removed = [fault for fault in self._faults if fault.number == number]
             self._faults = [fault for fault in self._faults if fault.number != number]

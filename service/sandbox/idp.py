@@ -82,10 +82,12 @@ class IdentityProvider:
         return [{"user": user, **claims} for user, claims in DEMO_USERS.items()]
 
     def jwks(self) -> dict[str, Any]:
+        """The public keys of the demo issuer."""
         with self._lock:
             return {"keys": [_jwk(*key) for key in self._keys]}
 
     def configuration(self) -> dict[str, Any]:
+        """Discovery of the demo issuer."""
         return {
             "issuer": self.issuer,
             "jwks_uri": f"{self.issuer}/jwks",

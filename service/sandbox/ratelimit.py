@@ -33,6 +33,7 @@ class RateLimit:
         self.clear()
 
     def clear(self) -> None:
+        """Set no rate limit."""
         self._limit: int | None = None
         self._window = _WINDOW_SECS
         self._operation = "*"
@@ -52,6 +53,7 @@ class RateLimit:
         return self.to_json()
 
     def to_json(self) -> dict[str, Any]:
+        """The current rate limit."""
         return {"limit": self._limit, "window": self._window, "operation": self._operation, "used": self._used}
 
     def count(self, operation: str | None) -> tuple[bool, dict[str, str]]:

@@ -42,10 +42,12 @@ class RequestLog:
             ]
 
     def counts(self) -> dict[str, int]:
+        """The number of requests of each operation."""
         with self._lock:
             return dict(Counter(entry["operation"] for entry in self._entries))
 
     def clear(self) -> None:
+        """Forget the requests so far."""
         with self._lock:
             self._entries.clear()
 

@@ -102,6 +102,7 @@ class Switches:
         self._chosen.clear()
 
     def to_json(self) -> dict[str, Any]:
+        """The questions that the documentation leaves open, and the current answers."""
         return {
             name: {
                 "row": switch.row,

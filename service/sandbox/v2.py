@@ -30,10 +30,16 @@ def add_operations(app: Flask, world: World) -> None:
     _add_compositions(app, world)
 
 
-def _add_reads(
-    app: Flask, account: Account, kind: str, name: str, known: lists.Filters, show: Callable[[Resource], Resource]
+def _add_kind(
+    app: Flask,
+    account: Account,
+    kind: str,
+    name: str,
+    known: lists.Filters,
+    show: Callable[[Resource], Resource],
+    remove: Callable[[UUID], object] | None = None,
 ) -> None:
-    """The two calls that every kind of object has: a list with the filters ``known``, and one object."""
+    """The calls that all kinds of objects have: a list with the filters ``known``, and one object; and its deletion."""
 
     def list_all() -> Json:
         return _list(account, account.where(kind), known, show)
@@ -43,14 +49,16 @@ def _add_reads(
 
     app.add_url_rule(f"/v2/{name}s", f"list_{name}s", list_all)
     app.add_url_rule(f"/v2/{name}s/<uuid:ident>", f"retrieve_{name}", retrieve)
+    if remove is not None:
+
+        @app.delete(f"/v2/{name}s/<uuid:ident>", endpoint=f"delete_{name}")
+        def delete(ident: UUID) -> Response:
+            remove(ident)
+            return Response(status=204)
 
 
 def _one(resource: Mapping[str, Any]) -> Json:
     return {"data": dict(resource)}
-
-
-def _deleted() -> Response:
-    return Response(status=204)
 
 
 def _list(account: Account, found: list[Resource], known: lists.Filters, show: Callable[[Resource], Resource]) -> Json:
@@ -87,7 +95,7 @@ def _add_rooms(app: Flask, world: World) -> None:
 
         return _included(account, room, "sessions", sessions)
 
-    _add_reads(app, account, "rooms", "room", lists.ROOMS, show)
+    _add_kind(app, account, "rooms", "room", lists.ROOMS, show, world.rooms.delete)
 
     @app.post("/v2/rooms")
     def create_room() -> tuple[Json, int]:
@@ -97,11 +105,6 @@ def _add_rooms(app: Flask, world: World) -> None:
     @app.patch("/v2/rooms/<uuid:room_id>")
     def update_room(room_id: UUID) -> Json:
         return _one(account.shown(world.rooms.update(room_id, json_body())))
-
-    @app.delete("/v2/rooms/<uuid:room_id>")
-    def delete_room(room_id: UUID) -> Response:
-        world.rooms.delete(room_id)
-        return _deleted()
 
 
 def _add_client_tokens(app: Flask, world: World) -> None:
@@ -124,7 +127,7 @@ def _add_sessions(app: Flask, world: World) -> None:
 
         return _included(account, session, "participants", participants)
 
-    _add_reads(app, account, "sessions", "room_session", lists.SESSIONS, show)
+    _add_kind(app, account, "sessions", "room_session", lists.SESSIONS, show)
 
     @app.get("/v2/rooms/<uuid:room_id>/sessions")
     def list_room_sessions_of_room(room_id: UUID) -> Json:
@@ -154,7 +157,7 @@ def _add_session_actions(app: Flask, world: World) -> None:
 
 def _add_participants(app: Flask, world: World) -> None:
     account = world.account
-    _add_reads(app, account, "participants", "room_participant", lists.PARTICIPANTS, account.shown)
+    _add_kind(app, account, "participants", "room_participant", lists.PARTICIPANTS, account.shown)
 
     @app.get("/v2/room_sessions/<uuid:session_id>/participants")
     def list_session_participants(session_id: UUID) -> Json:
@@ -165,12 +168,11 @@ def _add_participants(app: Flask, world: World) -> None:
 
 def _add_recordings(app: Flask, world: World) -> None:
     account, switches = world.account, world.account.switches
-    _add_reads(app, account, "recordings", "room_recording", lists.RECORDINGS, world.downloads.shown)
 
-    @app.delete("/v2/room_recordings/<uuid:recording_id>")
-    def delete_room_recording(recording_id: UUID) -> Response:
-        world.recordings.delete([account.find("recordings", recording_id)["id"]])
-        return _deleted()
+    def remove(ident: UUID) -> None:
+        world.recordings.delete([account.find("recordings", ident)["id"]])
+
+    _add_kind(app, account, "recordings", "room_recording", lists.RECORDINGS, world.downloads.shown, remove)
 
     @app.delete("/v2/room_recordings")
     def delete_room_recordings() -> tuple[Json, int]:
@@ -186,13 +188,9 @@ def _add_recordings(app: Flask, world: World) -> None:
 
 def _add_compositions(app: Flask, world: World) -> None:
     show = world.downloads.shown
-    _add_reads(app, world.account, "compositions", "room_composition", lists.COMPOSITIONS, show)
+    delete = world.compositions.delete
+    _add_kind(app, world.account, "compositions", "room_composition", lists.COMPOSITIONS, show, delete)
 
     @app.post("/v2/room_compositions")
     def create_room_composition() -> tuple[Json, int]:
         return _one(show(world.compositions.create(json_body()))), 202
-
-    @app.delete("/v2/room_compositions/<uuid:composition_id>")
-    def delete_room_composition(composition_id: UUID) -> Response:
-        world.compositions.delete(composition_id)
-        return _deleted()

@@ -135,7 +135,7 @@ class WebhookSender:
             ]
 
     def clear(self) -> None:
-        """Forget all deliveries; those on their way are not sent again."""
+        """Forget all deliveries; what is on its way is not tried again."""
         with self._lock:
             for delivery in self._deliveries:
                 delivery.state = "forgotten" if delivery.state == "waiting" else delivery.state
