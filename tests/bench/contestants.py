@@ -99,7 +99,7 @@ def _naive(field: Field, name: str, title: str, more: Mapping[str, str] = _NOTHI
     """One of ``apps``, or of ``node``, that is asked for cached tokens, with ``more`` in its environment."""
     env = {"BENCH_ROOM_ID": str(field.room.room_id), **more, **field.redis()}
     node = name in {"express", "livekit"}
-    server = field.stage.node(f"{name}.js", env) if node else field.stage.python(name, env)
+    server = field.stage.node(f"{name}.js", env) if node else field.stage.python(name.replace("-", "_"), env)
     return Contestant(name, title, server, lambda: field.everybody(field.stage.hs256))
 
 
@@ -116,8 +116,8 @@ def _uncached(field: Field) -> Contestant:
     return replace(_naive(field, "uncached", "no cache: telnyx package on each request"), upstream=1)
 
 
-def _equal(field: Field) -> Contestant:
-    made = _naive(field, "equal", "naive service at equal work, cache hit", field.keys)
+def _equal(field: Field, name: str = "equal", title: str = "naive service at equal work, cache hit") -> Contestant:
+    made = _naive(field, name, title, field.keys)
     return replace(made, server=replace(made.server, metrics=f"{made.server.url}/metrics"), reads=1)
 
 
@@ -177,6 +177,7 @@ OPENERS: Final[Mapping[str, Callable[[Field], Contestant]]] = {
     "express": lambda field: _naive(field, "express", "Express: jsonwebtoken, one GET"),
     "livekit": _livekit,
     "equal": _equal,
+    "equal-flask": lambda field: _equal(field, "equal-flask", "naive service at equal work in Flask, cache hit"),
     "ours-hs256": lambda field: _hit(field, field.stage.hs256, "ours-hs256"),
     "ours-es256": lambda field: _hit(field, field.stage.es256, "ours-es256"),
     "ours-hs256-new": lambda field: _first_hit(field, field.stage.hs256, "ours-hs256-new"),

@@ -34,7 +34,8 @@ class _Goal:
 
 
 _GOALS: Final = (
-    _Goal(_HIT, "equal", 1.2, 1.5),
+    _Goal(_HIT, "equal-flask", 1.2, 1.5),
+    _Goal(_HIT, "equal"),
     _Goal(_HIT, "thirty", 0.85, 1.0),
     _Goal(_HIT, "express", 1.0, 1.3),
     _Goal(_ES256, _HIT, 0.9),

@@ -39,9 +39,9 @@ def field() -> Iterator[Field]:
         yield Field.prepared(stage, PEOPLE)
 
 
-@pytest.fixture(scope="module")
-def naive(field: Field) -> Contestant:
-    return OPENERS["equal"](field)
+@pytest.fixture(scope="module", params=["equal", "equal-flask"])
+def naive(field: Field, request: pytest.FixtureRequest) -> Contestant:
+    return OPENERS[request.param](field)
 
 
 def answer(contestant: Contestant, bearer: str | None = None, line: int = 0) -> requests.Response:

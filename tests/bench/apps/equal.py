@@ -98,19 +98,25 @@ class TokenService:
         self.metrics = Metrics()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        started, request_id = time.monotonic(), uuid.uuid4().hex
         if environ["PATH_INFO"] == "/metrics":
             start_response("200 OK", [("Content-Type", "text/plain")])
             return [self.metrics.exposition()]
+        request_id = uuid.uuid4().hex
+        status, answer = self.recorded_answer(environ, request_id)
+        body = json.dumps(answer).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        start_response(status, [*headers, ("Cache-Control", "no-store"), ("X-Request-Id", request_id)])
+        return [body]
+
+    def recorded_answer(self, environ: WSGIEnvironment, request_id: str) -> tuple[str, dict[str, Any]]:
+        """The status and the members of the answer, after it was counted and logged."""
+        started = time.monotonic()
         status, answer = self.answer(environ, request_id)
         seconds = time.monotonic() - started
         self.metrics.answered.labels(ROUTE, environ["REQUEST_METHOD"], status[:3]).observe(seconds)
         fields = {"route": ROUTE, "method": environ["REQUEST_METHOD"], "status": int(status[:3])}
         _log.info("request", extra={"fields": {**fields, "ms": round(seconds * 1000, 1), "request_id": request_id}})
-        body = json.dumps(answer).encode()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-        start_response(status, [*headers, ("Cache-Control", "no-store"), ("X-Request-Id", request_id)])
-        return [body]
+        return status, answer
 
     def answer(self, environ: WSGIEnvironment, request_id: str) -> tuple[str, dict[str, Any]]:
         path = environ["PATH_INFO"].split("/")
