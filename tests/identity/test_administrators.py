@@ -9,8 +9,7 @@ import pytest
 
 from tests.identity.command import run_here
 from tests.identity.forge import SECRET, ask, claims, issuer, token, verifier
-from tests.identity.tables import toml
-from tests.identity.test_settings import environment
+from tests.identity.tables import settings_alone
 from tests.processes import AUDIENCE
 
 STAFF = "https://staff.test"
@@ -23,8 +22,7 @@ def table(*trust: list[str]) -> dict[str, str]:
         {"name": name, "issuer": f"https://{name}.test", "audience": AUDIENCE, "hs256_secret": SECRET, "trust": granted}
         for name, granted in zip(("staff", "partner"), trust, strict=False)
     ]
-    issuers = "\n".join(toml(row) for row in rows)
-    return environment(AUTH_ISSUERS=issuers, AUTH_ISSUER=None, AUTH_AUDIENCE=None, AUTH_HS256_SECRET=None)
+    return settings_alone(*rows)
 
 
 NOBODY = table(["rooms"], [])

@@ -23,13 +23,14 @@ from service.identity.setting import Faults
 from tests.commands.cli import run
 from tests.identity import guides
 from tests.identity.certificates import company
+from tests.identity.command import run_here
 from tests.identity.forge import ask, b64, claims, jwk, pem, private_key, signature, token, verifier
 from tests.identity.guides import Variant
 from tests.identity.idp import IdentityProvider, body, document
 from tests.identity.published import publish
 from tests.identity.shapes import LOGOUTS, SHAPES, Shape
 from tests.identity.shapes.shape import life_of
-from tests.identity.tables import settings_with
+from tests.identity.tables import settings_alone, settings_with
 from tests.identity.test_settings import environment
 from tests.processes import Sandbox, ServiceProcess, Valkey, fresh, running, until
 
@@ -63,74 +64,52 @@ def _signature(signed: str, shape: Shape) -> bytes:
 
 @dataclass
 class Deployed:
-    """Services with the guides' configurations, each issuer in one of them, and the rooms of the pages."""
+    """A service with the guides' configurations, and the rooms of the pages."""
 
-    services: dict[str, ServiceProcess]
+    service: ServiceProcess
     configs: dict[str, dict[str, Any]]
     rooms: dict[str, str]
 
     def bearer(self, name: str, row: str) -> str:
         return encoded(SHAPES[name](self.configs[name])[row])
 
-    def ask(self, name: str, method: str, path: str, bearer: str, **options: Any) -> requests.Response:
+    def ask(self, method: str, path: str, bearer: str, **options: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {bearer}"}
-        return requests.request(method, self.services[name].url + path, headers=headers, timeout=15, **options)
+        return requests.request(method, self.service.url + path, headers=headers, timeout=15, **options)
 
     def enter(self, name: str, bearer: str) -> requests.Response:
-        return self.ask(name, "POST", f"/v1/rooms/{self.rooms[name]}/token", bearer)
+        return self.ask("POST", f"/v1/rooms/{self.rooms[name]}/token", bearer)
 
-    def administer(self, name: str, bearer: str) -> int:
-        return self.ask(name, "GET", "/v1/admin/rooms", bearer).status_code
-
-    def is_default(self, name: str) -> bool:
-        return next(other for other in self.services if self.services[other] is self.services[name]) == name
-
-
-def tables() -> list[list[Variant]]:
-    """The configurations in as few tables as may be: an issuer is in a table once."""
-    made: list[list[Variant]] = []
-    for variant in VARIANTS:
-        issuer = variant.members["issuer"]
-        free = next((one for one in made if issuer not in {other.members["issuer"] for other in one}), None)
-        made.append([variant]) if free is None else free.append(variant)
-    return made
-
-
-@contextlib.contextmanager
-def local_providers() -> Iterator[dict[str, dict[str, Any]]]:
-    """Everything that the guides' issuers publish, on this machine; the configurations that lead there, by name."""
-    with contextlib.ExitStack() as stack:
-        names = {host for variant in VARIANTS for host in guides.hosts(variant.members)}
-        providers = {host: stack.enter_context(IdentityProvider()) for host in sorted(names)}
-        places = {host: provider.url for host, provider in providers.items()}
-        by_port = {urlsplit(provider.url).netloc: provider for provider in providers.values()}
-        configs = {variant.name: variant.localised(places, PROJECT_SECRET) for variant in VARIANTS}
-        for name, config in configs.items():
-            publish(name, config, by_port)
-        yield configs
+    def administer(self, bearer: str) -> int:
+        return self.ask("GET", "/v1/admin/rooms", bearer).status_code
 
 
 @pytest.fixture(scope="module")
 def configs() -> Iterator[dict[str, dict[str, Any]]]:
-    with local_providers() as found:
+    """The configurations by name, and all that their issuers publish, on this machine: each has hosts of its own,
+    since an issuer is in a table once.
+    """
+    found = {}
+    with contextlib.ExitStack() as stack:
+        for variant in VARIANTS:
+            hosts = {host: stack.enter_context(IdentityProvider()) for host in guides.hosts(variant.members)}
+            config = variant.localised({host: provider.url for host, provider in hosts.items()}, PROJECT_SECRET)
+            publish(variant.name, config, {urlsplit(provider.url).netloc: provider for provider in hosts.values()})
+            found[variant.name] = config
         yield found
 
 
 @pytest.fixture(scope="module")
 def deployed(valkey: Valkey, sandbox: Sandbox, configs: dict[str, dict[str, Any]]) -> Iterator[Deployed]:
-    """A service for each table; its rooms are made by the guides' own administrators."""
-    services: dict[str, ServiceProcess] = {}
-    with contextlib.ExitStack() as stack:
-        for table in tables():
-            env = settings_with(sandbox, valkey, *(configs[variant.name] for variant in table), WEB_CONCURRENCY="1")
-            one = stack.enter_context(contextlib.contextmanager(running)(ServiceProcess(env)))
-            services |= {variant.name: one for variant in table}
-            until(lambda url=one.url: _keys_loaded(url), what="the keys of every issuer")
-        made = Deployed(services, configs, {variant.name: fresh(variant.name) for variant in VARIANTS})
+    """Its rooms are made by the guides' own administrators."""
+    env = settings_with(sandbox, valkey, *configs.values(), WEB_CONCURRENCY="1")
+    with contextlib.contextmanager(running)(ServiceProcess(env)) as service:
+        until(lambda: _keys_loaded(service.url), what="the keys of every issuer")
+        made = Deployed(service, configs, {variant.name: fresh(variant.name) for variant in VARIANTS})
         for variant in VARIANTS:
             row = next(row for row, answer in variant.answers if answer == "administrator")
             path, spec = f"/v1/admin/rooms/{made.rooms[variant.name]}", {"access": ACCESS[variant.name]}
-            answer = made.ask(variant.name, "PUT", path, made.bearer(variant.name, row), json=spec)
+            answer = made.ask("PUT", path, made.bearer(variant.name, row), json=spec)
             assert answer.ok, answer.text
         yield made
 
@@ -154,7 +133,7 @@ def test_every_row_of_a_guide_is_a_token_and_every_token_a_row(variant: Variant)
 def test_a_guide_tells_the_answer(variant: Variant, row: str, answer: str, deployed: Deployed) -> None:
     """A token of that kind gets that role in a room with the page's rules, may administer or not, or is refused."""
     bearer = deployed.bearer(variant.name, row)
-    entered, administered = deployed.enter(variant.name, bearer), deployed.administer(variant.name, bearer)
+    entered, administered = deployed.enter(variant.name, bearer), deployed.administer(bearer)
 
     if answer == "401":
         assert (entered.status_code, administered, entered.json()["code"]) == (401, 401, "invalid_token")
@@ -170,7 +149,7 @@ def test_a_user_has_the_id_that_the_guide_names(variant: Variant, deployed: Depl
     """The claim of the configuration, with the issuer's name before it unless it is the default."""
     row = variant.answers[0][0]
     written = SHAPES[variant.name](deployed.configs[variant.name])[row].claims
-    prefix = "" if deployed.is_default(variant.name) else f"{variant.name}:"
+    prefix = "" if variant is VARIANTS[0] else f"{variant.name}:"
     shown = deployed.enter(variant.name, deployed.bearer(variant.name, row)).json()["participant"]["user_id"]
 
     assert shown == prefix + written[variant.members.get("user_claim", "sub")]
@@ -195,7 +174,7 @@ def test_a_logout_at_the_provider_ends_the_bearers(name: str, deployed: Deployed
     told = encoded(LOGOUTS[name](deployed.configs[name]))
     assert deployed.enter(name, encoded(shape)).status_code == 200
 
-    answer = requests.post(deployed.services[name].url + LOGOUT, data={"logout_token": told}, timeout=15)
+    answer = requests.post(deployed.service.url + LOGOUT, data={"logout_token": told}, timeout=15)
 
     assert answer.status_code == 200, answer.text
     assert deployed.enter(name, encoded(shape)).json()["code"] == "session_revoked"
@@ -211,7 +190,7 @@ def sign_out_at_keycloak(deployed: Deployed, **changes: Any) -> list[str]:
     told = encoded(LOGOUTS["keycloak"](config).saying(sub=user, **changes))
     assert [deployed.enter("keycloak", bearer).status_code for bearer in sessions] == [200, 200]
 
-    answer = requests.post(deployed.services["keycloak"].url + LOGOUT, data={"logout_token": told}, timeout=15)
+    answer = requests.post(deployed.service.url + LOGOUT, data={"logout_token": told}, timeout=15)
 
     assert answer.status_code == 200, answer.text
     return [deployed.enter("keycloak", bearer).json().get("code", "good") for bearer in sessions]
@@ -242,7 +221,7 @@ def test_a_logout_token_of_keycloak_with_a_session_ends_that_one(changes: dict[s
 )
 def test_the_log_says_what_the_load_balancers_page_says(row: str, reason: str, deployed: Deployed) -> None:
     """Of each header that is no bearer."""
-    service, name = deployed.services["alb"], fresh("alb")
+    service, name = deployed.service, fresh("alb")
     headers = {"Authorization": f"Bearer {deployed.bearer('alb', row)}", "X-Request-Id": name}
     assert requests.get(f"{service.url}/v1/rooms", headers=headers, timeout=15).status_code == 401
 
@@ -310,51 +289,6 @@ def test_the_place_for_a_secret_is_no_secret() -> None:
         read_issuer(legacy.members)
 
 
-def checked(sandbox: Sandbox, valkey: Valkey, *issuers: Mapping[str, Any]) -> list[str]:
-    """What ``check`` says of these issuers."""
-    return run(settings_with(sandbox, valkey, *issuers), "check").stdout.splitlines()
-
-
-def test_check_finds_the_keys_of_every_guide(
-    sandbox: Sandbox, valkey: Valkey, configs: dict[str, dict[str, Any]]
-) -> None:
-    """For each table of configurations: as many keys as the provider has published for signatures."""
-    said = [
-        line for table in tables() for line in checked(sandbox, valkey, *(configs[variant.name] for variant in table))
-    ]
-
-    found = {match[1]: int(match[2]) for line in said if (match := re.match(r"ok .*issuer (\S+): (\d+) key", line))}
-    single = {"clerk", "clerk-template", "keycloak", "supabase-legacy"}
-    assert found == {variant.name: 1 if variant.name in single else 2 for variant in VARIANTS}
-
-
-def _staff(provider: IdentityProvider, **configuration: Any) -> dict[str, Any]:
-    """The example of the page, at a provider with this OpenID configuration."""
-    members = guides.read("README").variants[0].members | {"issuer": provider.url}
-    keys = {"issuer": provider.url, "jwks_uri": provider.url + "/keys", **configuration}
-    provider.answer(document(keys), "/.well-known/openid-configuration")
-    provider.publish(jwk("RS256"))
-    return members
-
-
-def test_check_says_what_the_page_shows(sandbox: Sandbox, valkey: Valkey) -> None:
-    """The lines of the example, letter for letter."""
-    with IdentityProvider() as provider:
-        said = checked(sandbox, valkey, _staff(provider))
-
-    shown = guides.blocks("README", "text")[0].splitlines()
-    assert [line for line in said if line in shown] == shown
-
-
-def test_check_says_of_a_bearer_what_the_page_shows(sandbox: Sandbox, valkey: Valkey) -> None:
-    """The line of the example, letter for letter."""
-    with IdentityProvider() as provider:
-        env = settings_with(sandbox, valkey, _staff(provider))
-        said = run(env, "check", "--bearer", "-", text=token(claims(iss=provider.url, aud="account", **life_of(600))))
-
-    assert said.stdout.splitlines()[-1] == guides.blocks("README", "text")[1]
-
-
 SETTINGS_FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     "must be an https URL (http only on this machine itself)": {"discovery_url": "http://example.com/"},
     "set exactly one of hs256_secret, public_key, jwks_url, discovery_url": {"jwks_url": "https://example.com/keys"},
@@ -369,23 +303,70 @@ KEYS_FAULTS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
+def _staff(provider: IdentityProvider) -> dict[str, Any]:
+    """The example of the page, at this provider."""
+    keys = {"issuer": provider.url, "jwks_uri": provider.url + "/keys"}
+    provider.answer(document(keys), "/.well-known/openid-configuration")
+    provider.publish(jwk("RS256"))
+    return guides.read("README").variants[0].members | {"issuer": provider.url}
+
+
+def _mistaken(
+    stack: contextlib.ExitStack, faults: Mapping[str, Mapping[str, str]], tls: str = ""
+) -> list[dict[str, Any]]:
+    """The example of the page with each of these faults, named by the fault's place."""
+    issuers = []
+    for number, spoilt in enumerate(faults.values()):
+        provider = stack.enter_context(IdentityProvider())
+        provider.answer(body(b"-----BEGIN CERTIFICATE-----"), "/x509")
+        changes = {name: value.format(url=provider.url, tls=tls) for name, value in spoilt.items()}
+        issuers.append(_staff(provider) | {"name": f"staff-{number}"} | changes)
+    return issuers
+
+
 @pytest.fixture(scope="module")
-def complaints(sandbox: Sandbox, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[list[str]]]:
-    """What ``check`` prints of mistaken settings, and of settings that lead to no keys: the lines, by issuer."""
+def checked(
+    sandbox: Sandbox, valkey: Valkey, configs: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    """What ``check`` says of the guides' issuers, of the page's example, and of that with each fault of its keys."""
     with contextlib.ExitStack() as stack:
         inside = stack.enter_context(IdentityProvider(company(tmp_path_factory.mktemp("company"), "127.0.0.1")[0]))
-        providers = [stack.enter_context(IdentityProvider()) for _ in (*SETTINGS_FAULTS, *KEYS_FAULTS)]
-        issuers = []
-        for number, (provider, spoilt) in enumerate(
-            zip(providers, (*SETTINGS_FAULTS.values(), *KEYS_FAULTS.values()), strict=True), 1
-        ):
-            provider.answer(body(b"-----BEGIN CERTIFICATE-----"), "/x509")
-            changes = {name: value.format(url=provider.url, tls=inside.url) for name, value in spoilt.items()}
-            issuers.append(_staff(provider) | {"name": f"staff-{number}"} | changes)
-        split = len(SETTINGS_FAULTS)
-        runs = [run(settings_with(sandbox, valkey, *some), "check") for some in (issuers[:split], issuers[split:])]
-        assert [done.returncode for done in runs] == [2, 2]
-        yield [[line for line in (done.stdout + done.stderr).splitlines() if "issuer " in line] for done in runs]
+        good = _staff(stack.enter_context(IdentityProvider()))
+        issuers = [*configs.values(), good, *_mistaken(stack, KEYS_FAULTS, inside.url)]
+        done = run(settings_with(sandbox, valkey, *issuers), "check")
+    assert done.returncode == 2
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def mistakes() -> list[str]:
+    """What ``check`` says of mistaken settings."""
+    with contextlib.ExitStack() as stack:
+        done = run_here(settings_alone(*_mistaken(stack, SETTINGS_FAULTS)), "check")
+    assert done.returncode == 2
+    return (done.stdout + done.stderr).splitlines()
+
+
+def test_check_finds_the_keys_of_every_guide(checked: list[str]) -> None:
+    """As many as the provider has published for signatures."""
+    found = {match[1]: int(match[2]) for line in checked if (match := re.match(r"ok .*issuer (\S+): (\d+) key", line))}
+    single = {"clerk", "clerk-template", "keycloak", "supabase-legacy"}
+    assert found == {variant.name: 1 if variant.name in single else 2 for variant in VARIANTS} | {"staff": 1}
+
+
+def test_check_says_what_the_page_shows(checked: list[str]) -> None:
+    """The lines of the example, letter for letter."""
+    shown = guides.blocks("README", "text")[0].splitlines()
+
+    assert [line for line in checked if line in shown] == shown
+
+
+def test_check_says_of_a_bearer_what_the_page_shows(idp: IdentityProvider) -> None:
+    """The line of the example, letter for letter."""
+    bearer = token(claims(iss=idp.url, aud="account", **life_of(600)))
+    said = run_here(settings_alone(_staff(idp)), "check", "--bearer", bearer)
+
+    assert said.stdout.splitlines()[-1] == guides.blocks("README", "text")[1]
 
 
 def test_every_reason_is_explained() -> None:
@@ -396,11 +377,12 @@ def test_every_reason_is_explained() -> None:
 
 
 @pytest.mark.parametrize(("said", "because"), guides.table("README", "| it says | because |"))
-def test_check_says_what_is_wrong(said: str, because: str, complaints: list[list[str]]) -> None:
+def test_check_says_what_is_wrong(said: str, because: str, checked: list[str], mistakes: list[str]) -> None:
     """Each message of the page, for the issuer that has the mistake and for no other."""
     assert because
     message = said.strip("`")
-    kind, faults = (0, SETTINGS_FAULTS) if message in SETTINGS_FAULTS else (1, KEYS_FAULTS)
+    in_keys = message in KEYS_FAULTS
+    (line,) = (line for line in (checked if in_keys else mistakes) if message in line)
+    place = list(KEYS_FAULTS if in_keys else SETTINGS_FAULTS).index(message)
 
-    assert message in complaints[kind][list(faults).index(message)]
-    assert sum(message in line for line in complaints[kind]) == 1
+    assert (f"issuer staff-{place}: " if in_keys else f"issuer {place + 1}, ") in line
