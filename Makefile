@@ -13,7 +13,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 # Each process of a run would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run unit test check nightly clients faults fuzz soak bench bench-scale lock image sbom clean
+.PHONY: run unit test check nightly clients faults storms fuzz soak bench bench-scale lock image sbom clean
 
 run: $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
@@ -30,6 +30,10 @@ faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1140)); \
 	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside tests/bench tests/commands tests/cuts tests/acceptance tests/console tests/identity tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
+
+# Until a million answers were checked: an hour or two on a machine that does nothing else.
+storms: $(READY)
+	@$(PY) -m tests.faults.history $(ARGS)
 
 # All that is long, one after the other.
 nightly: faults clients fuzz soak

@@ -27,6 +27,7 @@ from service.errors import (
     InvalidRequest,
     LimitReached,
     Overloaded,
+    RoomNotFound,
     StoreUnavailable,
     UpstreamError,
 )
@@ -293,20 +294,23 @@ class Meeting:
         return {user for user in users if user in hosts and not user.startswith(f"{GUEST}:")}
 
     def _ban(self, moderator: Moderator, users: Sequence[str], until: float | None, *, replacing: bool) -> list[Ban]:
-        """The bans that stand then, in order."""
+        """The bans that stand then, in order. Raises ``RoomNotFound`` for a guest whose invite has ended meanwhile."""
         now, by, alias = self._clock.wall(), moderator.principal.user, moderator.room.alias
         records = {user: dump(Ban(user, until, by, now, moderator.invite).to_json()) for user in users}
         if not records:
             return []
         if (caller := calling.get()) is not None:
             caller.spend(BANS, len(records))
-        write = partial(self._store.write_bans, alias, records, rfc3339(now), replace=replacing, most=MAX_BANS)
+        spec = (alias, records, rfc3339(now), moderator.invite)
+        write = partial(self._store.write_bans, *spec, replace=replacing, most=MAX_BANS)
         standing = write()
         if standing is None:
             self._standing(alias)
             standing = write()
         if standing is None:
             raise LimitReached(f"A room has at most {MAX_BANS} bans; lift some first")
+        if standing == b"gone":
+            raise RoomNotFound
         return [Ban.parse(record) for record in standing]
 
     def _forget(self, alias: str, users: Sequence[str]) -> None:

@@ -3,7 +3,7 @@ known, and whose ticket is whose.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from service.errors import RecordUnreadable
 from service.storage import redis_keys
@@ -36,17 +36,18 @@ class MeetingStore:
         return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).bans, redis_keys.digest(user))))
 
     def write_bans(
-        self, alias: str, records: Mapping[str, bytes], now: str, *, replace: bool, most: int
-    ) -> list[bytes] | None:
+        self, alias: str, records: Mapping[str, bytes], now: str, invite: str | None, *, replace: bool, most: int
+    ) -> list[bytes] | Literal[b"gone"] | None:
         """Ban users, all of them or none, each with a record; answers the bans that stand then, in order.
 
         Without ``replace`` a ban that stands ``now`` (RFC 3339) is left if it outweighs the new one. ``None``: with
-        these the room would have more than ``most``.
+        these the room would have more than ``most``. ``b"gone"``: the guest's invite that they rest on has ended.
         """
         fields = [part for user, record in records.items() for part in (redis_keys.digest(user), record)]
-        call = script("write_bans").on((RoomKeys(alias).bans,), (int(replace), now, most, *fields))
-        standing = cast("list[bytes] | None", self._redis.run_replicated(call))
-        if standing is not None:
+        keys, args = RoomKeys(alias), (int(replace), now, most, invite or "", *fields)
+        call = script("write_bans").on((keys.bans, keys.invites), args)
+        standing = cast('list[bytes] | Literal[b"gone"] | None', self._redis.run_replicated(call))
+        if isinstance(standing, list):
             self._redis.announce(*(Removal(alias, user) for user in records))
         return standing
 

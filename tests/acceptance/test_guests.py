@@ -350,6 +350,22 @@ def test_what_a_guest_did_ends_with_the_invite(mia: Caller, alias: str) -> None:
     assert mia.ask("GET", f"/v1/rooms/{alias}/bans").json()["data"] == []
 
 
+@pytest.mark.usefixtures("_clear")
+def test_a_guest_whose_invite_ends_meanwhile_bans_nobody(mia: Caller, alias: str, sandbox: Sandbox) -> None:
+    """Telnyx takes its time to tell who is in, the invite goes meanwhile: nothing is written that would outlast it."""
+    made, bob = invite(mia, alias, role="moderator"), bob_of(mia.url, alias)
+    guest = Guest(mia.url, redeem(mia.url, made["code"]))
+    sandbox.fault("list_room_sessions_of_room", "latency", secs=1.5)
+    before = sandbox.counts().get("list_room_sessions_of_room", 0)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(guest.ask, "POST", f"/v1/rooms/{alias}/actions/kick", json={"users": ["bob"]})
+        until(lambda: sandbox.counts().get("list_room_sessions_of_room", 0) > before, what="the look at who is in")
+        revoke(mia, alias, made)
+        refused(asked.result(), 404, "room_not_found")
+
+    assert bob.token(alias).ok
+
+
 def test_a_guest_undoes_no_ban_of_others(mia: Caller, alias: str) -> None:
     """Neither by lifting it, nor by one of their own in its place that would end with the invite."""
     made = invite(mia, alias, role="moderator")

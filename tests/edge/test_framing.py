@@ -223,7 +223,8 @@ def test_a_long_target_is_refused(service: ServiceProcess, many: int, refused: i
     """What fits a line is a path like any other; what does not is refused, without reading all of it."""
     got = statuses(said_to(service.port, request("GET", "/v1/rooms?" + "a" * many, "Connection: close")))
 
-    assert got in ([refused], [431])
+    # gunicorn 26 answers 400 in place of 414 to a line that is a little too long.
+    assert got in ([refused], [431], [400 if refused == 414 else refused])
 
 
 @pytest.mark.parametrize("many", [64, 100, 10_000])

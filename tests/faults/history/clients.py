@@ -12,14 +12,15 @@ import random
 import sys
 import threading
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import jwt
 
 from service.sandbox.record import short_hash
-from tests.faults.history.facts import Answer
+from tests.faults.history.facts import TOKEN_VERBS, Answer
 
 TIMEOUT_SECS = 12.0
 VERBS = {"join": 80, "refresh": 5, "check": 12, "forget": 3}
@@ -31,33 +32,103 @@ PATHS = {
 }
 
 
+@dataclass(frozen=True)
+class Person:
+    """Who asks, by a bearer that so many sign-ins came before."""
+
+    user: str
+    bearer: str
+    generation: int = 0
+
+
+# Method, path and body.
+Call = tuple[str, str, Any]
+
+
 class Bearers:
-    """Each user's latest bearer and how many sign-ins it comes after."""
+    """Each user's latest bearer."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self._spec = spec
-        self._held: dict[str, tuple[int, str]] = {}
+        self._held: dict[str, Person] = {}
         for user in spec["users"]:
             self.sign_in(user, 0, spec["issued_at"])
 
     def sign_in(self, user: str, generation: int, issued_at: float) -> None:
-        claims = {"iss": self._spec["issuer"], "aud": self._spec["audience"], "sub": user}
-        # A service whose clock is an hour off must still find it in order.
-        times = {"iat": int(issued_at), "exp": int(issued_at) + self._spec["bearer_secs"]}
-        self._held[user] = (generation, jwt.encode({**claims, **times}, self._spec["secret"], algorithm="HS256"))
+        self._held[user] = Person(user, minted(self._spec, user, issued_at), generation)
 
-    def of(self, user: str) -> tuple[int, str]:
+    def of(self, user: str) -> Person:
         return self._held[user]
 
 
+def minted(spec: dict[str, Any], user: str, issued_at: float, **more: Any) -> str:
+    """A bearer of the storm's issuer."""
+    claims = {"iss": spec["issuer"], "aud": spec["audience"], "sub": user, **more}
+    # A service whose clock is an hour off must still find it in order.
+    times = {"iat": int(issued_at), "exp": int(issued_at) + spec["bearer_secs"]}
+    return jwt.encode({**claims, **times}, spec["secret"], algorithm="HS256")
+
+
+class Line:
+    """One thread's connections, one to each replica."""
+
+    def __init__(self, ports: Sequence[int], chance: random.Random) -> None:
+        self._ports, self._chance = ports, chance
+        self._connections: dict[int, tuple[http.client.HTTPConnection, float]] = {}
+
+    def ask(
+        self, verb: str, person: Person, room: str, call: Call, *, device: str = "", about: str = ""
+    ) -> tuple[Answer, dict[str, Any]]:
+        """Ask some replica; the answer, and its body."""
+        replica, (method, path, body) = self._chance.randrange(len(self._ports)), call
+        headers = {"Authorization": f"Bearer {person.bearer}"} if person.bearer else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        began = time.monotonic()
+        connection, dialled = self._connection(replica)
+        status, told = 0, dict[str, Any]()
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            status, told = answer.status, json.loads(content) if content else {}
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.hang_up(replica)
+            told = {"code": type(error).__name__}
+        # Of a guest's bearer, "token" is another thing.
+        token = told.get("token", "") if verb in TOKEN_VERBS else ""
+        return Answer(
+            *(began, time.monotonic(), replica, verb, person.user, room),
+            *(
+                told["participant"]["device_id"] or "" if token else device,
+                person.generation,
+                status,
+                _word(status, told),
+            ),
+            *(short_hash(token) if token else "", int(told.get("expires_in", 0)), dialled),
+            *(told["room"]["id"] if token else "", about),
+        ), told
+
+    def hang_up(self, replica: int) -> None:
+        """The next call there may reach another worker."""
+        if replica in self._connections:
+            self._connections.pop(replica)[0].close()
+
+    def _connection(self, replica: int) -> tuple[http.client.HTTPConnection, float]:
+        if replica not in self._connections:
+            made = http.client.HTTPConnection("127.0.0.1", self._ports[replica], timeout=TIMEOUT_SECS)
+            self._connections[replica] = (made, time.monotonic())
+        return self._connections[replica]
+
+
 class Caller(threading.Thread):
-    """One thread with a connection to each replica."""
+    """One thread that asks for one after the other."""
 
     def __init__(self, spec: dict[str, Any], bearers: Bearers, over: threading.Event, seed: int) -> None:
         super().__init__(daemon=True)
         self._spec, self._bearers, self._over = spec, bearers, over
         self._chance = random.Random(seed)
-        self._connections: dict[int, tuple[http.client.HTTPConnection, float]] = {}
+        self._line = Line(spec["ports"], self._chance)
         self.answers: list[Answer] = []
 
     def run(self) -> None:
@@ -65,45 +136,22 @@ class Caller(threading.Thread):
             (verb,) = self._chance.choices(list(VERBS), list(VERBS.values()))
             user, room = self._chance.choice(self._spec["users"]), self._chance.choice(self._spec["rooms"])
             device = self._chance.choice(("", "", "phone"))
-            self.answers.append(self._ask(verb, user, room, device))
-
-    def _ask(self, verb: str, user: str, room: str, device: str) -> Answer:
-        replica = self._chance.randrange(len(self._spec["ports"]))
-        generation, bearer = self._bearers.of(user)
-        method, path = PATHS[verb]
-        body = json.dumps({"device_id": device}) if device and verb in {"join", "refresh"} else None
-        headers = {"Authorization": f"Bearer {bearer}", **({"Content-Type": "application/json"} if body else {})}
-        began = time.monotonic()
-        connection, dialled = self._connection(replica)
-        status, told = 0, {}
-        try:
-            connection.request(method, path.format(room), body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-            status, told = answer.status, json.loads(content) if content else {}
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            connection.close()
-            del self._connections[replica]
-            told = {"code": type(error).__name__}
-        token = told.get("token", "")
-        return Answer(
-            *(began, time.monotonic(), replica, verb, user, room),
-            *(told.get("participant", {}).get("device_id") or "" if token else device, generation, status),
-            *(_word(told), short_hash(token) if token else "", int(told.get("expires_in", 0)), dialled),
-        )
-
-    def _connection(self, replica: int) -> tuple[http.client.HTTPConnection, float]:
-        if replica not in self._connections:
-            port = self._spec["ports"][replica]
-            made = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECS)
-            self._connections[replica] = (made, time.monotonic())
-        return self._connections[replica]
+            body = {"device_id": device} if device and verb in TOKEN_VERBS else None
+            answer, _ = self._line.ask(verb, self._bearers.of(user), room, call_of(verb, room, body), device=device)
+            self.answers.append(answer)
 
 
-def _word(told: dict[str, Any]) -> str:
+def call_of(verb: str, room: str, body: Any = None) -> Call:
+    """What a user asks of a room."""
+    method, path = PATHS[verb]
+    return method, path.format(room), body
+
+
+def _word(status: int, told: dict[str, Any]) -> str:
     if "open" in told:
         return "open" if told["open"] else str(told["code"])
-    return str(told.get("code") or told.get("source") or "")
+    # An invite has a code too, which is no problem's.
+    return str(told.get("source" if 0 < status < 400 else "code") or "")
 
 
 def main() -> None:

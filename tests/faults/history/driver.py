@@ -17,14 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import requests
 
-from service.meetings.attendance import Attendance
 from service.storage import redis_keys
-from service.storage.redis_keys import RoomKeys
-from tests.faults.history.facts import Answer, Event, Fault, Grant, Ground, History, Room, Write
+from tests.faults.history.events import Meetings
+from tests.faults.history.facts import Answer, Deletion, Fault, Grant, Ground, History, Room, Span, Write
+from tests.faults.history.people import Facts
+from tests.faults.history.scenes import CAPS, HOSTS, Scenes
 from tests.faults.history.schedule import WRITES, Schedule, Step
 from tests.faults.history.world import World
 from tests.processes import AUDIENCE, HMAC_SECRET, ISSUER, ROOT, Caller, admin, fresh, make_room, until
@@ -33,9 +33,14 @@ from tests.processes import AUDIENCE, HMAC_SECRET, ISSUER, ROOT, Caller, admin, 
 OLD_SECS, BEARER_SECS = 3 * 3600, 8 * 3600
 # A new sign-in must come after any moment that a replica 25 s ahead has written, and be in order for one 25 s behind.
 AHEAD_SECS = 28
+# The processes of callers begin to ask.
+HEAD_START_SECS = 2.0
 PULSE_SECS, STALL_SECS = 0.02, 0.1
 PAST = "2020-01-01T00:00:00Z"
 MEETING = "meeting"
+
+# A process of callers, and the file that it writes.
+Process = tuple[subprocess.Popen[str], Path]
 
 
 @dataclass(frozen=True)
@@ -94,9 +99,9 @@ class Storm:
         self._prefix = fresh("storm")
         self._rooms: dict[str, Room] = {}
         self._writes: list[Write] = []
-        self._events: dict[str, bool] = {}
         self._over = threading.Event()
-        self._clients: list[tuple[subprocess.Popen[str], Path]] = []
+        self._clients: list[Process] = []
+        self._actors: Process | None = None
         self._generations: Counter[str] = Counter()
         self._began = 0.0
 
@@ -105,10 +110,11 @@ class Storm:
             stack.callback(self._world.stop)
             self._furnish()
             stack.callback(self._end_clients)
+            self._began = time.monotonic() + HEAD_START_SECS
             self._start_clients(Path(folder))
-            self._began = time.monotonic()
+            self._until(0.0)
             with ThreadPoolExecutor(12) as pool:
-                telling = pool.submit(self._tell_events)
+                telling = pool.submit(self._meeting.tell, self._over)
                 watching = pool.submit(self._watch_for_stalls)
                 writing = [pool.submit(self._write, step) for step in self._schedule.steps if step.kind in WRITES]
                 self._rage()
@@ -118,9 +124,9 @@ class Storm:
                 self._over.set()
                 telling.result()
                 watching.result()
-            answers = list(self._collected())
+            answers, acted = self._collected()
             unhealed = self._heal()
-            history = self._history(answers, closed)
+            history = self._history(answers, acted, closed)
             return Outcome(history, self._world.bugs(), unhealed)
 
     def _alias(self, room: str) -> str:
@@ -131,7 +137,10 @@ class Storm:
         for room, ttl in zip(self._size.rooms, self._size.ttls, strict=True):
             alias = self._alias(room)
             self._rooms[alias] = Room(make_room(url, alias, *self._size.people, token_ttl_secs=ttl), ttl)
-        self._meeting = make_room(url, self._alias(MEETING))
+        self._meeting = Meetings(
+            self._world, self._alias(MEETING), make_room(url, self._alias(MEETING)), self._schedule.seed
+        )
+        self._scenes = Scenes(self._world, self._prefix)
 
     def _start_clients(self, folder: Path) -> None:
         spec = {
@@ -147,11 +156,16 @@ class Storm:
             "pause": self._size.pause,
         }
         for number in range(self._size.processes):
-            file = folder / f"{number}.jsonl"
-            command = [sys.executable, "-m", "tests.faults.history.clients"]
-            client = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, cwd=ROOT)
-            self._clients.append((client, file))
-            self._say(client, {**spec, "file": str(file), "seed": self._schedule.seed * 1000 + number * 100})
+            seed = self._schedule.seed * 1000 + number * 100
+            self._clients.append(self._start("clients", {**spec, "seed": seed}, folder / f"{number}.jsonl"))
+        spec |= self._scenes.spec(self._schedule, self._began)
+        self._actors = self._start("actors", {**spec, "seed": self._schedule.seed}, folder / "actors.json")
+
+    def _start(self, module: str, spec: dict[str, Any], file: Path) -> Process:
+        command = [sys.executable, "-m", f"tests.faults.history.{module}"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, cwd=ROOT)
+        self._say(process, {**spec, "file": str(file)})
+        return process, file
 
     @staticmethod
     def _say(client: subprocess.Popen[str], line: dict[str, Any]) -> None:
@@ -160,21 +174,23 @@ class Storm:
         client.stdin.flush()
 
     def _end_clients(self) -> None:
-        for client, _ in self._clients:
+        for client, _ in [*self._clients, *filter(None, [self._actors])]:
             if client.poll() is None:
                 client.kill()
             client.wait()
             assert client.stdin is not None
             client.stdin.close()
 
-    def _collected(self) -> Iterator[Answer]:
-        for client, _ in self._clients:
+    def _collected(self) -> tuple[list[Answer], Facts]:
+        assert self._actors is not None
+        processes = [*self._clients, self._actors]
+        for client, _ in processes:
             assert client.stdin is not None
             client.stdin.close()
-        for client, file in self._clients:
+        for client, _ in processes:
             assert client.wait(60) == 0
-            for line in file.read_text("utf-8").splitlines():
-                yield Answer(**json.loads(line))
+        lines = [line for _, file in self._clients for line in file.read_text("utf-8").splitlines()]
+        return [Answer(**json.loads(line)) for line in lines], Facts.of(json.loads(self._actors[1].read_text("utf-8")))
 
     def _rage(self) -> None:
         """Begin and end the faults, each at its moment."""
@@ -253,22 +269,6 @@ class Storm:
             return "PUT", f"/v1/admin/rooms/{alias}", spec
         return "POST", "/v1/admin/revocations", {"user": user}
 
-    def _tell_events(self) -> None:
-        """Somebody joins the meeting now and then; told again until it is acknowledged, and sometimes after that."""
-        waiting: list[dict[str, Any]] = []
-        chance = random.Random(self._schedule.seed + 1)
-        while not self._over.wait(0.2):
-            waiting.append(_joined(self._meeting))
-            self._events[waiting[-1]["payload"]["participant_id"]] = False
-            waiting = [event for event in waiting if not self._told(event, chance) or chance.random() < 0.3]
-
-    def _told(self, event: dict[str, Any], chance: random.Random) -> bool:
-        status = self._world.post_event(chance.randrange(self._size.replicas), event)
-        assert status in {0, 200, 202, 204, 403, 503}, status
-        if 200 <= status < 300:
-            self._events[event["payload"]["participant_id"]] = True
-        return status != 0 and self._events[event["payload"]["participant_id"]]
-
     def _heal(self) -> list[str]:
         """Who is without a token at some replica a while after the storm."""
         missing = []
@@ -284,45 +284,49 @@ class Storm:
         until(lambda: self._world.valkey.client.llen(redis_keys.EVENTS) == 0, 30, "the events' effects")
         return missing
 
-    def _history(self, answers: list[Answer], closed: float) -> History:
-        raw = self._world.valkey.client.get(RoomKeys(self._alias(MEETING)).roster)
-        seen = Counter(str(participant) for _, participant in Attendance.from_bytes(raw).present())
+    def _history(self, answers: list[Answer], acted: Facts, closed: float) -> History:
+        scenes = self._scenes
         return History(
-            rooms=self._rooms,
+            rooms={**self._rooms, **scenes.rooms},
             processes=self._size.replicas * self._size.workers,
             closed=closed,
-            answers=answers,
-            writes=self._writes,
+            answers=[*answers, *acted.answers],
+            writes=[*self._writes, *scenes.writes, *acted.writes],
             faults=self._world.faults,
             grants=list(self._grants()),
-            events=[Event(ident, acked, seen[ident]) for ident, acked in self._events.items()],
+            events=self._meeting.events(),
+            deletions=list(self._deletions()),
+            sweeps=acted.sweeps,
+            growths=[*scenes.growths, *acted.growths],
+            listings=acted.listings,
+            hosts=HOSTS,
+            caps=CAPS,
         )
+
+    def _requests(self, operation: str) -> Iterator[tuple[Span, dict[str, Any]]]:
+        """What upstream was asked."""
+        ahead = time.time() - time.monotonic()
+        url = f"{self._world.sandbox.base}/sandbox/requests"
+        for entry in requests.get(url, params={"operation": operation}, timeout=60).json()["data"]:
+            if "answered" in entry:
+                yield Span(entry["time"] - ahead, entry["answered"] - ahead), entry
 
     def _grants(self) -> Iterator[Grant]:
         ahead = time.time() - time.monotonic()
-        url = f"{self._world.sandbox.base}/sandbox/requests"
-        for entry in requests.get(url, timeout=60).json()["data"]:
-            made = entry.get("granted")
-            if made:
-                span = (entry["time"] - ahead, entry["answered"] - ahead)
-                path_id = entry["path"].split("/")[3]
-                yield Grant(*span, made["token"], made["room_id"], made["dies"] - ahead, path_id)
+        for operation in ("generate_join_client_token", "refresh_client_token"):
+            for span, entry in self._requests(operation):
+                if made := entry.get("granted"):
+                    path_id = entry["path"].split("/")[3]
+                    yield Grant(span.began, span.ended, made["token"], made["room_id"], made["dies"] - ahead, path_id)
+
+    def _deletions(self) -> Iterator[Deletion]:
+        for span, entry in self._requests("delete_room"):
+            if 200 <= entry["status"] < 300:
+                yield Deletion(span.began, span.ended, entry["path"].split("/")[3])
 
 
 def _ban(alias: str, user: str) -> str:
     return f"/v1/rooms/{alias}/bans/{user}"
-
-
-def _joined(room_id: str) -> dict[str, Any]:
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + ".000000Z"
-    payload = {"room_id": room_id, "session_id": str(uuid4()), "participant_id": str(uuid4()), "context": "{}"}
-    return {
-        "record_type": "event",
-        "event_type": "video.room.participant.joined",
-        "id": str(uuid4()),
-        "occurred_at": stamp,
-        "payload": payload,
-    }
 
 
 def kept(outcome: Outcome, file: Path) -> None:

@@ -5,40 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.faults.history.checker import excused, violations
-from tests.faults.history.facts import Answer, Event, Fault, Grant, History, Room, Write
-
-ROOM, OTHER = Room("id-1", 40), Room("id-2", 40)
-
-
-def answer(began: float = 10.0, **changes: Any) -> Answer:
-    """Ann's token for the room, from the cache."""
-    made = Answer(began, began + 0.1, 0, "join", "ann", "room", "", 0, 200, "cache", "t1", 20, 0.0)
-    return replace(made, **{"ended": began + 0.1, **changes})
-
-
-def failed(began: float, status: int, word: str, **changes: Any) -> Answer:
-    return answer(began, status=status, word=word, token="", expires_in=0, **changes)
-
-
-def grant(token: str = "t1", began: float = 9.0, **changes: Any) -> Grant:
-    made = Grant(began, began + 0.1, token, "id-1", began + 40, "id-1")
-    return replace(made, **changes)
-
-
-def write(began: float, ground: Any, *, allows: bool = False, sure: bool = True, **changes: Any) -> Write:
-    who = {"room": "room", "user": "" if ground == "window" else "ann"}
-    return Write(began, began + 0.1, ground, **{**who, "allows": allows, "sure": sure, **changes})
-
-
-def history(*answers: Answer, **more: Any) -> History:
-    facts: dict[str, Any] = {"grants": [grant()], **more}
-    return History({"room": ROOM, "other": OTHER}, processes=4, closed=1000.0, answers=answers, **facts)
-
-
-def letters(*answers: Answer, **more: Any) -> str:
-    """The invariants that are broken."""
-    return "".join(sorted({line[1] for line in violations(history(*answers, **more))}))
+from tests.faults.history.checker import excused
+from tests.faults.history.facts import Event, Fault
+from tests.faults.history.samples import answer, failed, grant, history, letters, write
 
 
 def test_a_history_in_order_passes() -> None:
@@ -195,6 +164,9 @@ def test_an_answer_past_the_deadline_is_refused() -> None:
     """(f) Whatever the fault."""
     late = failed(10.0, 504, "deadline_exceeded", ended=18.6)
     assert letters(late, faults=[Fault(9.0, 20.0, "upstream hang")], grants=[]) == "f"
+    hanging = Fault(9.0, 20.0, "upstream hang")
+    assert letters(late, faults=[hanging, Fault(9.0, 11.0, "replica killed", 0)], grants=[]) == ""
+    assert letters(late, faults=[hanging, Fault(9.0, 11.0, "replica killed", 1)], grants=[]) == "f"
 
 
 def test_a_status_500_is_refused() -> None:

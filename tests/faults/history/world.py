@@ -56,9 +56,10 @@ class World:
         self.sandbox.fault("list_room_sessions_of_room", "status", status=503)
         shared = {"SERVICE_SECRETS": base64.b64encode(secrets.token_bytes(32)).decode()}
         self.replicas: list[Replica] = []
-        for number in range(replicas):
+        self._environments = [{**self._environment(number, workers), **shared} for number in range(replicas)]
+        for number, made in enumerate(self._environments):
             self._move_clock(number, 0.0)
-            self.replicas.append(Replica({**self._environment(number, workers), **shared}))
+            self.replicas.append(Replica(made))
         until(lambda: all(replica.is_ready() for replica in self.replicas), START_SECS, "the replicas")
 
     def _environment(self, number: int, workers: int) -> Mapping[str, str]:
@@ -76,6 +77,10 @@ class World:
             CLOCK_FILE=str(self._clocks[number]),
         )
         return {name: value for name, value in made.items() if name != "TELNYX_API_KEY"}
+
+    def environment_of(self, number: int) -> Mapping[str, str]:
+        """The settings of a replica."""
+        return self._environments[number]
 
     def url(self, number: int) -> str:
         return f"http://127.0.0.1:{self.replicas[number].port}"
