@@ -278,7 +278,7 @@ def face(services: Services) -> Flask:
     request_lifecycle.install(app)
     cors.install(app, services.allowed_origins)
     app.before_request(auth.refuse_ungated)
-    problems.install(app, services.jitter)
+    problems.install(app, services.jitter, services.metrics)
     app.url_map.converters["user_id"] = resources.UserIdConverter
     for area in (ops, join, callbacks, meetings, invites, admin, gateway, pages):
         app.register_blueprint(area.blueprint())

@@ -118,7 +118,7 @@ SHORT: Final = (
     "tests/topologies/test_templates.py::test_the_first_join",
 )
 # Fixtures that are processes, and folders whose tests start processes of their own.
-PROCESSES: Final = {"valkey", "sandbox", "service", "idp", "trust", "trusting", "started", "watched"}
+PROCESSES: Final = {"valkey", "sandbox", "service", "idp", "trust", "trusting", "started", "watched", "alarmed"}
 WITH_PROCESSES: Final = (
     "tests/acceptance/",
     "tests/agreement/",

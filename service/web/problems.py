@@ -65,11 +65,11 @@ class Problem:
     body: bytes
 
 
-def install(app: Flask, jitter: random.Random) -> None:
+def install(app: Flask, jitter: random.Random, metrics: telemetry.Metrics) -> None:
     """Make ``app`` answer every exception with a problem document."""
 
     def answer(error: Exception) -> Response:
-        known = as_service_error(error)
+        known = as_service_error(error, metrics)
         g.problem_code = known.code
         problem = render(known, request.path, jitter)
         response = Response(problem.body, problem.status, problem.headers)
@@ -135,8 +135,10 @@ def _challenge(error: errors.ServiceError) -> str | None:
     return None
 
 
-def as_service_error(error: Exception) -> errors.ServiceError:
+def as_service_error(error: Exception, metrics: telemetry.Metrics) -> errors.ServiceError:
     """What an exception means for the caller; what is ours is logged here."""
+    if isinstance(error, errors.RecordUnreadable):
+        metrics.store_error("unreadable")
     if isinstance(error, errors.OwnTrouble):
         upstream_status = getattr(error, "upstream_status", None)
         _log.warning("dependency error", extra={"code": error.code, "upstream_status": upstream_status})

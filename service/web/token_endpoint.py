@@ -125,7 +125,7 @@ class TokenEndpoint:
     def _refusal(
         self, environ: WSGIEnvironment, call: _Call, error: Exception
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        known = problems.as_service_error(error)
+        known = problems.as_service_error(error, self._services.metrics)
         problem = problems.render(known, environ["PATH_INFO"], self._services.jitter)
         completed = call.completed(problem.status, self._seconds(call), known.code)
         request_lifecycle.record(self._services.metrics, completed)

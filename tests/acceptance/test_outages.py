@@ -245,7 +245,13 @@ def test_values_of_the_wrong_type_in_the_cache_are_misses(service: ServiceProces
 
 
 def test_an_unreadable_record_is_our_trouble(service: ServiceProcess, valkey: Valkey) -> None:
-    """State of the wrong type, or that is not JSON, is 503, never a 404 or a 500."""
+    """State of the wrong type, or that is not JSON, is 503, never a 404 or a 500, and is counted."""
+
+    def counted() -> float:
+        text = requests.get(service.metrics_url, timeout=5).text
+        lines = [line for line in text.splitlines() if line.startswith('vts_store_errors_total{kind="unreadable"}')]
+        return sum(float(line.split()[-1]) for line in lines)
+
     alias = open_room(service)
     alice = Caller(service.url, "alice")
     alice.token(alias)
@@ -255,8 +261,10 @@ def test_an_unreadable_record_is_our_trouble(service: ServiceProcess, valkey: Va
         lambda: (valkey.client.delete(key), valkey.client.rpush(key, "x")),
     ):
         spoil()
+        before = counted()
         for answer in (alice.token(alias), alice.ask("GET", f"/v1/rooms/{alias}"), alice.ask("GET", "/v1/rooms")):
             assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable"), answer.text
+        assert counted() >= before + 3
 
 
 def test_at_the_door_an_outage_changes_nothing(service: ServiceProcess, valkey: Valkey) -> None:

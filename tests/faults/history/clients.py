@@ -23,6 +23,7 @@ from service.sandbox.record import short_hash
 from tests.faults.history.facts import TOKEN_VERBS, Answer
 
 TIMEOUT_SECS = 12.0
+IDLE_SECS = 1.0
 VERBS = {"join": 80, "refresh": 5, "check": 12, "forget": 3}
 PATHS = {
     "join": ("POST", "/v1/rooms/{}/token"),
@@ -70,11 +71,12 @@ def minted(spec: dict[str, Any], user: str, issued_at: float, **more: Any) -> st
 
 
 class Line:
-    """One thread's connections, one to each replica."""
+    """One thread's connections, one to each replica; none is used that was idle for long, for it may be closed."""
 
     def __init__(self, ports: Sequence[int], chance: random.Random) -> None:
         self._ports, self._chance = ports, chance
         self._connections: dict[int, tuple[http.client.HTTPConnection, float]] = {}
+        self._used = [0.0] * len(ports)
 
     def ask(
         self, verb: str, person: Person, room: str, call: Call, *, device: str = "", about: str = ""
@@ -115,9 +117,13 @@ class Line:
             self._connections.pop(replica)[0].close()
 
     def _connection(self, replica: int) -> tuple[http.client.HTTPConnection, float]:
+        now = time.monotonic()
+        if now - self._used[replica] > IDLE_SECS:
+            self.hang_up(replica)
+        self._used[replica] = now
         if replica not in self._connections:
             made = http.client.HTTPConnection("127.0.0.1", self._ports[replica], timeout=TIMEOUT_SECS)
-            self._connections[replica] = (made, time.monotonic())
+            self._connections[replica] = (made, now)
         return self._connections[replica]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +50,14 @@ class Verdict:
 
 
 def run(scale: Scale, seed: int) -> Verdict:
-    """Let a storm rage. ``HISTORY_FILE`` keeps its history, as JSON."""
+    """Let a storm rage. A history that breaks an invariant is kept as JSON; with ``HISTORY_FILE`` any, in that file."""
     schedule = scale.schedule(seed)
     outcome = Storm(schedule, scale.size).run()
-    if file := os.environ.get("HISTORY_FILE"):
-        kept(outcome, Path(file))
     found = violations(outcome.history)
     wrong = [*outcome.bugs[:5], *outcome.unhealed, *found[:40]]
+    file = Path(os.environ.get("HISTORY_FILE") or Path(tempfile.gettempdir()) / f"vts-history-{seed}.json")
+    if wrong or "HISTORY_FILE" in os.environ:
+        kept(outcome, file)
     if wrong:
-        wrong += [f"{len(found)} violations in all; {outcome.told()}", str(schedule)]
+        wrong += [f"{len(found)} violations in all, see {file}; {outcome.told()}", str(schedule)]
     return Verdict(schedule, outcome, wrong)

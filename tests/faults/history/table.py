@@ -39,6 +39,8 @@ class Excuse:
 # remembered too; a request that waits for a silent upstream may last 8 s.
 _STORE = Excuse(frozenset({STORE}), 2.5, store=True)
 _FAILING = Excuse(frozenset({UNAVAILABLE, OVERLOADED}), 12.0)
+# A room that was being made then may have been made: the caller is told that nobody knows.
+_CUT = Excuse(_FAILING.told | {TIMEOUT}, 12.0)
 _SILENT = Excuse(frozenset({UNAVAILABLE, OVERLOADED, TIMEOUT, DEADLINE}), 20.0)
 _UNUSABLE = Excuse(frozenset({INVALID}), 6.0)
 
@@ -57,8 +59,8 @@ EXCUSES: Mapping[str, Excuse] = {
     "upstream refuse": _FAILING,
     "upstream reset": _FAILING,
     "upstream truncate": _FAILING,
-    "upstream reset_peer": _FAILING,
-    "upstream limit_data": _FAILING,
+    "upstream reset_peer": _CUT,
+    "upstream limit_data": _CUT,
     "upstream 429": Excuse(frozenset({THROTTLED}), 8.0),
     "upstream hang": _SILENT,
     "upstream drip": _SILENT,

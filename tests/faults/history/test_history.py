@@ -1,6 +1,6 @@
 """Storms: overlapping faults by a random schedule, and not one answer in the whole history that breaks an invariant.
 
-``HISTORY_SEED`` repeats a schedule; ``HISTORY_FILE`` keeps the history, as JSON. ``FAULTS=full`` makes it as many
+``HISTORY_SEED`` repeats a schedule; ``HISTORY_FILE`` keeps any history. ``FAULTS=full`` makes it as many
 storms as it takes for 100,000 answers; ``make storms`` has a million.
 """
 
