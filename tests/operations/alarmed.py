@@ -235,6 +235,19 @@ class Alarmed(Hooked):
         finally:
             self.valkey.thaw()
 
+    def redis_comes_and_goes(self) -> Iterator[None]:
+        """Never for so long that it counts as out."""
+        with ThreadPoolExecutor(1) as pool:
+            while True:
+                self.valkey.freeze()
+                asked = pool.submit(self._join, "alice")
+                try:
+                    time.sleep(0.7)
+                finally:
+                    self.valkey.thaw()
+                asked.result()
+                yield
+
     def telnyx_refuses_the_key(self) -> Iterator[None]:
         self.sandbox.control("PUT", "api-keys", accepted=["KEY-another"])
         try:

@@ -30,7 +30,8 @@ FAULTS: dict[Scenario, set[str]] = {
     },
     Alarmed.redis_loses_its_replica: {"RemovalsUnreplicated"},
     Alarmed.redis_is_full: {"RedisWritesOff"},
-    Alarmed.redis_is_silent: {"RedisDown", "RedisErrors", "RemovalsUnread"},
+    Alarmed.redis_is_silent: {"RedisDown", "RemovalsUnread"},
+    Alarmed.redis_comes_and_goes: {"RedisErrors"},
     Alarmed.telnyx_refuses_the_key: {"TelnyxRefusesKey"},
     Alarmed.replicas_are_killed: {"ReplicasGone", "NoMetrics"},
 }

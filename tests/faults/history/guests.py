@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.faults.history.clients import Call, Person, call_of
 from tests.faults.history.facts import Write
-from tests.faults.history.people import Actor
+from tests.faults.history.people import CALL_SECS, Actor
 
 CYCLE_SECS = 6.0
 TRIES = 40
@@ -27,7 +27,7 @@ class GuestAtWork(Actor):
         guest = self._redeem(room, invite["code"], "") if answer.status == 201 else None
         if guest is None:
             return
-        self.join_room(guest, room)
+        self.join_now(guest, room)
         for host in self.stage.spec["hosts"]:
             self._ban(guest, room, host)
         self._ban(guest, room, "host-by-claim")
@@ -39,7 +39,7 @@ class GuestAtWork(Actor):
         self._end(mo, room, guest, invite["id"])
         at_work.join()
         self._ban(guest, room, "victim")
-        self.join_room(guest, room)
+        self.join_now(guest, room)
         self._redeem(room, invite["code"], guest.user)
 
     def _redeem(self, room: str, code: str, after: str) -> Person | None:
@@ -53,6 +53,8 @@ class GuestAtWork(Actor):
         return guest
 
     def _ban(self, guest: Person, room: str, user: str, actor: Actor | None = None) -> None:
+        if not self.stage.is_quiet(CALL_SECS):
+            return
         call: Call = ("PUT", f"/v1/rooms/{room}/bans/{user}", {})
         answer, _ = (actor or self).ask("ban", guest, room, call, about=user)
         if user == "victim":
