@@ -9,13 +9,15 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
-from tests.processes import Sandbox, ServiceProcess, Valkey, environment, running
+from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment, running
 
 # How long an example takes is the machine's business.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -106,7 +108,6 @@ SHORT: Final = (
     "tests/faults/test_redis_values.py::test_a_connection_that_is_one_reply_behind",
     "tests/faults/test_telnyx_silence.py::test_a_silent_telnyx_is_left_alone",
     "tests/faults/test_writes.py::test_a_template_s_room",
-    "tests/gateway/test_errors.py::test_telnyxs_refusals[422",
     "tests/gateway/test_official_client.py::test_it_leafs",
     "tests/gateway/test_official_client.py::test_it_raises_its_own_error_for_a_bad_bearer",
     "tests/topologies/test_connection.py::test_a_lost_server",
@@ -150,6 +151,25 @@ ROWS: Final = {
     "tests/topologies/": 1,
     "tests/upstream/": 12,
 }
+
+
+class _Places(LoadFileScheduling):
+    """A worker for each file, or for a whole folder where that has a fixture of the scope ``package``."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.partition("::")[0].rpartition("/")[0]
+        return folder if _is_shared(folder) else str(super()._split_scope(nodeid))
+
+
+@cache
+def _is_shared(folder: str) -> bool:
+    conftest = ROOT / folder / "conftest.py"
+    return conftest.exists() and 'scope="package"' in conftest.read_text("utf-8")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Places | None:
+    """For ``--dist loadfile``."""
+    return _Places(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
