@@ -74,30 +74,22 @@ class RoomSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockPair:
-    """A moment by the server's clock, epoch milliseconds, and by our monotonic one when we heard of it."""
-
-    server_ms: int
-    here: float
-
-
-@dataclass(frozen=True, slots=True)
 class LeaseResult:
-    """The tokens as somebody saw them who wants to renew them; ``acquired`` says that the lease is the caller's, ``at``
-    when Redis granted it.
+    """The tokens as somebody saw them who wants to renew them; ``acquired`` says that the lease is the caller's, and
+    ``clock_lead`` by how many milliseconds the clock of the server that granted it is ahead of our monotonic one.
     """
 
     token: SealedToken | None
     refresh: SealedToken | None
     acquired: bool
-    at: ClockPair | None = None
+    clock_lead: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenWrite:
     """A new token to be stored; lives are durations in seconds, ``unreadable`` is a value that may be replaced.
 
-    ``lease_acquired``: when the lease was granted, so that Redis can tell a command that reaches it too late.
+    ``clock_lead``: that of the lease, so that Redis can tell a command that reaches it too late.
     ``max_refresh_secs``: for how long a refresh token can be used; one that is there already is kept no longer.
     ``moderator``: the token's owner is one.
     """
@@ -108,7 +100,7 @@ class TokenWrite:
     refresh: SealedToken | None
     lease: str
     unreadable: bytes | None
-    lease_acquired: ClockPair | None = None
+    clock_lead: float | None = None
     max_refresh_secs: float = 86_400.0
     moderator: bool = False
 

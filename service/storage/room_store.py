@@ -16,7 +16,6 @@ from service.storage import redis_keys, revocation_store
 from service.storage.fallback import LocalFallback
 from service.storage.records import (
     AccessRecords,
-    ClockPair,
     LeaseResult,
     RoomSnapshot,
     SealedToken,
@@ -93,7 +92,7 @@ class RoomStore:
         waited = self._clock.monotonic() - asked
         found = (read_sealed(token, left, waited), read_sealed(refresh, refresh_left, waited))
         tokens = self._fallback.saw_tokens(alias, owner, *found, asked)
-        return LeaseResult(*tokens, acquired=acquired == 1, at=ClockPair(server_ms, asked + waited))
+        return LeaseResult(*tokens, acquired=acquired == 1, clock_lead=server_ms - (asked + waited) * 1000)
 
     def store_token(self, alias: str, owner: Owner, new: TokenWrite) -> bool:
         """Store a token and release the lease; ``False`` if the records that it was issued on have changed.
@@ -135,7 +134,7 @@ class RoomStore:
         args = (
             *(owner.user_field, new.records.fingerprint, new.token.value, _ms(new.token.left)),
             *(refresh.value, _ms(refresh.left), unreadable, new.lease, int(self._clock.wall()), entry),
-            *(MAX_DEVICES_PER_USER, keys.base, owner.invite, *self._moment(new.lease_acquired)),
+            *(MAX_DEVICES_PER_USER, keys.base, owner.invite, *self._moment(new.clock_lead)),
             *(new.records.meeting or "", _ms(new.token.left + MEETING_PAUSE_SECS), int(new.moderator)),
         )
         return script("store_token").on(names, args)
@@ -149,17 +148,16 @@ class RoomStore:
         token, refresh = self._fallback.tokens(alias, owner, unstored=True)
         # Whoever holds the lease may be asking Telnyx in vain: no reason to keep the token from them.
         if token is not None:
-            new = TokenWrite(records, session, token, refresh, lease, None, found.at, moderator=moderator)
+            new = TokenWrite(records, session, token, refresh, lease, None, found.clock_lead, moderator=moderator)
             self.store_token(alias, owner, new)
 
-    def _moment(self, acquired: ClockPair | None) -> tuple[int | str, int]:
+    def _moment(self, clock_lead: float | None) -> tuple[int | str, int]:
         """Now by the server's clock, and for how many ms a caller waits. The command may reach the server later: after
         a queue for a connection, or after a time in which the server stood still.
         """
-        if acquired is None:
+        if clock_lead is None:
             return "", 0
-        since = int((self._clock.monotonic() - acquired.here) * 1000)
-        return acquired.server_ms + since, _ms(self._redis.patience)
+        return int(self._clock.monotonic() * 1000 + clock_lead), _ms(self._redis.patience)
 
     def release_lease(self, alias: str, owner: Owner, lease: str) -> None:
         """Release the lease after a failure."""

@@ -216,7 +216,7 @@ class Renewal:
             lease=lease,
             unreadable=unreadable,
             moderator=authorized.access.role is Role.MODERATOR,
-            lease_acquired=found.at,
+            clock_lead=found.clock_lead,
             max_refresh_secs=usable,
         )
         if not self._rooms.store_token(request.alias, request.owner, write):
