@@ -83,21 +83,28 @@ class Resolver:
         Telnyx shows of it. Raises ``RateLimited`` after many in vain.
         """
         self._check_moderates(principal)
+        places = self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
+        self._places.put(principal.user, places, TRUSTED_SECS)
+        try:
+            with places.place(deadline.remaining()):
+                # Not before: of those who wait here nobody has used anything yet.
+                return self._found(principal, kind, ident, deadline, query)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+
+    def _found(
+        self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None
+    ) -> tuple[Moderator, Answer]:
         if self._unknown.value((kind, ident)):
             raise RoomNotFound
         caller = calling.get()
         if caller is not None:
             caller.require(UNKNOWN_IDS)
-        places = self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
-        self._places.put(principal.user, places, TRUSTED_SECS)
         try:
-            with places.place(deadline.remaining()):
-                answer = self._look(kind, ident, deadline, query)
-                session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
-                room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
+            answer = self._look(kind, ident, deadline, query)
+            session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
+            room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
             return self._looked_up(principal, room_id), answer
-        except TimeoutError:
-            raise DeadlineExceeded from None
         except RoomNotFound:
             if caller is not None:
                 caller.spend(UNKNOWN_IDS)
@@ -128,15 +135,15 @@ class Resolver:
 
     def rooms_of(self, sessions: Collection[UUID], deadline: Deadline) -> dict[UUID, UUID]:
         """The rooms of many sessions, for administrators: from the account's list, which tells many in one call."""
-        remembered = {session: self._rooms_of_sessions.value(session) for session in sessions}
-        known = {session: room_id for session, room_id in remembered.items() if room_id is not None}
-        missing = remembered.keys() - known.keys()
+        known = {session: room_id for session in sessions if (room_id := self._rooms_of_sessions.value(session))}
+        missing = set(sessions) - known.keys()
         for page in self._telnyx.pages("list_room_sessions", None, {}, deadline, MOST_ON_A_PAGE) if missing else ():
-            shown = {uuid_of(item.get("id")): uuid_of(item.get("room_id")) for item in page}
-            for session in missing & shown.keys():
-                self._remember(session, shown[session])
-            known |= {session: room_id for session, room_id in shown.items() if session in missing and room_id}
-            missing -= shown.keys()
+            for item in page:
+                session, room_id = uuid_of(item.get("id")), uuid_of(item.get("room_id"))
+                if session in missing and session is not None and room_id is not None:
+                    self._rooms_of_sessions.put(session, room_id, KEPT_SECS)
+                    known[session] = room_id
+            missing -= known.keys()
             if not missing:
                 break
         return known
@@ -158,13 +165,9 @@ class Resolver:
             raise RoomNotFound from None
         if uuid_of(answer.data.get("id")) != ident:
             raise UpstreamInvalidResponse
-        if kind == "session":
-            self._remember(ident, uuid_of(answer.data.get("room_id")))
+        if kind == "session" and (room_id := uuid_of(answer.data.get("room_id"))) is not None:
+            self._rooms_of_sessions.put(ident, room_id, KEPT_SECS)
         return answer
-
-    def _remember(self, session: UUID | None, room_id: UUID | None) -> None:
-        if session is not None and room_id is not None:
-            self._rooms_of_sessions.put(session, room_id, KEPT_SECS)
 
     def _looked_up(self, principal: Principal, room_id: UUID) -> Moderator:
         try:
