@@ -101,14 +101,21 @@ class Presence:
         read = {str(one.participant_id): self._read(room.alias, one) for one in in_order}
         valid = [(claims["jti"], who) for who, (claims, _, _) in read.items() if claims is not None]
         owners = dict(zip((who for _, who in valid), self._store.own_tickets(room.alias, valid), strict=True))
-        proven = []
+        # A telephone has no ticket to show.
+        required = room.require_ticket and not room.phone_legs
+        judged = []
         for one in observed:
-            who = str(one.participant_id)
+            place, who = (one.session_id, one.participant_id, one.joined_at), str(one.participant_id)
             claims, name, reason = read[who]
-            if claims is not None and owners[who] != who:
-                claims, reason = None, "already_shown"
-            proven.append(_judged(one, claims, name, reason, required=room.requires_tickets))
-        return proven
+            if claims is not None and owners[who] == who:
+                # What else the context says is the participant's own word.
+                user, role, name = str(claims["sub"]), str(claims.get("role")), claims.get("name")
+                judged.append(Participant(*place, "proven", user, role, name, None))
+            elif reason == "no_ticket" and not required:
+                judged.append(Participant(*place, "unproven", None, None, name, reason))
+            else:
+                judged.append(Participant(*place, "impostor", None, None, name, reason or "already_shown"))
+        return judged
 
     def _read(self, alias: str, one: ObservedParticipant) -> tuple[Mapping[str, Any] | None, str | None, str | None]:
         """The claims of a ticket that was good for this room when its bearer joined; the name shown; what is wrong."""
@@ -138,17 +145,6 @@ def _members(context: object) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _judged(
-    one: ObservedParticipant, claims: Mapping[str, Any] | None, name: str | None, reason: str | None, *, required: bool
-) -> Participant:
-    place = (one.session_id, one.participant_id, one.joined_at)
-    if claims is None:
-        is_impostor = required or reason != "no_ticket"
-        return Participant(*place, "impostor" if is_impostor else "unproven", None, None, name, reason)
-    # What else the context says is the participant's own word.
-    return Participant(*place, "proven", str(claims["sub"]), str(claims.get("role")), claims.get("name"), None)
 
 
 def _observed(session: UUID, item: dict[str, Any]) -> ObservedParticipant:

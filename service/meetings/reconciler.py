@@ -179,7 +179,8 @@ class Reconciler:
             return "failed"
         for event in events:
             if event.kind in {RECORDED, COMPOSED}:
-                _audit_media(room, event)
+                about = {"room": room.alias, "session": str(event.session_id), "participant": str(event.participant_id)}
+                audit_log.info("media ready", extra={**about, "kind": event.kind, "media": str(event.media_id)})
         self._events.schedule(room.alias, self._clock.wall() + RECONCILE_EVERY_SECS)
         return "applied"
 
@@ -252,12 +253,11 @@ class Reconciler:
         age = self._clock.monotonic() - began
         attendance = self._change(room, lambda current: current.corrected(listed, before), age)
         self._verify_newcomers(room, places, age)
-        if not attendance.present() and self._clock.wall() - self._last_sign(alias, attendance) > ACTIVE_SECS:
-            self._events.unschedule(alias)
-
-    def _last_sign(self, alias: str, attendance: Attendance) -> float:
         newest = max((entry.at for entry in attendance.entries.values()), default=0) / _MICROS
-        return max(newest, self._directory.last_used(alias) or 0.0)
+        if attendance.present() or self._clock.wall() - newest <= ACTIVE_SECS:
+            return
+        if self._clock.wall() - (self._directory.last_used(alias) or 0.0) > ACTIVE_SECS:
+            self._events.unschedule(alias)
 
 
 def _read(raw: bytes) -> Event | None:
@@ -270,8 +270,3 @@ def _read(raw: bytes) -> Event | None:
 
 def _entry_of(entries: Mapping[Place, Entry], event: Event) -> Entry | None:
     return None if event.participant_id is None else entries.get((event.session_id, event.participant_id))
-
-
-def _audit_media(room: Room, event: Event) -> None:
-    about = {"room": room.alias, "session": str(event.session_id), "participant": str(event.participant_id)}
-    audit_log.info("media ready", extra={**about, "kind": event.kind, "media": str(event.media_id)})

@@ -154,8 +154,11 @@ def admit(
     granted = grants(room, principal, member, invite)
     if not granted:
         raise RoomNotFound
-    if ban is not None and ban.stands(now) and not _outranks(principal, granted, ban):
-        raise Banned
+    if ban is not None and ban.stands(now):
+        # What a guest banned does not keep out a moderator who is no guest.
+        is_host = principal.invited is None and highest(granted) is Role.MODERATOR
+        if ban.invite is None or not is_host:
+            raise Banned
     outer = room.window
     current = [(role, window) for role, window in granted if window.opens_at <= now < window.closes_at]
     if current and outer.opens_at <= now < outer.closes_at:
@@ -165,11 +168,6 @@ def admit(
     if to_come:
         raise NotOpenYet(opens_at=rfc3339(max(outer.opens_at, min(to_come))))
     raise Closed
-
-
-def _outranks(principal: Principal, granted: Collection[tuple[Role, Window]], ban: Ban) -> bool:
-    """Whether a guest made the ban, and the caller is a moderator who is no guest."""
-    return ban.invite is not None and principal.invited is None and highest(granted) is Role.MODERATOR
 
 
 def highest(granted: Collection[tuple[Role, Window]]) -> Role:

@@ -105,14 +105,11 @@ class Housekeeping:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every_secs * random.uniform(0.5, 1.0)):
-            self._once()
-
-    def _once(self) -> None:
-        try:
-            # Not given back: while it stands the others know that it was done.
-            if self._store.lease(_LEASE, secrets.token_hex(8), self._every_secs):
-                self._revocations.trim()
-                for alias in self._idle_rooms.sweep():
-                    _log.info("idle room deleted", extra={"room": alias})
-        except ServiceError as trouble:
-            _log.warning("housekeeping put off", extra={"code": trouble.code})
+            try:
+                # Not given back: while it stands the others know that it was done.
+                if self._store.lease(_LEASE, secrets.token_hex(8), self._every_secs):
+                    self._revocations.trim()
+                    for alias in self._idle_rooms.sweep():
+                        _log.info("idle room deleted", extra={"room": alias})
+            except ServiceError as trouble:
+                _log.warning("housekeeping put off", extra={"code": trouble.code})

@@ -263,11 +263,6 @@ class Room:
         """Whether anybody may have to wait at its door."""
         return self.waiting_room is not None or self.host_required
 
-    @property
-    def requires_tickets(self) -> bool:
-        """Whether who shows no ticket is an impostor; a telephone has none to show."""
-        return self.require_ticket and not self.phone_legs
-
     def spec(self) -> dict[str, Any]:
         """What an administrator would write to get this room; members with no value are left out."""
         plain = {name: getattr(self, name) for name in _PLAIN}
