@@ -143,7 +143,7 @@ def test_somebody_whose_ticket_was_not_heard_of_is_not_judged(hooked: Hooked, ro
     lose_webhooks(hooked)
     hooked.join(room, "anna")
     hooked.look(room)
-    until(lambda: hooked.count(room) == 1, what="the joining")
+    until(lambda: any(one.user == "anna" for one in hooked.known(room).present().values()), what="the proof")
     known = hooked.known(room)
     ((place, entry),) = known.entries.items()
     left = Attendance({place: Entry(entry.at, here=True)})
