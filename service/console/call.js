@@ -15,7 +15,7 @@ export class Call extends EventTarget {
   state = "idle"; // joining, in, ended
   reason = null; // the code or reason that ended it, or that holds up joining
   grant = null; // the last answer
-  lives = []; // one for each token: {from, until, life}, milliseconds on this page's clock
+  lives = []; // one for each token: {from, until, life, about}, milliseconds on this page's clock
   answers = []; // {at, source, code, left, took, retry}, the newest first
   askAt = null; // when the next question is due
   #api;
@@ -78,7 +78,8 @@ export class Call extends EventTarget {
     if (!known) {
       const life = lifeOf(grant) * 1000;
       const until = now + grant.expires_in * 1000;
-      this.lives = [...this.lives, { from: until - life, until, life, given: now }].slice(-KEPT);
+      const about = !isNew(grant);
+      this.lives = [...this.lives, { from: until - life, until, life, about, given: now }].slice(-KEPT);
     }
     this.#remember({ source: grant.source, left: grant.expires_in, retry: grant.refresh_after, took });
     this.#askIn(grant.refresh_after * 1000);
@@ -159,9 +160,13 @@ export class Call extends EventTarget {
   }
 }
 
+function isNew(grant) {
+  return grant.source === "issued" || grant.source === "refreshed";
+}
+
 /** The whole life of a token, in seconds: what is left of a new one; of an older one an estimate, from the rule that
  * it is due for renewal when between 40 % and 50 % of it are left. */
 function lifeOf(grant) {
-  if (grant.source === "issued" || grant.source === "refreshed") return grant.expires_in;
+  if (isNew(grant)) return grant.expires_in;
   return Math.max(grant.expires_in, ((grant.expires_in - grant.refresh_after) * 2) / 0.9);
 }

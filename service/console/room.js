@@ -193,13 +193,17 @@ export class RoomView {
     const rows = grant
       ? [
           ["You are", `${grant.participant.name ?? grant.participant.user_id} · ${grant.participant.role}`],
-          ["Life of a token", clock(call.lives.at(-1).life / 1000)],
+          ["Life of a token", lifetime(call.lives.at(-1))],
           ["Tokens so far", call.lives.length],
           ["Places", grant.room.max_participants],
         ]
       : [];
     tell(this.#facts, rows);
   }
+}
+
+function lifetime(token) {
+  return `${token.about ? "about " : ""}${clock(token.life / 1000)}`;
 }
 
 function isLater(code) {

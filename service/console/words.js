@@ -31,6 +31,7 @@ const WORDS = {
   store_unavailable: ["Redis cannot be reached", "Who was seen in the last minutes goes on; others wait."],
   keys_unavailable: ["The identity provider cannot be reached", "Nobody is refused for that; ask again."],
   precondition_failed: ["Changed meanwhile", "Somebody else has changed it: open it again and look."],
+  unexpected: ["That did not work", ""],
   unreachable: ["The service cannot be reached", "Is it running?"],
   left: ["You left", "The token is still in the cache: joining again costs no call to Telnyx."],
   kicked: ["You have been removed", "A moderator put you out."],

@@ -28,8 +28,14 @@ export class Sandbox {
     return (await ask("POST", `${this.#base}/idp/token`, { body: { user } })).token;
   }
 
-  join(token, context) {
-    return ask("POST", `${this.#base}/participants`, { body: context === null ? { token } : { token, context } });
+  async join(token, context) {
+    try {
+      return await ask("POST", `${this.#base}/participants`, { body: context === null ? { token } : { token, context } });
+    } catch (problem) {
+      // As Telnyx would, it says so in a sentence; the code is that of the service.
+      if (problem.message === "The room is full.") problem.code = "room_full";
+      throw problem;
+    }
   }
 
   renew(id, token) {
