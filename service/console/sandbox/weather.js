@@ -20,6 +20,8 @@ export class Weather {
   #outages;
   #choices = new Map();
   #extras;
+  #choosing = 0; // choices under way
+  #made = 0; // choices that were
   #counts = el("dl", { class: "facts counts" });
   #people = el("div", { class: "tools wrap" });
 
@@ -47,9 +49,12 @@ export class Weather {
   }
 
   async refresh() {
+    const made = this.#made;
     try {
       const [counts, weather] = await Promise.all([this.#sandbox.counts(), this.#sandbox.weather()]);
       this.#show(counts);
+      // Somebody has chosen meanwhile: what was asked before that is out of date, and would undo it on the page.
+      if (this.#choosing || made !== this.#made) return;
       const chosen = this.#choices.get("keyless").checked && weather.name === "fine" ? "keyless" : weather.name;
       this.#choices.get(chosen).checked = true;
       this.#note(chosen);
@@ -61,12 +66,16 @@ export class Weather {
   #choice(one) {
     const radio = el("input", { type: "radio", name: "weather", value: one.name, checked: one.name === "fine" });
     radio.addEventListener("change", async () => {
+      this.#choosing += 1;
       try {
         await this.#sandbox.choose(one);
         this.#note(one.name);
         announce(`Telnyx: ${one.title}`);
       } catch (problem) {
         toast(problem);
+      } finally {
+        this.#choosing -= 1;
+        this.#made += 1;
       }
     });
     this.#choices.set(one.name, radio);
