@@ -339,10 +339,10 @@ def test_a_hostile_header_costs_no_time() -> None:
 
     def seconds(size: int) -> float:
         header = f"cc-{TRACE}-{PARENT}-01" + "-" * size + ","
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(20):
             assert tracing.continued(header) is None
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     seconds(8000)
     assert min(seconds(80_000) for _ in range(3)) < 100 * min(seconds(8000) for _ in range(3)) + 0.01
