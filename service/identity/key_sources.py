@@ -56,17 +56,14 @@ class FixedKeys:
     """One key, or two while one follows the other; ``kid`` selects nothing among them. See ``FetchedKeys``."""
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
-        self._keys = tuple(keys)
+        self.keys = tuple(keys)
 
     def candidates(self, kid: str | None, algorithm: str, issued_at: float) -> Iterator[VerificationKey]:
         del issued_at
-        yield from (key for key in self._keys if key.algorithm == algorithm)
-        if algorithm not in (algorithms := [key.algorithm for key in self._keys]):
+        yield from (key for key in self.keys if key.algorithm == algorithm)
+        if algorithm not in (algorithms := [key.algorithm for key in self.keys]):
             raise RefusedToken(Reason.WRONG_ALGORITHM, expected=", ".join(algorithms), found=algorithm)
         raise RefusedToken(Reason.BAD_SIGNATURE, found=_selector(kid, algorithm))
-
-    def version(self) -> object | None:
-        return self._keys
 
     def start(self) -> None:
         """Nothing to begin."""
@@ -75,7 +72,7 @@ class FixedKeys:
         """Nothing to end."""
 
     def state(self) -> KeyState:
-        return KeyState(loaded=True, fetched_at=None, keys=len(self._keys), last_error=None)
+        return KeyState(loaded=True, fetched_at=None, keys=len(self.keys), last_error=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +114,9 @@ class FetchedKeys:
             return KeyState(loaded=False, fetched_at=None, keys=0, last_error=self._last_error)
         return KeyState(True, snapshot.fetched_at, len(snapshot.keys), self._last_error)
 
-    def version(self) -> object | None:
-        """Another object whenever other keys count; ``None`` while no key counts."""
+    @property
+    def keys(self) -> tuple[VerificationKey, ...] | None:
+        """Those that count now, another object whenever others do; ``None`` while none does."""
         snapshot = self._snapshot()
         return None if snapshot is None else snapshot.keys
 
@@ -147,8 +145,7 @@ class FetchedKeys:
         return snapshot if fresh else None
 
     def _known(self, kid: str | None, algorithm: str) -> Sequence[VerificationKey]:
-        snapshot = self._snapshot()
-        fitting = [key for key in snapshot.keys if key.algorithm == algorithm] if snapshot else []
+        fitting = [key for key in self.keys or () if key.algorithm == algorithm]
         if kid is None:
             return fitting
         return [key for key in fitting if key.kid == kid] or [key for key in fitting if key.kid is None]

@@ -25,8 +25,7 @@ class Revocations:
 
     def check(self, principal: Principal) -> None:
         """Raises ``SessionRevoked`` for a bearer from before a logout or revocation."""
-        moments = self._store.moments(principal.issuer, principal.user, principal.session_id, principal.owner().bearer)
-        check_revoked(principal, moments)
+        check_revoked(principal, self._store.moments(principal.owner(), principal.session_id))
 
     def revoke(self, user: str, session: str | None) -> float:
         """Void all bearers of a user (or one sign-in session) issued up to now; answers the moment, epoch seconds."""

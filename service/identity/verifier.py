@@ -34,7 +34,7 @@ from service.identity.jws import UnverifiedBearer, bearer_text, parse
 from service.identity.key_sources import KeySource
 from service.identity.refusal import Reason, RefusedToken, seconds, shown
 from service.names import visible
-from service.storage.redis_keys import Bearer, Owner
+from service.storage.redis_keys import Owner
 from service.ttl_cache import Expiring
 
 MAX_ID_BYTES: Final = 255
@@ -80,7 +80,7 @@ class Principal:
     def owner(self, device_id: str | None = None) -> Owner:
         """Under which tokens and permission of this caller are kept."""
         invite_id = self.invited.invite_id if self.invited is not None else ""
-        return Owner(self.issuer, self.user, device_id or "", invite_id, Bearer(self.bearer_digest, self.issued_at))
+        return Owner(self.issuer, self.user, device_id or "", invite_id, self.bearer_digest, self.issued_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Verifier:
     ) -> None:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         self._prefixes = tuple(f"{issuer.name}:" for issuer in issuers)
-        self._keys = key_sources
+        self._key_sources = key_sources
         self._clock = clock
         self._admin_scope = admin_scope
         self._on_outcome = on_outcome
@@ -145,7 +145,7 @@ class Verifier:
         if found is None or not found.good_from <= self._clock.wall() < found.good_until:
             return None
         # Keys that went, or that nobody vouches for any more, take what they verified with them.
-        return found.principal if self._keys[found.principal.issuer].version() is found.keys else None
+        return found.principal if self._key_sources[found.principal.issuer].keys is found.keys else None
 
     def issuer_of(self, bearer: UnverifiedBearer) -> IssuerConfig:
         """The issuer that the bearer names; raises ``RefusedToken`` if it is not in the table."""
@@ -157,7 +157,7 @@ class Verifier:
 
     def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig, digest: bytes) -> Principal:
         # Before the keys are used: a set that comes in between makes this one old.
-        claims, keys, now = bearer.unverified_claims, self._keys[config.name].version(), self._clock.wall()
+        claims, keys, now = bearer.unverified_claims, self._key_sources[config.name].keys, self._clock.wall()
         # A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4); what tells
         # of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
         check_type(bearer.unverified_header, config.token_types)
@@ -185,7 +185,7 @@ class Verifier:
         if algorithm not in config.algorithms:
             raise RefusedToken(Reason.WRONG_ALGORITHM, expected=", ".join(config.algorithms), found=shown(named))
         kid = bearer.unverified_header.get("kid")
-        for key in self._keys[config.name].candidates(kid, algorithm, issued_at):
+        for key in self._key_sources[config.name].candidates(kid, algorithm, issued_at):
             # The key says by which algorithm, not the header (RFC 8725 section 3.1).
             if jwt.get_algorithm_by_name(key.algorithm).verify(bearer.signed, key.material, bearer.signature):
                 return

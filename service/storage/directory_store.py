@@ -34,7 +34,7 @@ class DirectoryStore:
     def access_records(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[AccessRecords]:
         """What the rooms say of one user, in one round trip and in order."""
         looks = [_access_call(RoomKeys(alias), owner) for alias in aliases]
-        revocations = revocation_store.calls(owner.issuer, owner.user, session, owner.bearer)
+        revocations = revocation_store.calls(owner, session)
         replies = self._redis.read_much([*looks, *revocations])
         revoked = tuple(revocation_store.moments(replies[len(looks) :]))
         return [AccessRecords(*reply, revoked=revoked) for reply in replies[: len(looks)]]

@@ -32,25 +32,19 @@ def digest(*parts: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Bearer:
-    """One bearer: a digest of what its issuer signed, and when it says that it was issued, epoch seconds."""
-
-    digest: str
-    issued_at: float
-
-
-@dataclass(frozen=True, slots=True)
 class Owner:
     """Whose token it is. ``entry`` names the token, ``user_field`` the person, ``invite`` what a guest came with.
 
-    ``bearer`` is that with which they ask, and no part of who it is.
+    The bearer with which they ask is no part of who it is: a digest of what its issuer signed, and when it says that it
+    was issued, epoch seconds.
     """
 
     issuer: str
     user: str
     device: str
     invite: str = ""
-    bearer: Bearer | None = field(default=None, compare=False)
+    bearer_digest: str = field(default="", compare=False)
+    issued_at: float = field(default=0.0, compare=False)
 
     @property
     def entry(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from service.storage import redis_keys
 from service.storage.redis_client import RedisClient
-from service.storage.redis_keys import Bearer, UserKeys
+from service.storage.redis_keys import Owner, UserKeys
 from service.storage.removals import Removal
 from service.storage.scripts import Call, command, script
 
@@ -21,14 +21,14 @@ _EVERY: Final = "*"
 _WITHOUT_SESSION: Final = "-"
 
 
-def calls(issuer: str, user: str, session: str | None, bearer: Bearer | None) -> tuple[Call, ...]:
+def calls(owner: Owner, session: str | None) -> tuple[Call, ...]:
     """The calls that read what may void a bearer; ``moments`` reads their replies."""
     own = _WITHOUT_SESSION if session is None else redis_keys.digest(session)
-    args = (_EVERY, own, *((bearer.digest, repr(bearer.issued_at)) if bearer is not None else ()))
-    keys = UserKeys(user)
+    args = (_EVERY, own, *((owner.bearer_digest, repr(owner.issued_at)) if owner.bearer_digest else ()))
+    keys = UserKeys(owner.user)
     names = [(keys.revoked, keys.new_bearers)]
     if session is not None:
-        names.append(redis_keys.of_session(issuer, session))
+        names.append(redis_keys.of_session(owner.issuer, session))
     return tuple(script("read_revocations").on(pair, args, reads=True) for pair in names)
 
 
@@ -44,9 +44,9 @@ class RevocationStore:
         self._redis = redis
         self._keep_secs = keep_secs
 
-    def moments(self, issuer: str, user: str, session: str | None, bearer: Bearer | None = None) -> list[bytes | None]:
+    def moments(self, owner: Owner, session: str | None) -> list[bytes | None]:
         """When the bearers of this user and of this session were voided, epoch seconds as text."""
-        return moments(self._redis.run_all(calls(issuer, user, session, bearer)))
+        return moments(self._redis.run_all(calls(owner, session)))
 
     def revoke(self, user: str, session: str | None, before: float) -> None:
         """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""

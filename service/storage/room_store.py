@@ -49,7 +49,7 @@ class RoomStore:
     def snapshot(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> RoomSnapshot:
         """Access records, token and rate in one round trip."""
         began = self._clock.monotonic()
-        revocations = revocation_store.calls(owner.issuer, owner.user, session, owner.bearer)
+        revocations = revocation_store.calls(owner, session)
         try:
             reply, *revoked = self._redis.run_all([_snapshot_call(alias, owner, count=count), *revocations])
         except StoreOutage:
@@ -101,7 +101,7 @@ class RoomStore:
         asked for the token reads it again.
         """
         began = self._clock.monotonic()
-        revocations = revocation_store.calls(owner.issuer, owner.user, new.session, owner.bearer)
+        revocations = revocation_store.calls(owner, new.session)
         try:
             reply, *revoked = self._redis.run_all([self._store_call(alias, owner, new), *revocations])
         except StoreUnavailable:
