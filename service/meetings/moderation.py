@@ -120,11 +120,6 @@ class Waiter:
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "since": rfc3339(self.since)}
 
-    @property
-    def place(self) -> str:
-        """Sorts as they came."""
-        return f"{self.since:017.3f} {self.user}"
-
 
 class Meeting:
     """Raises ``StoreUnavailable`` where nothing was written; where Telnyx must answer the ``UpstreamError`` family."""
@@ -217,12 +212,12 @@ class Meeting:
 
     def forget_admissions(self, room: Room) -> None:
         """The meeting is over: who was let in has to wait again, where anybody waits."""
-        if room.has_waiting:
+        if room.waiting_room or room.host_required:
             self._store.end_meeting(room.alias)
 
     def waiting(self, alias: str, cursor: str, limit: int) -> Page[Waiter]:
         """Those who wait, as they came."""
-        return page_of(self._waiting(alias), lambda waiter: waiter.place, cursor, limit)
+        return page_of(self._waiting(alias), lambda waiter: f"{waiter.since:017.3f} {waiter.user}", cursor, limit)
 
     def decide(self, room: Room, users: list[str] | None, *, admit: bool) -> list[str]:
         """Admit or refuse ``users``, whether they wait or not, or all who wait now; answers who that was.

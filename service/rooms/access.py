@@ -119,7 +119,7 @@ def evaluate(
     """
     member, ban, invite = read_person(records)
     role, until = admit(room, principal, member, ban, now, invite)
-    if role is not Role.MODERATOR and room.has_waiting:
+    if role is not Role.MODERATOR and (room.waiting_room or room.host_required):
         _check_admitted(room, records, is_guest=principal.invited is not None)
     return role, until, member
 

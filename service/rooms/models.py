@@ -258,11 +258,6 @@ class Room:
         """What follows the prefix in its ``unique_name`` at Telnyx."""
         return self.unique_name or self.alias
 
-    @property
-    def has_waiting(self) -> bool:
-        """Whether anybody may have to wait at its door."""
-        return self.waiting_room is not None or self.host_required
-
     def spec(self) -> dict[str, Any]:
         """What an administrator would write to get this room; members with no value are left out."""
         plain = {name: getattr(self, name) for name in _PLAIN}
