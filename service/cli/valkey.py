@@ -45,9 +45,14 @@ class Valkey:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise Failed(f"Not started: {self._folder} is in use; end its other `make run` first") from None
+        command = [
+            *(binary(), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"),
+            *("--dir", str(self._folder), "--save", "", "--appendonly", "yes" if self._durable else "no"),
+            *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "warning"),
+        ]
         log = self._folder / "valkey.log"
         with log.open("ab") as output:
-            self.process = process = children.start([binary(), *self._options()], output=output)
+            self.process = process = children.start(command, output=output)
         deadline = time.monotonic() + _START_SECS
         while not self._answers():
             if process.poll() is not None or time.monotonic() > deadline:
@@ -61,13 +66,6 @@ class Valkey:
             children.stop(self.process, 10.0)
         if self._lock is not None:
             self._lock.close()
-
-    def _options(self) -> list[str]:
-        return [
-            *("--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700", "--dir", str(self._folder)),
-            *("--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "warning"),
-            *("--appendonly", "yes" if self._durable else "no", "--appendfsync", "everysec"),
-        ]
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:

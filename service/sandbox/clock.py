@@ -5,19 +5,13 @@ from datetime import UTC, datetime
 
 
 class MovableClock:
-    """Epoch seconds that can be moved forward."""
+    """Epoch seconds, moved forward by ``offset``."""
 
     def __init__(self) -> None:
         self.offset = 0.0
 
     def now(self) -> float:
         return time.time() + self.offset
-
-    def advance(self, seconds: float) -> None:
-        self.offset += seconds
-
-    def reset(self) -> None:
-        self.offset = 0.0
 
 
 def micros(moment: float) -> str:

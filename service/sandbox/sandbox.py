@@ -47,7 +47,7 @@ class Sandbox:
         self.requests.clear()
         self.ratelimit.clear()
         self.switches.reset()
-        self.clock.reset()
+        self.clock.offset = 0.0
         self.world.reset()
         self.webhooks.clear()
 
