@@ -16,7 +16,7 @@ from service.clock import Clock
 from service.errors import InvalidLogoutToken, ServiceError
 from service.identity.claims import check_audience, check_begun, check_not_over, check_type, moment
 from service.identity.issuers import IssuerConfig
-from service.identity.jws import parse
+from service.identity.jws import UnverifiedBearer, parse
 from service.identity.refusal import Reason, RefusedToken, json_type, seconds
 from service.identity.verifier import UNKNOWN_ISSUER, OnOutcome, Verifier
 
@@ -57,8 +57,7 @@ class LogoutVerifier:
             bearer = parse(text)
             config = self._verifier.issuer_of(bearer)
             issuer_name = config.name
-            _check_purpose(bearer.unverified_header, bearer.unverified_claims)
-            logout = self._logout(bearer.unverified_claims, config)
+            logout = self._logout(bearer, config)
             self._verifier.check_signature(bearer, config, logout.issued_at)
         except RefusedToken as refusal:
             _log.info("logout token refused", extra={"issuer": issuer_name, **refusal.facts()})
@@ -70,8 +69,22 @@ class LogoutVerifier:
         self._on_outcome(issuer_name, "logout", "")
         return logout
 
-    def _logout(self, claims: Mapping[str, Any], config: IssuerConfig) -> Logout:
-        issued_at = _check_times(claims, config, self._clock.wall())
+    def _logout(self, bearer: UnverifiedBearer, config: IssuerConfig) -> Logout:
+        claims, now = bearer.unverified_claims, self._clock.wall()
+        # Nothing but a logout token is one (sections 2.4 and 2.6): it tells of a logout, perhaps of something else too.
+        events = claims.get("events")
+        if not isinstance(events, dict) or not isinstance(events.get(_EVENT), dict):
+            raise RefusedToken(Reason.WRONG_TYPE, expected="the event of a logout, as an object")
+        if "nonce" in claims:
+            raise RefusedToken(Reason.WRONG_TYPE, expected="no nonce")
+        check_type(bearer.unverified_header, ("logout+jwt", "jwt"))
+        issued_at, oldest = moment(claims, "iat"), MAX_AGE_SECS + config.leeway_secs
+        if not now - oldest < issued_at:
+            expected = f"iat less than {seconds(oldest)} ago"
+            raise RefusedToken(Reason.EXPIRED, expected=expected, found=f"{seconds(now - issued_at)} ago")
+        if "exp" in claims:
+            check_not_over(moment(claims, "exp"), now, config.leeway_secs)
+        check_begun(claims, now, config.leeway_secs)
         check_audience(claims.get("aud"), config.logout_audiences or config.audiences)
         token_id, session, _ = [_text_if_any(claims, name) for name in ("jti", "sid", "sub")]
         # By the claim that names users in bearers; another ``sub`` is of no use here.
@@ -80,29 +93,7 @@ class LogoutVerifier:
             raise RefusedToken(Reason.MISSING_CLAIM, expected="jti")
         if user is None and session is None:
             raise RefusedToken(Reason.MISSING_CLAIM, expected=f"{config.user_claim} or sid")
-        return Logout(config.name, token_id, user, session, issued_at, issued_at + MAX_AGE_SECS + config.leeway_secs)
-
-
-def _check_purpose(header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
-    """Nothing but a logout token is one (sections 2.4 and 2.6): it tells of a logout, perhaps of something else too."""
-    events = claims.get("events")
-    if not isinstance(events, dict) or not isinstance(events.get(_EVENT), dict):
-        raise RefusedToken(Reason.WRONG_TYPE, expected="the event of a logout, as an object")
-    if "nonce" in claims:
-        raise RefusedToken(Reason.WRONG_TYPE, expected="no nonce")
-    check_type(header, ("logout+jwt", "jwt"))
-
-
-def _check_times(claims: Mapping[str, Any], config: IssuerConfig, now: float) -> float:
-    """Made lately, not from the future, and not over; answers ``iat``."""
-    issued, oldest = moment(claims, "iat"), MAX_AGE_SECS + config.leeway_secs
-    if not now - oldest < issued:
-        expected = f"iat less than {seconds(oldest)} ago"
-        raise RefusedToken(Reason.EXPIRED, expected=expected, found=f"{seconds(now - issued)} ago")
-    if "exp" in claims:
-        check_not_over(moment(claims, "exp"), now, config.leeway_secs)
-    check_begun(claims, now, config.leeway_secs)
-    return issued
+        return Logout(config.name, token_id, user, session, issued_at, issued_at + oldest)
 
 
 def _text_if_any(claims: Mapping[str, Any], name: str) -> str | None:

@@ -183,13 +183,21 @@ class FetchedKeys:
             return REFETCH_SECS * jitter
         least, most = BACKOFF_SECS
         backoff = min(most, least * 2.0 ** min(failures - 1, 8))
-        return jitter * (max(backoff, UNKNOWN_KID_EVERY_SECS) if self.state().loaded else backoff)
+        return jitter * (max(backoff, UNKNOWN_KID_EVERY_SECS) if self.keys else backoff)
 
     def _fetch_once(self) -> bool:
+        began, began_monotonic = self._clock.wall(), self._clock.monotonic()
         with self._changed:
-            self._attempted = self._clock.monotonic()
+            self._attempted = began_monotonic
             self._fetching = True
-        snapshot, error = self._try_fetch()
+        snapshot = error = None
+        try:
+            keys = read_set(fetch_json(self._jwks_url(), self._transport), self._issuer.algorithms)
+            snapshot = _Snapshot(keys, began, began_monotonic)
+        except UnusableSet as why:
+            error = str(why)
+        except Exception as why:  # noqa: BLE001 - a thread that ends would leave this source as it is for good
+            error = type(why).__name__
         with self._changed:
             self._fetching = False
             self._attempts += 1
@@ -199,16 +207,6 @@ class FetchedKeys:
         if error is not None:
             _log.warning("keys could not be fetched", extra={"issuer": self._issuer.name, "why": error})
         return snapshot is not None
-
-    def _try_fetch(self) -> tuple[_Snapshot | None, str | None]:
-        began, began_monotonic = self._clock.wall(), self._clock.monotonic()
-        try:
-            keys = read_set(fetch_json(self._jwks_url(), self._transport), self._issuer.algorithms)
-        except UnusableSet as why:
-            return None, str(why)
-        except Exception as why:  # noqa: BLE001 - a thread that ends would leave this source as it is for good
-            return None, type(why).__name__
-        return _Snapshot(keys, began, began_monotonic), None
 
     def _jwks_url(self) -> str:
         """Where the set is; raises where the configuration is another issuer's (OpenID Connect Discovery 4.3)."""
