@@ -3,7 +3,6 @@
 One handler serves all operations. Errors here have Telnyx's own shape: ``problems`` sees to that by the path.
 """
 
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -69,8 +68,7 @@ def _audit(call: Call, outcome: Outcome) -> None:
     """One line for everything that was done; reading is in the access log."""
     if call.row.reads or outcome.issued is not None:
         return
-    audit_log.log(
-        logging.INFO,
+    audit_log.info(
         "gateway action",
         extra={
             "action": call.row.name,

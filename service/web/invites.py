@@ -3,7 +3,6 @@
 Redeeming needs no bearer, since getting one is what it is for; its body is validated all the same.
 """
 
-import logging
 from functools import partial
 from typing import Final
 
@@ -76,4 +75,4 @@ def redeem_invite() -> Response:
 
 def _audit(event: str, **facts: str) -> None:
     """Who let whom in, and how; never the code and never the bearer."""
-    audit_log.log(logging.INFO, event, extra=facts)
+    audit_log.info(event, extra=facts)

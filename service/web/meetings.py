@@ -1,6 +1,5 @@
 """Running a meeting: who is in, removing, muting, ending, bans. Gate: moderator of the path's room."""
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -146,4 +145,4 @@ def _audit(
     """One line for everything that a moderator did to others."""
     told = {"users": list(users), "participants": participants, "trouble": trouble}
     who = {"action": action, "user": moderator().principal.user, "room": alias}
-    audit_log.log(logging.INFO, "meeting action", extra={**who, **told})
+    audit_log.info("meeting action", extra={**who, **told})
