@@ -11,7 +11,6 @@ Rules for editors:
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -66,16 +65,6 @@ class Deadline:
         return min(seconds, left)
 
 
-def time_limit(seconds: float) -> AbstractContextManager[None]:
-    """Cut the block off after ``seconds``, wherever it waits at that moment; raises ``TimeoutError``.
-
-    What interrupts the block is a ``BaseException``, so that no library takes it for a failure of its own and goes on;
-    redis-py and urllib3 close a connection that any exception leaves in the middle of an answer (``tests/cuts`` proves
-    it). The process must be patched by ``gevent.monkey``, or nothing can be interrupted.
-    """
-    return _Limit(seconds)
-
-
 def let_others_run() -> None:
     """Go on in the event loop's next turn, after whatever else can go on by then."""
     gevent.sleep(_NEXT_TURN_SECS)
@@ -85,11 +74,16 @@ class _Cut(BaseException):
     """Interrupts a greenlet whose time is over."""
 
 
-class _Limit:
-    """A time limit that passes in slices, each at most once for each turn of the event loop.
+class time_limit:  # noqa: N801 - named as a function, as the context managers of the standard library are
+    """Cut the block off after ``seconds``, wherever it waits at that moment; raises ``TimeoutError``.
 
-    With one timer for the whole (``gevent.Timeout``) a process that is short of processor time cuts off what has long
-    been answered, and takes its own state for an outage of everybody else's (seen in a herd of a thousand).
+    What interrupts the block is a ``BaseException``, so that no library takes it for a failure of its own and goes on;
+    redis-py and urllib3 close a connection that any exception leaves in the middle of an answer (``tests/cuts`` proves
+    it). The process must be patched by ``gevent.monkey``, or nothing can be interrupted.
+
+    The time passes in slices, each at most once for each turn of the event loop. With one timer for the whole
+    (``gevent.Timeout``) a process that is short of processor time cuts off what has long been answered, and takes its
+    own state for an outage of everybody else's (seen in a herd of a thousand).
     """
 
     def __init__(self, seconds: float) -> None:

@@ -217,7 +217,7 @@ class RedisClient:
         repeatable = all(call.repeatable for call in calls)
         with places.place(waiting=self._metrics.waiting_for_redis):
             began = self._clock.monotonic()
-            if self.availability.is_out(server):
+            if server.failing_since is not None and self.availability.is_out(server):
                 return [StoreOutage()] * len(calls)
             if not server.greeted:
                 return [ServerUnknown("not greeted yet", passing=True)] * len(calls)

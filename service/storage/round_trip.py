@@ -107,14 +107,13 @@ def ask(wire: Any, calls: Sequence[Call]) -> list[Reply]:
 
 def _ask(wire: Any, commands: Sequence[tuple[Any, ...]], calls: Sequence[Call]) -> list[Reply]:
     wire.send_packed_command(wire.pack_commands(commands))
-    return [_reply(wire, call) for call in calls]
-
-
-def _reply(wire: Any, call: Call) -> Reply:
-    try:
-        return call.result(wire.read_response())
-    except redis.ResponseError as refusal:
-        return refusal
+    replies: list[Reply] = []
+    for call in calls:
+        try:
+            replies.append(call.result(wire.read_response()))
+        except redis.ResponseError as refusal:
+            replies.append(refusal)
+    return replies
 
 
 def ask_importing(wire: Any, call: Call) -> Reply:

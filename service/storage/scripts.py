@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
@@ -41,7 +41,8 @@ class Script:
         self, keys: Sequence[str], args: Sequence[Any] = (), *, reads: bool = False, repeatable: bool = True
     ) -> Call:
         """The call that runs it on ``keys``, all of one hash slot. See ``Call`` for the rest."""
-        return Call(self, tuple(keys), tuple(args), reads, repeatable)
+        nonce = b"%x" % random.getrandbits(64)
+        return Call(self, tuple(keys), tuple(args), reads, repeatable, nonce)
 
 
 @lru_cache
@@ -67,9 +68,9 @@ class Call:
     script: Script
     keys: tuple[str, ...]
     args: tuple[Any, ...]
-    reads: bool = False
-    repeatable: bool = True
-    nonce: bytes = field(default_factory=lambda: b"%x" % random.getrandbits(64))
+    reads: bool
+    repeatable: bool
+    nonce: bytes
 
     def by_hash(self) -> tuple[Any, ...]:
         """The command for a server that knows the script."""

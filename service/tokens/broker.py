@@ -184,8 +184,9 @@ class Broker:
         return HeldToken(token, self._clock.monotonic() + snapshot.token.left, room_id, "cache")
 
     def _check_rate(self, snapshot: RoomSnapshot) -> None:
-        limit, reset = self._calls_per_minute, _reset_secs(snapshot)
+        limit = self._calls_per_minute
         if snapshot.calls > limit:
+            reset = _reset_secs(snapshot)
             raise RateLimited(retry_after=float(reset), limit=limit, remaining=0, reset_secs=reset)
 
     def _renew(self, authorized: AuthorizedRequest, *, advisory: bool) -> IssuedToken:

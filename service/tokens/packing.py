@@ -30,12 +30,8 @@ def unpacked(raw: bytes) -> str:
     while at < len(raw):
         begin = at + _LENGTH_BYTES
         at = begin + int.from_bytes(raw[at:begin], "big")
-        pieces.append(_encoded(raw[begin:at]))
+        pieces.append(base64.urlsafe_b64encode(raw[begin:at]).rstrip(b"="))
     return b".".join(pieces).decode()
-
-
-def _encoded(raw: bytes) -> bytes:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
 
 
 def _decoded(piece: str) -> bytes | None:
@@ -44,4 +40,5 @@ def _decoded(piece: str) -> bytes | None:
         raw = base64.urlsafe_b64decode(piece + "=" * (-len(piece) % 4))
     except ValueError:
         return None
-    return raw if len(raw) <= _LONGEST and _encoded(raw).decode() == piece else None
+    written = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return raw if len(raw) <= _LONGEST and written == piece else None

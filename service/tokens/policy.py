@@ -128,13 +128,10 @@ def decide(
     if force:
         age = token.life - left
         return Decision.SERVE if age < FORCED_AT_MOST_EVERY_SECS else Decision.MANDATORY
-    return Decision.SERVE if left >= _serving_line(token, min_ttl_secs) else Decision.ADVISORY
-
-
-def _serving_line(token: ClientToken, min_ttl_secs: int | None) -> float:
-    if min_ttl_secs is None:
-        return token.life / 2
-    return min(max(float(min_ttl_secs), token.mandatory_line), 0.9 * token.life)
+    wanted = token.life / 2
+    if min_ttl_secs is not None:
+        wanted = min(max(float(min_ttl_secs), token.mandatory_line), 0.9 * token.life)
+    return Decision.SERVE if left >= wanted else Decision.ADVISORY
 
 
 def may_refresh(refresh_left: float, ttl: int) -> bool:

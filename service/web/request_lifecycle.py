@@ -100,16 +100,15 @@ def telnyx_rate_limit(*, limit: object, remaining: object, reset_secs: object) -
 
 
 def begin(environ: dict[str, Any]) -> None:
-    """Name the request, and its place in its caller's trace."""
+    """Name the request, and its place in its caller's trace.
+
+    Raises ``MalformedRequest`` where a request of HTTP/1.1 does not say to whom it goes (RFC 9112 section 3.2).
+    """
     given = environ.get("HTTP_X_REQUEST_ID", "")
     telemetry.request_id.set(given if _WELL_FORMED_ID.fullmatch(given) else f"{random.getrandbits(128):032x}")
     if (trace := environ.get("HTTP_TRACEPARENT")) is not None:
         tracing.current.set(tracing.continued(trace))
-    environ[UNREAD_BODY] = _announces_body(environ)
-
-
-def check_host(environ: Mapping[str, Any]) -> None:
-    """Raises ``MalformedRequest`` where a request of HTTP/1.1 does not say to whom it goes (RFC 9112 section 3.2)."""
+    environ[UNREAD_BODY] = environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
     if environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and "HTTP_HOST" not in environ:
         raise MalformedRequest("The request has no Host header")
 
@@ -135,20 +134,15 @@ def record(metrics: Metrics, completed: CompletedRequest, *, logged: bool = True
         _access_log.log(level, "request", extra=completed.to_log())
 
 
-def _announces_body(environ: Mapping[str, Any]) -> bool:
-    return environ.get("CONTENT_LENGTH", "0") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
-
-
 def _nothing() -> None:
     """Where no web server has said how to end a connection."""
 
 
 def _begin() -> None:
-    begin(request.environ)
     clock = services().clock
     g.started = clock.monotonic()
     g.deadline = Deadline(clock, g.started + REQUEST_SECONDS)
-    check_host(request.environ)
+    begin(request.environ)
 
 
 def _finish(response: Response) -> Response:

@@ -30,7 +30,7 @@ from service.rooms.aliases import is_alias
 from service.tokens.models import IssuedToken, TokenRequest
 from service.web import cors, problems, request_lifecycle
 from service.web.request_body import JSON, MAX_TOKEN_CALL_BYTES, document, size
-from service.web.request_lifecycle import REQUEST_SECONDS, TOKEN_HEADERS, CompletedRequest
+from service.web.request_lifecycle import REQUEST_SECONDS, TOKEN_HEADERS, UNREAD_BODY, CompletedRequest
 from service.web.services import Services
 from service.web.token_response import record_issued, to_json
 
@@ -50,9 +50,11 @@ class _Call:
     started: float
     principal: Principal | None = None
 
-    def completed(self, status: int, seconds: float, code: str | None = None) -> CompletedRequest:
+    def completed(self, status: int, now: float, code: str | None = None) -> CompletedRequest:
         route = "/v1/rooms/<alias>/token" + ("/refresh" if self.refresh else "")
-        return CompletedRequest(route, "POST", status, seconds, self.principal.user if self.principal else None, code)
+        return CompletedRequest(
+            route, "POST", status, now - self.started, self.principal.user if self.principal else None, code
+        )
 
 
 class TokenEndpoint:
@@ -66,9 +68,9 @@ class TokenEndpoint:
         found = _PATH.fullmatch(environ["PATH_INFO"])
         if found is None or environ["REQUEST_METHOD"] != "POST":
             return self._framework(environ, start_response)
-        request_lifecycle.begin(environ)
         call = _Call(found[1], found[2] is not None, self._services.clock.monotonic())
         try:
+            request_lifecycle.begin(environ)
             status, headers, body = self._answer(environ, call)
         except Exception as error:  # noqa: BLE001 - whatever it is, callers and operators are told of it
             status, headers, body = self._refusal(environ, call, error)
@@ -87,14 +89,13 @@ class TokenEndpoint:
     def _answer(self, environ: WSGIEnvironment, call: _Call) -> tuple[int, list[tuple[str, str]], bytes]:
         issued = self._issue(environ, call)
         body = b"%s\n" % _ENCODER.encode(to_json(issued)).encode()
-        completed = call.completed(HTTPStatus.OK, self._seconds(call))
+        completed = call.completed(HTTPStatus.OK, self._services.clock.monotonic())
         request_lifecycle.record(self._services.metrics, completed, logged=False)
         assert call.principal is not None  # noqa: S101 - it was issued to somebody
         headers = record_issued(issued, call.principal, self._services.metrics, completed.to_log())
         return HTTPStatus.OK, [("Content-Type", JSON), *headers], body
 
     def _issue(self, environ: WSGIEnvironment, call: _Call) -> IssuedToken:
-        request_lifecycle.check_host(environ)
         services = self._services
         authorization = environ.get("HTTP_AUTHORIZATION")
         call.principal = services.verifier.verify([] if authorization is None else [authorization])
@@ -119,6 +120,8 @@ class TokenEndpoint:
         if environ["QUERY_STRING"]:
             given = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
             self._services.contract.check_query(operation, given.items())
+        if not environ[UNREAD_BODY]:
+            return {}
         value = document(environ, max_bytes=MAX_TOKEN_CALL_BYTES)
         return self._services.contract.check_body(operation, value, size(environ))
 
@@ -127,9 +130,6 @@ class TokenEndpoint:
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         known = problems.as_service_error(error, self._services.metrics)
         problem = problems.render(known, environ["PATH_INFO"], self._services.jitter)
-        completed = call.completed(problem.status, self._seconds(call), known.code)
+        completed = call.completed(problem.status, self._services.clock.monotonic(), known.code)
         request_lifecycle.record(self._services.metrics, completed)
         return problem.status, problem.headers, problem.body
-
-    def _seconds(self, call: _Call) -> float:
-        return self._services.clock.monotonic() - call.started
