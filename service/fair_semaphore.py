@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from gevent.event import AsyncResult
 
+_Meanwhile = Callable[[], AbstractContextManager[object]]
+
 
 class Refused(Exception):
     """Nobody is to wait any more."""
@@ -28,9 +30,7 @@ class FairSemaphore:
         return not self._free
 
     @contextmanager
-    def place(
-        self, seconds: float | None = None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
-    ) -> Iterator[None]:
+    def place(self, seconds: float | None = None, waiting: _Meanwhile = nullcontext) -> Iterator[None]:
         """A place for the length of a block; as ``acquire``."""
         self.acquire(seconds, waiting)
         try:
@@ -38,9 +38,7 @@ class FairSemaphore:
         finally:
             self.release()
 
-    def acquire(
-        self, seconds: float | None = None, waiting: Callable[[], AbstractContextManager[object]] = nullcontext
-    ) -> None:
+    def acquire(self, seconds: float | None = None, waiting: _Meanwhile = nullcontext) -> None:
         """Take a place; raises ``TimeoutError`` after so many seconds, and ``Refused``. A wait for it happens inside of
         ``waiting``.
         """

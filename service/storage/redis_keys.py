@@ -26,6 +26,8 @@ ROOM_NAMES: Final = PREFIX + "{index}:names"
 REMOVALS: Final = PREFIX + "{index}:removals"
 
 
+# Each request asks for those of the same few parts several times.
+@lru_cache(maxsize=8192)
 def digest(*parts: str) -> str:
     """Hex of a SHA-256 over length-prefixed parts, so that (``a``, ``b:c``) and (``a:b``, ``c``) differ."""
     return sha256(length_prefixed(*parts)).hexdigest()
@@ -55,16 +57,11 @@ class Owner:
         return digest(self.user)
 
 
-@lru_cache(maxsize=2048)
-def _base(alias: str) -> str:
-    return f"{PREFIX}{{{digest(alias)}}}:"
-
-
 class RoomKeys:
     """Keys of one room, all under one hash tag."""
 
     def __init__(self, alias: str) -> None:
-        self.base = _base(alias)
+        self.base = f"{PREFIX}{{{digest(alias)}}}:"
         self.record = self.base + "room"
         self.members = self.base + "members"
         self.bans = self.base + "bans"
