@@ -41,7 +41,6 @@ from service.storage.cooldown_store import Cooldowns
 from service.storage.directory_store import DirectoryStore
 from service.storage.event_store import EventStore
 from service.storage.fallback import LocalFallback
-from service.storage.invite_store import InviteStore
 from service.storage.meeting_store import MeetingStore
 from service.storage.outcome_store import OutcomeStore
 from service.storage.redis_client import RedisClient
@@ -123,7 +122,7 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             telnyx=telnyx,
             directory=directory,
             broker=broker,
-            guests=Guests(InviteStore(redis), guest_signer, clock),
+            guests=Guests(store, guest_signer, clock),
             meeting=meeting,
             outcomes=OutcomeStore(redis),
             sealer=Sealer(settings.service_secrets),

@@ -21,7 +21,7 @@ from service.rooms.invites import Invite, new_code, read_code
 from service.rooms.listings import Page, page_of
 from service.rooms.models import Role
 from service.secret import Secret
-from service.storage.invite_store import InviteStore
+from service.storage.directory_store import DirectoryStore
 
 LONGEST_STAY_SECS: Final = 12 * 3600
 MOST_INVITES: Final = 1000
@@ -60,7 +60,7 @@ class Guest:
 class Guests:
     """Raises ``StoreUnavailable``: nobody is invited and no code is redeemed without Redis."""
 
-    def __init__(self, store: InviteStore, signer: GuestSigner, clock: Clock) -> None:
+    def __init__(self, store: DirectoryStore, signer: GuestSigner, clock: Clock) -> None:
         self._store = store
         self._signer = signer
         self._clock = clock
@@ -77,7 +77,7 @@ class Guests:
         code = new_code(alias)
         made = Invite.of(code.reveal(), spec, created_by=moderator.principal.user, now=now)
         ended = [one.invite_id for one in self._all(alias) if not one.stands(now)]
-        outcome = self._store.add(alias, made.invite_id, made.to_bytes(), most=MOST_INVITES, ended=ended)
+        outcome = self._store.add_invite(alias, made.invite_id, made.to_bytes(), most=MOST_INVITES, ended=ended)
         if outcome == "full":
             raise TooManyInvites
         if outcome == "gone":
@@ -92,20 +92,20 @@ class Guests:
 
     def revoke(self, moderator: Moderator, invite_id: str) -> None:
         """Its code is void, and so are the bearers that were given for it. Raises ``InviteNotFound``."""
-        if not self._store.erase(moderator.room.alias, invite_id):
+        if not self._store.erase_invite(moderator.room.alias, invite_id):
             raise InviteNotFound
 
     def redeem(self, code: str, display_name: str | None) -> Guest:
         """Whom a code makes its bearer; counts as one use. Raises ``InviteNotFound``."""
         place = read_code(code)
-        record = self._store.record(*place) if place is not None else None
+        record = self._store.invite(*place) if place is not None else None
         if place is None or record is None:
             raise InviteNotFound
         alias, invite = place[0], Invite.parse(record)
         now, name = self._clock.wall(), invite.name or display_name
         if not invite.fits(code) or not invite.stands(now):
             raise InviteNotFound
-        if not self._store.use(alias, invite.invite_id, record, invite.max_uses):
+        if not self._store.use_invite(alias, invite.invite_id, record, invite.max_uses):
             raise InviteNotFound
         subject, issued_at = secrets.token_urlsafe(_SUBJECT_BYTES), float(int(now))
         expires_at = min(invite.expires_at, issued_at + LONGEST_STAY_SECS)
@@ -116,4 +116,4 @@ class Guests:
         return Guest(user, name, alias, invite.role, invite.invite_id, bearer, issued_at, expires_at)
 
     def _all(self, alias: str) -> list[Invite]:
-        return [Invite.parse(record, uses) for record, uses in self._store.all(alias)]
+        return [Invite.parse(record, uses) for record, uses in self._store.invites(alias)]

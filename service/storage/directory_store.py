@@ -1,4 +1,9 @@
-"""The list of rooms, the templates, the members: state, written by administrators and read by everybody."""
+"""The list of rooms, the templates, the members: state, written by administrators and read by everybody. And invites,
+which moderators write.
+
+The record of an invite never changes once it is written; how often it was used is counted beside it, so that the coming
+of one guest does not unsettle what was decided for another.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, cast
@@ -170,6 +175,37 @@ class DirectoryStore:
         removed = self._redis.run_removal(command("HDEL", keys.members, field), Removal(alias, user))
         self._redis.run(script("forget_tokens").on((keys.devices(field),), (keys.base,)))
         return bool(removed)
+
+    def add_invite(
+        self, alias: str, invite: str, record: bytes, *, most: int, ended: Sequence[str]
+    ) -> Literal["added", "full", "gone"]:
+        """Write an invite, in place of those that have ended; ``gone`` if there is no such room any more."""
+        keys = RoomKeys(alias)
+        call = script("add_invite").on((keys.record, keys.invites, keys.invite_uses), (invite, record, most, *ended))
+        return cast('Literal["added", "full", "gone"]', self._redis.run(call).decode())
+
+    def invites(self, alias: str) -> list[tuple[bytes, int]]:
+        """Records of a room, each with the number of its uses."""
+        keys = RoomKeys(alias)
+        records, uses = self._redis.read_much([command("HGETALL", keys.invites), command("HGETALL", keys.invite_uses)])
+        used = dict(zip(uses[::2], uses[1::2], strict=True))
+        return [(record, int(used.get(name, 0))) for name, record in zip(records[::2], records[1::2], strict=True)]
+
+    def invite(self, alias: str, invite: str) -> bytes | None:
+        return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).invites, invite)))
+
+    def use_invite(self, alias: str, invite: str, record: bytes, most: int) -> bool:
+        """Count one use; says whether there was one left and the invite still stands as ``record``."""
+        keys = RoomKeys(alias)
+        # A use that nobody knows of is counted once too often, never twice.
+        call = script("use_invite").on((keys.invites, keys.invite_uses), (invite, record, most), repeatable=False)
+        return bool(self._redis.run(call))
+
+    def erase_invite(self, alias: str, invite: str) -> bool:
+        """Says whether there was one. The bans of its guests go with it."""
+        keys = RoomKeys(alias)
+        call = script("erase_invite").on((keys.invites, keys.invite_uses, keys.bans), (invite,))
+        return bool(self._redis.run_removal(call, Removal(alias, invite=invite)))
 
     def templates(self) -> list[str]:
         """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from service.clock import Clock, parse_rfc3339
 from service.observability.telemetry import Metrics
 from service.storage import redis_url
-from service.storage.invite_store import InviteStore
+from service.storage.directory_store import DirectoryStore
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
 from tests.acceptance.guests import EVERYBODY, Guest, guest_of, hosted, invite, moment, redeem, refused, revoke
@@ -208,32 +208,32 @@ def test_a_deleted_room_takes_its_invites_along(service: ServiceProcess, mia: Ca
 
 
 @pytest.fixture
-def rows(valkey: Valkey) -> Iterator[InviteStore]:
+def rows(valkey: Valkey) -> Iterator[DirectoryStore]:
     """The store alone, to do what no caller can time."""
     client = RedisClient(redis_url.parse(valkey.url), Clock(), Metrics(CollectorRegistry()), max_calls=2)
     client.start()
     for _ in running(client):
-        yield InviteStore(client)
+        yield DirectoryStore(client)
 
 
 @pytest.mark.cooperative
-def test_an_invite_to_a_room_just_deleted_is_not_kept(rows: InviteStore, valkey: Valkey) -> None:
+def test_an_invite_to_a_room_just_deleted_is_not_kept(rows: DirectoryStore, valkey: Valkey) -> None:
     """It would be there for a room of the same name made later."""
     alias = fresh()
 
-    assert rows.add(alias, "0" * 16, b"{}", most=9, ended=[]) == "gone"
+    assert rows.add_invite(alias, "0" * 16, b"{}", most=9, ended=[]) == "gone"
     assert not valkey.client.exists(RoomKeys(alias).invites)
 
 
 @pytest.mark.cooperative
-def test_an_invite_revoked_while_it_is_redeemed_is_not_used(mia: Caller, alias: str, rows: InviteStore) -> None:
+def test_an_invite_revoked_while_it_is_redeemed_is_not_used(mia: Caller, alias: str, rows: DirectoryStore) -> None:
     """Read before the revocation, counted after it: there is no use to be had."""
     made = invite(mia, alias)
-    record = rows.record(alias, made["id"])
+    record = rows.invite(alias, made["id"])
     assert record is not None
     revoke(mia, alias, made)
 
-    assert not rows.use(alias, made["id"], record, 1)
+    assert not rows.use_invite(alias, made["id"], record, 1)
 
 
 def test_a_revoked_invite_leaves_nothing(mia: Caller, alias: str, valkey: Valkey) -> None:
