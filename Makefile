@@ -28,7 +28,7 @@ unit: $(READY)
 # 20 minutes at most: after 19 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1140)); \
-	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside tests/bench tests/commands tests/cuts tests/acceptance tests/console tests/identity tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/upstream tests/operations/test_firing.py $(addprefix --ignore=,$(ALONE)) $(ARGS); \
+	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside tests/bench tests/cli tests/cuts tests/acceptance tests/console tests/identity tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/telnyx tests/observability/test_firing.py $(addprefix --ignore=,$(ALONE)) $(ARGS); \
 	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
 
 # Until a million answers were checked: an hour or two on a machine that does nothing else.
@@ -49,7 +49,7 @@ check: $(READY)
 	$(PY) -m openapi_spec_validator openapi.yaml
 
 fuzz: $(READY)
-	@FUZZ_CASES=2000 $(PY) -m pytest -p tests.cooperative tests/test_fuzz.py $(ARGS)
+	@FUZZ_CASES=2000 $(PY) -m pytest -p tests.cooperative tests/web/test_fuzz.py $(ARGS)
 
 soak: $(READY)
 	@SOAK=1 $(PY) -m pytest -n 2 --dist loadfile tests/acceptance/test_renewing.py tests/acceptance/test_webhook_crashes.py -k 'never_dropped or through_crashes' $(ARGS)

@@ -8,5 +8,5 @@ from gevent import monkey
 
 monkey.patch_all()
 
-# For tests/test_fuzz.py.
+# For tests/web/test_fuzz.py.
 pytest_plugins = ["schemathesis.pytest.plugin"]

@@ -17,7 +17,7 @@ from service.web.auth import Gate, GatedBlueprint
 from service.web.request_body import operation_id
 from tests import house
 from tests.document import document
-from tests.http.doubles import make_face
+from tests.web.doubles import make_face
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,7 +11,7 @@ from tests.agreement.forms import ALL, World, build
 from tests.agreement.wire import Exchange, asked_by_them, asked_by_us
 from tests.processes import API_KEY, Sandbox, running
 from tests.sandbox.desk import Desk
-from tests.upstream.rig import Rig
+from tests.telnyx.rig import Rig
 
 
 @pytest.fixture(scope="package")

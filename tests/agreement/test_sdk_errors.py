@@ -15,7 +15,7 @@ from tests.agreement.sdk import asked_by_official, bare, official
 from tests.agreement.wire import record
 from tests.processes import API_KEY, Sandbox
 from tests.sandbox.desk import Desk
-from tests.upstream.rig import Rig
+from tests.telnyx.rig import Rig
 
 CLASSES: dict[int, type[telnyx.APIStatusError]] = {
     400: telnyx.BadRequestError,

@@ -14,7 +14,7 @@ from tests.agreement.sdk import asked_by_official, official
 from tests.processes import API_KEY, Sandbox
 from tests.sandbox.agreement import OPERATIONS
 from tests.sandbox.desk import Desk
-from tests.upstream.rig import Rig
+from tests.telnyx.rig import Rig
 
 Json = dict[str, Any]
 

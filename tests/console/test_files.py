@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 
 from service.web import pages
 from service.web.services import EXTENSION
-from tests.http.doubles import make_face
 from tests.processes import ROOT
+from tests.web.doubles import make_face
 
 FOLDER = ROOT / "service" / "console"
 FILES = {file.name: file for file in FOLDER.rglob("*") if file.parent.name != "vendor" and file.is_file()}

@@ -1,6 +1,6 @@
 """What other people's tools make of ``openapi.yaml``: linters by their default rules, and generators of clients.
 
-The document is made for them: ``tests/test_openapi.py`` has the rules in short, and ``tests/clients`` compiles what
+The document is made for them: ``tests/web/test_openapi.py`` has the rules in short, and ``tests/clients`` compiles what
 openapi-typescript makes of it.
 """
 

@@ -24,7 +24,7 @@ from service.storage.scripts import command
 from service.storage.servers import servers_of
 from tests.cuts.names import name_server
 from tests.processes import Valkey
-from tests.upstream.peer import answers, drips, full_backlog, hangs, peer
+from tests.telnyx.peer import answers, drips, full_backlog, hangs, peer
 
 # What is cut while it connects is closed with the frames that know it (``time_limit``).
 pytestmark = [pytest.mark.cooperative, pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")]

@@ -15,8 +15,8 @@ from service.clock import time_limit
 from service.http_client import Transport, TransportError
 from tests.cuts.storm import CALLERS, CUTS, Ask, storm
 from tests.faults.proxy import Proxy
-from tests.upstream.peer import Peer, answers, peer
-from tests.upstream.test_tls import make_certificate
+from tests.telnyx.peer import Peer, answers, peer
+from tests.telnyx.test_tls import make_certificate
 
 # What is cut while it connects is closed with the frames that know it (``time_limit``).
 pytestmark = [pytest.mark.cooperative, pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")]

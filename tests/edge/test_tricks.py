@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.edge.wire import request, said_to, statuses
-from tests.http.doubles import make_face
 from tests.processes import ServiceProcess, mint
+from tests.web.doubles import make_face
 
 SOME_ID = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"
 VALUES = {"alias": "no-such-room", "user": "alice", "file": "init.js", "invite_id": "inv"}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.commands.cli import run
+from tests.cli.cli import run
 from tests.faults.conftest import TellAnswer
 from tests.faults.stage import EVERYBODY, Answer, Rig, Stage
 from tests.faults.table import KEY_REJECTED, REJECTED

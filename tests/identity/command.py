@@ -14,7 +14,7 @@ from service.__main__ import main
 
 
 def run_here(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As ``tests.commands.cli.run``; for commands that ask no server but an identity provider."""
+    """As ``tests.cli.cli.run``; for commands that ask no server but an identity provider."""
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.dict(os.environ, env, clear=True),

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from service.secret import Secret
-from tests.commands.cli import run
+from tests.cli.cli import run
+from tests.config.test_settings import faults, read
 from tests.identity.certificates import company, pem_certificate
 from tests.identity.egress import EgressProxy, egress
 from tests.identity.forge import jwk
 from tests.identity.idp import KEYS, IdentityProvider, Trust
 from tests.identity.tables import settings_with
-from tests.identity.test_settings import faults, read
 from tests.processes import AUDIENCE, Sandbox, Valkey, free_port, until
 
 HOST = "login.company.test"  # no name server knows it

@@ -20,7 +20,8 @@ from service.errors import InvalidToken
 from service.identity.issuers import read_issuer
 from service.identity.refusal import Reason
 from service.identity.setting import Faults
-from tests.commands.cli import run
+from tests.cli.cli import run
+from tests.config.test_settings import environment
 from tests.identity import guides
 from tests.identity.certificates import company
 from tests.identity.command import run_here
@@ -31,7 +32,6 @@ from tests.identity.published import publish
 from tests.identity.shapes import LOGOUTS, SHAPES, Shape
 from tests.identity.shapes.shape import life_of
 from tests.identity.tables import settings_alone, settings_with
-from tests.identity.test_settings import environment
 from tests.processes import Sandbox, ServiceProcess, Valkey, fresh, running, until
 
 GUIDES: Final = {page: guides.read(page) for page in guides.pages()}

@@ -7,7 +7,7 @@ import pytest
 from service.config.settings import Settings, SettingsError
 from service.identity.issuers import read_table
 from service.identity.setting import Faults
-from tests.identity.test_settings import environment
+from tests.config.test_settings import environment
 
 
 def row(name: str, /, **members: str) -> str:

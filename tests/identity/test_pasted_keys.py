@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from service.errors import InvalidToken
 from service.identity.issuers import read_table
 from service.identity.setting import Faults
+from tests.config.test_settings import environment
 from tests.identity.certificates import certificate, pem_certificate
 from tests.identity.command import run_here
 from tests.identity.forge import AUDIENCE, ISSUER, UNHURRIED, ask, issuer, pem, private_key, token, verifier
 from tests.identity.tables import toml
-from tests.identity.test_settings import environment
 from tests.identity.weak_keys import WEAK
 
 NEW, OLD = private_key("HS256", "new"), private_key("HS256", "old")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from service.errors import InvalidToken
 from service.identity.refusal import MAX_SHOWN, Reason, RefusedToken, shown
-from tests.commands.cli import run
+from tests.cli.cli import run
 from tests.identity.command import run_here
 from tests.identity.forge import SECRET, UNHURRIED, ask, claims, issuer, pem, private_key, token, verifier
 from tests.identity.idp import KEYS, IdentityProvider, provider

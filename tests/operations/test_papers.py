@@ -12,7 +12,7 @@ import pytest
 
 from service.observability import telemetry
 from tests.document import document
-from tests.operations.known import CODES
+from tests.observability.known import CODES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # Of https://www.apache.org/licenses/LICENSE-2.0.txt, whose text may not be changed.

@@ -12,7 +12,7 @@ import pytest
 from service.storage.redis_keys import PREFIX
 from tests.acceptance.test_invites import *  # noqa: F403 - the same tests, with no more rights than these
 from tests.acceptance.test_story import *  # noqa: F403 - as above
-from tests.commands.cli import run
+from tests.cli.cli import run
 from tests.processes import ROOT, Sandbox, environment, running
 from tests.topologies.servers import Server
 

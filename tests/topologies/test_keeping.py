@@ -14,8 +14,8 @@ from redis.crc import key_slot
 
 from service.storage.redis_keys import RoomKeys
 from tests.acceptance.test_outages import load, open_room
-from tests.commands.cli import run
-from tests.commands.test_apply import FILE
+from tests.cli.cli import run
+from tests.cli.test_apply import FILE
 from tests.processes import Caller, Sandbox, ServiceProcess, admin, environment, make_room, running, until
 from tests.topologies.servers import ClusterTopology, Member, Server
 

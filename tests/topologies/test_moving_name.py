@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from tests.commands.cli import run
+from tests.cli.cli import run
 from tests.faults.proxy import Proxy
 from tests.processes import Caller, Sandbox, ServiceProcess, admin, environment, fresh, make_room, running, until
 from tests.topologies.servers import Server
