@@ -105,7 +105,7 @@ class AccountLists:
             looked_at += len(page)
         if looked_at >= MOST_PAGES * size:
             message = f"{looked_at} or more of the account pass the filters; name a room, or fewer days"
-            raise InvalidRequest(errors=[{"field": "filter", "message": message}])
+            raise InvalidRequest.at("filter", message)
         items = list(found.values())
         rooms = self._rooms_of(kind, items, deadline)
         ours = self._finder.directory_rooms({room_id for room_id in rooms if room_id is not None})

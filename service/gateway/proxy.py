@@ -232,14 +232,13 @@ class GatewayProxy:
         Never without a filter: what Telnyx makes of that is not documented (docs/telnyx.md 10, row 21).
         """
         if not any(name.startswith("filter[") for name in call.query):
-            raise InvalidRequest(errors=[{"field": "filter", "message": "at least one filter is required"}])
+            raise InvalidRequest.at("filter", "at least one filter is required")
         scope = self._by_filters(call)
         if scope is not None:
             rooms = {scope.room_id}
         elif any(name.startswith("page[") for name in call.query):
             # Whether a page bounds a deletion is not documented either, and of several rooms it would be one of each.
-            message = "goes only with the id of a room, session or participant"
-            raise InvalidRequest(errors=[{"field": "page", "message": message}])
+            raise InvalidRequest.at("page", "goes only with the id of a room, session or participant")
         else:
             passing = self._lists.items("list_room_recordings", "recording", call.query, call.deadline)
             rooms = {room_id for _, room_id in passing}

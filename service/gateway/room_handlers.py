@@ -60,7 +60,7 @@ class RoomHandlers:
         if UNIQUE_NAME in body:
             name = body[UNIQUE_NAME]
             if name is None:
-                raise InvalidRequest(errors=[{"field": f"/{UNIQUE_NAME}", "message": "must be a name"}])
+                raise InvalidRequest.at(f"/{UNIQUE_NAME}", "must be a name")
             recorded[UNIQUE_NAME], changes[UNIQUE_NAME] = name, self._prefix + name
         changes = {**recorded, **changes}
         if not changes:

@@ -45,7 +45,7 @@ def once(view: View) -> View:
             return view(**path)
         key, message = _KEY.fullmatch(given), "must be 1 to 255 printable characters, no space"
         if key is None:
-            raise InvalidRequest(errors=[{"field": HEADER, "message": message}])
+            raise InvalidRequest.at(HEADER, message)
         return _once(functools.partial(view, **path), key[2])
 
     return answer
@@ -78,7 +78,7 @@ def _once(view: Callable[[], Response], key: str) -> Response:
 def _repeated(opened: bytes | None, asked: str) -> Response:
     outcome = json.loads(opened) if opened is not None else {"asked": asked}
     if outcome["asked"] != asked:
-        raise InvalidRequest(errors=[{"field": HEADER, "message": "was used for another request"}])
+        raise InvalidRequest.at(HEADER, "was used for another request")
     if "status" not in outcome:
         raise RequestInProgress
     return Response(outcome["body"], outcome["status"], mimetype="application/json")

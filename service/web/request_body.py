@@ -119,7 +119,7 @@ def _json_text(environ: dict[str, Any], max_bytes: int, *, required: bool = Fals
     """The body, if it says that it is JSON; raises as ``document``, and ``InvalidRequest`` for a ``required`` one."""
     raw = read_body(environ, max_bytes)
     if not raw and required:
-        raise InvalidRequest(errors=[{"field": "", "message": "a body is required"}])
+        raise InvalidRequest.at("", "a body is required")
     if raw and parse_options_header(environ.get("CONTENT_TYPE"))[0].lower() != JSON:
         raise UnsupportedMediaType("The body must be application/json")
     return raw

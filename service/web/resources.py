@@ -29,7 +29,7 @@ def page(items: Callable[[str, int], Page[_Item]]) -> Response:
     try:
         cursor = base64.b64decode(given + "=" * (-len(given) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError):
-        raise InvalidRequest(errors=[{"field": "cursor", "message": "is not a cursor of this list"}]) from None
+        raise InvalidRequest.at("cursor", "is not a cursor of this list") from None
     found = items(cursor, query().get("limit", DEFAULT_LIMIT))
     following = None
     if found.cursor is not None:
@@ -72,7 +72,7 @@ def user_id(text: str) -> str:
     section 5.2.4).
     """
     if not text.isprintable() or "\ufffd" in text or not 1 <= len(text) <= LONGEST_USER_ID:
-        raise InvalidRequest(errors=[{"field": "user", "message": "must be 1 to 290 printable characters"}])
+        raise InvalidRequest.at("user", "must be 1 to 290 printable characters")
     if not {".", ".."}.isdisjoint(text.split("/")):
-        raise InvalidRequest(errors=[{"field": "user", "message": "must not have . or .. as a part"}])
+        raise InvalidRequest.at("user", "must not have . or .. as a part")
     return text
