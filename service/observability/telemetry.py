@@ -16,7 +16,7 @@ import random
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -187,8 +187,12 @@ _UPSTREAM_BREAKERS: Final = ("tokens", "moderation", "management", "credentials"
 _SOURCES: Final = ("issued", "refreshed", "cache", "stale")
 
 
+Observe = Callable[[float], None]
+Count = Callable[[], None]
+
+
 class Metrics:
-    """Every metric of the service, one method per event. Durations and lives in seconds.
+    """Every metric of the service, one method or function per event. Durations and lives in seconds.
 
     Written for both modes of prometheus-client: with ``PROMETHEUS_MULTIPROC_DIR`` in the environment the values of
     all workers meet in files there, and gauges show the worst worker that is alive.
@@ -210,9 +214,9 @@ class Metrics:
         calls = "Calls to Telnyx, by operation and outcome."
         self._upstream = histogram("vts_upstream_seconds", calls, _UPSTREAM_BUCKETS, "operation", "outcome")
         waits = "Time spent waiting for another caller's renewal of the same token."
-        self._lease_wait = histogram("vts_lease_wait_seconds", waits, _UPSTREAM_BUCKETS)
+        self.lease_wait: Observe = histogram("vts_lease_wait_seconds", waits, _UPSTREAM_BUCKETS).observe
         store = "Round trips to Redis that were answered; their sum a second is how many are under way at a time."
-        self._store_calls = histogram("vts_store_seconds", store, _STORE_BUCKETS)
+        self.store_call: Observe = histogram("vts_store_seconds", store, _STORE_BUCKETS).observe
         waiting = "Requests that wait for a place for their call, by what they call."
         waiters = gauge("vts_waiting", waiting, "dependency", of_all="livesum")
         self.waiting_for_redis = waiters.labels("redis").track_inprogress
@@ -224,16 +228,19 @@ class Metrics:
         self._breakers = gauge("vts_breaker_state", states, "name")
         answered = "Requests answered, by route, method and status."
         self._requests = histogram("vts_http_request_seconds", answered, _REQUEST_BUCKETS, "route", "method", "status")
-        self._unreadable = counter("vts_unreadable_tokens", "Client tokens whose payload could not be read.")
-        self._corrupt = counter("vts_cache_corrupt", "Cache entries that did not open for their owner.")
+        unreadable = "Client tokens whose payload could not be read."
+        self.unreadable_token: Count = counter("vts_unreadable_tokens", unreadable).inc
+        corrupt = "Cache entries that did not open for their owner."
+        self.cache_corrupt: Count = counter("vts_cache_corrupt", corrupt).inc
         events = "Webhook events, by kind and what became of them: at arrival, and when they took effect."
         self._webhooks = counter("vts_webhooks", events, "kind", "outcome")
         self._meeting = counter(
             "vts_meeting_actions", "What moderators did, by action and outcome.", "action", "outcome"
         )
         removals = "From a ban until the end of the banned user's call, where Telnyx told of it."
-        self._removals = histogram("vts_removal_seconds", removals, _REMOVAL_BUCKETS)
-        self._shed = counter("vts_requests_shed", "Callers refused because too many wait for Telnyx.")
+        self.removed_after: Observe = histogram("vts_removal_seconds", removals, _REMOVAL_BUCKETS).observe
+        shed = "Callers refused because too many wait for Telnyx."
+        self.shed: Count = counter("vts_requests_shed", shed).inc
         unread = "1 for a worker that could not read the list of recent removals for 2 seconds, else 0."
         self._removals_unread = gauge("vts_removals_unread", unread)
         gauge("vts_build_info", "Always 1.", "version").labels(VERSION).set(1)
@@ -253,12 +260,6 @@ class Metrics:
 
     def upstream_call(self, operation: str, outcome: str, seconds: float) -> None:
         self._upstream.labels(operation, outcome).observe(seconds)
-
-    def lease_wait(self, seconds: float) -> None:
-        self._lease_wait.observe(seconds)
-
-    def store_call(self, seconds: float) -> None:
-        self._store_calls.observe(seconds)
 
     def store_error(self, kind: str) -> None:
         self._store_errors.labels(kind).inc()
@@ -283,20 +284,8 @@ class Metrics:
     def http_request(self, route: str, method: str, status: int, seconds: float) -> None:
         self._answered(route, method, str(status)).observe(seconds)
 
-    def unreadable_token(self) -> None:
-        self._unreadable.inc()
-
-    def cache_corrupt(self) -> None:
-        self._corrupt.inc()
-
     def webhook(self, kind: str, outcome: str) -> None:
         self._webhooks.labels(kind, outcome).inc()
 
-    def removed_after(self, seconds: float) -> None:
-        self._removals.observe(seconds)
-
     def meeting_action(self, action: str, outcome: str) -> None:
         self._meeting.labels(action, outcome).inc()
-
-    def shed(self) -> None:
-        self._shed.inc()
