@@ -18,7 +18,6 @@ from uuid import UUID
 
 from service.clock import parse_rfc3339
 from service.rooms.models import Room
-from service.tokens.packing import packed, unpacked
 
 DEFAULT_REFRESH_SECS: Final = 86_400
 MIN_TOKEN_SECS, MIN_REFRESH_SECS, MAX_REFRESH_SECS = 10, 60, 86_400
@@ -30,7 +29,6 @@ MAX_PLAUSIBLE_SECS: Final = MAX_TOKEN_SECS + 300.0
 REFRESH_MARGIN_SECS: Final = 60.0
 FORCED_AT_MOST_EVERY_SECS: Final = 10.0
 SLACK_SECS: Final = 5.0
-_DECODER: Final = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +47,6 @@ class ClientToken:
 
     def __repr__(self) -> str:
         return f"ClientToken(***, life={self.life})"
-
-    def to_bytes(self) -> bytes:
-        facts = json.dumps([self.expires_at, self.life, self.asked_ttl, self.closes_at]).encode()
-        return facts + b"\n" + packed(self.token)
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> ClientToken:
-        facts, _, token = raw.partition(b"\n")
-        return cls(unpacked(token), *_DECODER.raw_decode(facts.decode())[0])
 
     @property
     def mandatory_line(self) -> float:

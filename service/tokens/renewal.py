@@ -35,9 +35,8 @@ from service.storage.room_store import LEASE_SECS, RoomStore
 from service.telnyx import Answer, Telnyx
 from service.telnyx.client import ATTEMPT_SECS
 from service.tokens.models import AuthorizedRequest, HeldToken, Source, TokenRequest
-from service.tokens.packing import packed
 from service.tokens.policy import Decision, TokenPair, UnusableAnswer, decide, may_refresh, read_pair
-from service.tokens.vault import CLIENT, REFRESH, Vault
+from service.tokens.vault import Vault
 
 ADOPTED_SECS: Final = 3600
 POLL_SECS: Final = (0.03, 0.08)
@@ -206,13 +205,17 @@ class Renewal:
         left = renewed.ends - self._clock.monotonic()
         if left <= 0:
             raise UpstreamInvalidResponse
-        usable = float(authorized.limits.refresh_ttl())
+        usable, place = float(authorized.limits.refresh_ttl()), (request.alias, request.owner, renewed.room_id)
+        refresh = None
+        if pair.refresh_token is not None:
+            value = self._vault.seal_refresh_token(*place, pair.refresh_token)
+            refresh = SealedToken(value, min(pair.refresh_life, usable) - (renewed.token.life - left))
         unreadable = snapshot.token.value if snapshot.token is not None and authorized.held is None else None
         write = TokenWrite(
             records=snapshot.records,
             session=request.principal.session_id,
-            token=self._sealed(request, renewed, CLIENT, pair.token.to_bytes(), left),
-            refresh=self._sealed_refresh(request, renewed, pair, renewed.token.life - left, usable),
+            token=SealedToken(self._vault.seal_client_token(*place, pair.token), left),
+            refresh=refresh,
             lease=lease,
             unreadable=unreadable,
             moderator=authorized.access.role is Role.MODERATOR,
@@ -222,13 +225,3 @@ class Renewal:
         if not self._rooms.store_token(request.alias, request.owner, write):
             _log.info("access changed while a token was issued: it is not stored", extra={"room": request.alias})
         return renewed
-
-    def _sealed_refresh(
-        self, request: TokenRequest, renewed: HeldToken, pair: TokenPair, age: float, usable: float
-    ) -> SealedToken | None:
-        if pair.refresh_token is None:
-            return None
-        return self._sealed(request, renewed, REFRESH, packed(pair.refresh_token), min(pair.refresh_life, usable) - age)
-
-    def _sealed(self, request: TokenRequest, renewed: HeldToken, kind: str, value: bytes, left: float) -> SealedToken:
-        return SealedToken(self._vault.seal(kind, request.alias, request.owner, renewed.room_id, value), left)

@@ -236,10 +236,3 @@ def test_reading_the_rooms_of_a_token_never_fails(text: str) -> None:
 def test_a_client_token_does_not_show_itself() -> None:
     """The representation of a token, as it could reach a log, does not hold it."""
     assert "sesame" not in repr(ClientToken("sesame", NOW, 1.0, 600, None))
-
-
-def test_a_stored_token_reads_back() -> None:
-    """What is sealed is what is opened."""
-    token = token_of(600, closes_at=NOW)
-
-    assert ClientToken.from_bytes(token.to_bytes()) == token
