@@ -169,16 +169,16 @@ def _server_name(server: Mapping[str, Any]) -> str:
 def _keys_of(issuer: IssuerConfig, source: KeySource) -> Finding:
     source.start()
     end = time.monotonic() + _KEYS_SECS
-    while not ((state := source.state()).loaded or state.last_error) and time.monotonic() < end:
+    while not (source.keys or source.last_error) and time.monotonic() < end:
         time.sleep(0.02)
     source.stop()
     variable = "AUTH_JWKS_URL" if issuer.jwks_url else "AUTH_DISCOVERY_URL" if issuer.discovery_url else "AUTH_ISSUER"
-    if state.loaded:
+    if keys := source.keys:
         # Two secrets with a comma between, or one that holds a comma.
         both = ": new, old, and both as one secret that holds a comma" if len(issuer.hs256_secrets) > 2 else ""  # noqa: PLR2004
-        return _ok(variable, f"issuer {issuer.name}: {state.keys} key(s){both}")
+        return _ok(variable, f"issuer {issuer.name}: {len(keys)} key(s){both}")
     where = issuer.jwks_url or issuer.discovery_url or ""
-    why = state.last_error or "no answer"
+    why = source.last_error or "no answer"
     return _fault(variable, f"issuer {issuer.name}: no keys from {masked(where)} ({why})")
 
 

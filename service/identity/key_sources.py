@@ -42,18 +42,10 @@ _OK: Final = 200
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyState:
-    """What operators see of a source. ``fetched_at`` is in epoch seconds, ``None`` for fixed keys or none yet."""
-
-    loaded: bool
-    fetched_at: float | None
-    keys: int
-    last_error: str | None
-
-
 class FixedKeys:
     """One key, or two while one follows the other; ``kid`` selects nothing among them. See ``FetchedKeys``."""
+
+    last_error = None
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
         self.keys = tuple(keys)
@@ -71,9 +63,6 @@ class FixedKeys:
     def stop(self) -> None:
         """Nothing to end."""
 
-    def state(self) -> KeyState:
-        return KeyState(loaded=True, fetched_at=None, keys=len(self.keys), last_error=None)
-
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
@@ -83,7 +72,9 @@ class _Snapshot:
 
 
 class FetchedKeys:
-    """The keys of a JWK set behind a URL, or behind the ``jwks_uri`` of an OpenID configuration."""
+    """The keys of a JWK set behind a URL, or behind the ``jwks_uri`` of an OpenID configuration. ``last_error`` is why
+    the last fetch failed, ``None`` if it did not, or there was none.
+    """
 
     def __init__(self, issuer: IssuerConfig, clock: Clock) -> None:
         self._issuer = issuer
@@ -91,7 +82,7 @@ class FetchedKeys:
         proxy = issuer.proxy.reveal() if issuer.proxy is not None else None
         self._transport = Transport(pool_size=1, ca_bundle=issuer.ca_bundle, proxy=proxy)
         self._last_snapshot: _Snapshot | None = None
-        self._last_error: str | None = None
+        self.last_error: str | None = None
         self._attempted = float("-inf")
         self._attempts = 0
         self._fetching = False
@@ -107,12 +98,6 @@ class FetchedKeys:
     def stop(self) -> None:
         self._stopped = True
         self._wake.set()
-
-    def state(self) -> KeyState:
-        """For readiness and operators."""
-        if (snapshot := self._snapshot()) is None:
-            return KeyState(loaded=False, fetched_at=None, keys=0, last_error=self._last_error)
-        return KeyState(True, snapshot.fetched_at, len(snapshot.keys), self._last_error)
 
     @property
     def keys(self) -> tuple[VerificationKey, ...] | None:
@@ -201,7 +186,7 @@ class FetchedKeys:
         with self._changed:
             self._fetching = False
             self._attempts += 1
-            self._last_error = error
+            self.last_error = error
             self._last_snapshot = snapshot or self._last_snapshot
             self._changed.notify_all()
         if error is not None:

@@ -41,9 +41,9 @@ def get_readiness() -> Response:
     """
     asked = services()
     workers = asked.metrics.breakers_of_workers()
-    states = {name: source.state() for name, source in asked.key_sources.items()}
+    keys = {name: len(source.keys or ()) for name, source in asked.key_sources.items()}
     status = "ready"
-    if not any(state.loaded for state in states.values()):
+    if not any(keys.values()):
         status = "no_keys"
     if asked.drain_file is not None and asked.drain_file.exists():
         status = "draining"
@@ -52,7 +52,7 @@ def get_readiness() -> Response:
             "status": status,
             "redis": "down" if workers.get("redis") == "open" else asked.store.state,
             "telnyx": {name: workers.get(name, own) for name, own in asked.telnyx.breaker_states().items()},
-            "keys": {name: {"loaded": state.loaded, "keys": state.keys} for name, state in states.items()},
+            "keys": {name: {"loaded": count > 0, "keys": count} for name, count in keys.items()},
         }
     )
     response.status_code = 200 if status == "ready" else 503

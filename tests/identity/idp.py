@@ -135,7 +135,7 @@ class Trust:
     def loaded(self) -> Trust:
         """Once the first set is there."""
         self.start()
-        until(lambda: self.source.state().loaded, 10, "the first set of keys")
+        until(lambda: self.source.keys, 10, "the first set of keys")
         return self
 
     def pass_time(self, seconds: float) -> None:

@@ -162,9 +162,9 @@ def test_the_environments_own_variables_have_no_say(
     for name, value in (("HTTPS_PROXY", with_user(proxy)), ("REQUESTS_CA_BUNDLE", bundle), ("SSL_CERT_FILE", bundle)):
         monkeypatch.setenv(name, value)
     trust = trusting(jwks_url=inside.url + KEYS).start()
-    until(lambda: trust.source.state().last_error, what="an error for operators")
+    until(lambda: trust.source.last_error, what="an error for operators")
 
-    assert trust.source.state().last_error == "certificate"
+    assert trust.source.last_error == "certificate"
     assert len(proxy.asked) == before
 
 

@@ -66,12 +66,12 @@ def test_a_configuration_that_is_not_the_issuers_is_not_followed(
         name: value.replace("{idp}", idp.url) if isinstance(value, str) else value for name, value in change.items()
     }
     trust = discovering(right | wrong).start()
-    until(lambda: trust.source.state().last_error, what="an error for operators")
+    until(lambda: trust.source.last_error, what="an error for operators")
     assert idp.fetches() == 0
 
     idp.answer(document(right), CONFIGURATION)
 
-    until(lambda: trust.source.state().loaded, what="recovery")
+    until(lambda: trust.source.keys, what="recovery")
 
 
 @pytest.mark.parametrize(
@@ -83,5 +83,5 @@ def test_keys_are_not_fetched_in_the_clear(
     """A configuration cannot lead where the table may not: nothing is sent there at all."""
     trust = discovering({"issuer": idp.url, "jwks_uri": uri}).start()
 
-    until(lambda: trust.source.state().last_error, what="an error for operators")
-    assert trust.source.state().last_error == "must be an https URL (http only on this machine itself)"
+    until(lambda: trust.source.last_error, what="an error for operators")
+    assert trust.source.last_error == "must be an https URL (http only on this machine itself)"

@@ -22,7 +22,7 @@ from service.crypto import Sealer
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
 from service.gateway.proxy import GatewayProxy
 from service.identity.backchannel_logout import LogoutVerifier
-from service.identity.key_sources import KeySource, KeyState
+from service.identity.key_sources import KeySource
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal, Verifier
 from service.meetings.moderation import Meeting
@@ -212,8 +212,9 @@ class Dependencies:
     def breaker_states(self) -> dict[str, str]:
         return {"tokens": "closed", "management": "closed", "credentials": "closed"}
 
-    def state(self) -> KeyState:
-        return KeyState(loaded=self.loaded, fetched_at=None, keys=int(self.loaded), last_error=None)
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return ("key",) if self.loaded else ()
 
 
 @dataclass
