@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -18,8 +19,29 @@ import pytest
 
 from tests.clients import packages
 from tests.clients.packages import ROOT, run
-from tests.processes import Caller, ServiceProcess, admin, fresh
+from tests.processes import Caller, ServiceProcess, admin, fresh, make_room
 
+_GO: Final = """package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	client "github.com/GIT_USER_ID/GIT_REPO_ID"
+)
+
+func main() {
+	config := client.NewConfiguration()
+	config.Servers = client.ServerConfigurations{{URL: os.Args[1]}}
+	config.AddDefaultHeader("Authorization", "Bearer "+os.Args[2])
+	token, _, err := client.NewAPIClient(config).JoiningAPI.IssueToken(context.Background(), os.Args[3]).Execute()
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(token.GetSource(), token.Participant.GetRole())
+}
+"""
 HERE: Final = Path(__file__).parent
 OPENAPI: Final = str(ROOT / "openapi.yaml")
 
@@ -105,7 +127,29 @@ def test_the_client_for_python_works(service: ServiceProcess, tmp_path: Path, mo
     assert sys.modules["openapi_client"] is client
 
 
-@pytest.mark.parametrize("language", ["kotlin", "swift6", "go"])
+def test_the_client_for_go_works(service: ServiceProcess, tmp_path: Path) -> None:
+    """It is compiled, and gets a token without being given a body, for which it writes ``null``."""
+    if shutil.which("go") is None:
+        pytest.skip("there is no Go here: apt-get install golang-go")
+    made, stub, program = (tmp_path / name for name in ("made", "validator", "made/program"))
+    for folder in (made, stub):
+        folder.mkdir()
+    generated("go", made)
+    program.mkdir()
+    (program / "main.go").write_text(_GO, "utf-8")
+    # The only package that it needs looks at what is read, and is not to be had without a network.
+    (stub / "go.mod").write_text("module gopkg.in/validator.v2\n\ngo 1.18\n", "utf-8")
+    (stub / "validator.go").write_text("package validator\n\nfunc Validate(any) error { return nil }\n", "utf-8")
+    module = re.sub(r"(?m)^go .*$", "go 1.18", (made / "go.mod").read_text("utf-8"))
+    (made / "go.mod").write_text(f"{module}\nreplace gopkg.in/validator.v2 => ../validator\n", "utf-8")
+    alias, bob = fresh(), Caller(service.url, "bob")
+    make_room(service.url, alias, "bob")
+
+    command = ["env", "GOFLAGS=-mod=mod", "GOPROXY=off", "go", "run", "./program", service.url, bob.bearer, alias]
+    assert run(command, cwd=made) == "issued participant\n"
+
+
+@pytest.mark.parametrize("language", ["kotlin", "swift6"])
 def test_there_is_a_client_in(language: str, tmp_path: Path) -> None:
     """It is made; what it is compiled with is not to be had everywhere."""
     assert (generated(language, tmp_path) / "README.md").exists()

@@ -123,6 +123,13 @@ def test_a_name_shows_what_it_holds(operation: str, member: str, rest: dict[str,
         assert faults(name) == [], ascii(name)
 
 
+def test_null_is_no_body_where_none_is_required() -> None:
+    """Clients made by generators write it for a body that was left out."""
+    assert contract().check_body("issueToken", None) == contract().check_body("createInvite", None) == {}
+    with pytest.raises(InvalidRequest):
+        contract().check_body("putRoom", None)
+
+
 @pytest.mark.parametrize(("path", "body", "field"), UNFIT)
 def test_what_does_not_fit_is_422_and_says_where(
     face: Face, client: FlaskClient, ada: dict[str, str], path: str, body: Any, field: str
