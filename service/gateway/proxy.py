@@ -97,10 +97,8 @@ class GatewayProxy:
         if kind == "room":
             return self._of_room(call, self._finder.room(call.principal, call.ident))
         if kind == "session" and not retrieves:
-            return self._of_session(call, self._finder.session(call.principal, call.ident, call.deadline))
-        moderator, shown = self._finder.find(
-            call.principal, kind, call.ident, call.deadline, call.query if retrieves else None
-        )
+            return self._of_session(call, self._finder.session(call, call.ident))
+        moderator, shown = self._finder.find(call, kind, call.ident, call.query if retrieves else None)
         if retrieves:
             return Outcome(one(shown, kind), moderator.room.alias)
         self._ask(call)
@@ -165,7 +163,7 @@ class GatewayProxy:
             raise removal.trouble
         if removal is None or not removal.participants:
             # Telnyx was not asked to remove anybody, so it has not said whether there is anything to be removed from.
-            _, shown = self._finder.find(call.principal, "session", call.ident, call.deadline)
+            _, shown = self._finder.find(call, "session", call.ident)
             if shown.data.get("active") is False:
                 raise UpstreamRejectedRequest(NOTHING_RUNS)
 
@@ -175,7 +173,7 @@ class GatewayProxy:
         if (caller := calling.get()) is not None:
             caller.spend(COMPOSITIONS)
         session = UUID(call.body["session_id"])
-        moderator = self._finder.session(call.principal, session, call.deadline)
+        moderator = self._finder.session(call, session)
         regions = (call.body.get("video_layout") or {}).values()
         named = [source for region in regions for source in region.get("video_sources") or ()]
         sources = _ids(source for source in named if source != EVERYTHING)
@@ -214,10 +212,9 @@ class GatewayProxy:
         if "room_id" in asked:
             moderators.append(self._finder.room(call.principal, asked["room_id"]))
         if "session_id" in asked:
-            moderators.append(self._finder.session(call.principal, asked["session_id"], call.deadline))
+            moderators.append(self._finder.session(call, asked["session_id"]))
         if "participant_id" in asked:
-            participant = asked["participant_id"]
-            moderators.append(self._finder.find(call.principal, "participant", participant, call.deadline)[0])
+            moderators.append(self._finder.find(call, "participant", asked["participant_id"])[0])
         if not moderators:
             _require_admin(call)
             return None

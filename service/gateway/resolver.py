@@ -14,7 +14,7 @@ from uuid import UUID
 from service.clock import Clock, Deadline
 from service.errors import DeadlineExceeded, Refused, RoomNotFound, UpstreamInvalidResponse, UpstreamNotFound
 from service.fair_semaphore import FairSemaphore
-from service.gateway.operations import Kind
+from service.gateway.operations import Call, Kind
 from service.identity.verifier import Principal
 from service.rooms.access import Moderator
 from service.rooms.directory import MOST_LOOKED_AT, Directory
@@ -69,42 +69,40 @@ class Resolver:
             raise RoomNotFound
         return self._directory.moderator(principal, room.alias)
 
-    def session(self, principal: Principal, session: UUID, deadline: Deadline) -> Moderator:
+    def session(self, call: Call, session: UUID) -> Moderator:
         """The caller as a moderator of a session's room."""
         room_id = self._rooms_of_sessions.value(session)
         if room_id is not None:
-            return self._looked_up(principal, room_id)
-        return self.find(principal, "session", session, deadline)[0]
+            return self._looked_up(call.principal, room_id)
+        return self.find(call, "session", session)[0]
 
     def find(
-        self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None = None
+        self, call: Call, kind: Kind, ident: UUID, query: Mapping[str, str] | None = None
     ) -> tuple[Moderator, Answer]:
         """Look up anything but a room; ``query`` goes with the call. The caller as a moderator of its room, and what
         Telnyx shows of it. Raises ``RateLimited`` after many in vain.
         """
-        self._check_moderates(principal)
-        places = self._places.value(principal.user) or FairSemaphore(MAX_AT_ONCE)
-        self._places.put(principal.user, places, TRUSTED_SECS)
+        self._check_moderates(call.principal)
+        places = self._places.value(call.principal.user) or FairSemaphore(MAX_AT_ONCE)
+        self._places.put(call.principal.user, places, TRUSTED_SECS)
         try:
-            with places.place(deadline.remaining()):
+            with places.place(call.deadline.remaining()):
                 # Not before: of those who wait here nobody has used anything yet.
-                return self._found(principal, kind, ident, deadline, query)
+                return self._found(call, kind, ident, query)
         except TimeoutError:
             raise DeadlineExceeded from None
 
-    def _found(
-        self, principal: Principal, kind: Kind, ident: UUID, deadline: Deadline, query: Mapping[str, str] | None
-    ) -> tuple[Moderator, Answer]:
+    def _found(self, call: Call, kind: Kind, ident: UUID, query: Mapping[str, str] | None) -> tuple[Moderator, Answer]:
         if self._unknown.value((kind, ident)):
             raise RoomNotFound
         caller = calling.get()
         if caller is not None:
             caller.require(UNKNOWN_IDS)
         try:
-            answer = self._look(kind, ident, deadline, query)
+            answer = self._look(kind, ident, call.deadline, query)
             session = ident if kind == "session" else uuid_of(answer.data.get("session_id"))
-            room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, deadline)
-            return self._looked_up(principal, room_id), answer
+            room_id = uuid_of(answer.data.get("room_id")) or self._room_of(session, call.deadline)
+            return self._looked_up(call.principal, room_id), answer
         except RoomNotFound:
             if caller is not None:
                 caller.spend(UNKNOWN_IDS)

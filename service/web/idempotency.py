@@ -43,9 +43,9 @@ def once(view: View) -> View:
         given = request.headers.get(HEADER)
         if given is None:
             return view(**path)
-        key, message = _KEY.fullmatch(given), "must be 1 to 255 printable characters, no space"
+        key = _KEY.fullmatch(given)
         if key is None:
-            raise InvalidRequest.at(HEADER, message)
+            raise InvalidRequest.at(HEADER, "must be 1 to 255 printable characters, no space")
         return _once(functools.partial(view, **path), key[2])
 
     return answer
