@@ -25,19 +25,15 @@ def exit_code(run: Callable[[], int], most: int = CONFIGURATION_EXIT) -> int:
     try:
         return run()
     except SystemExit as end:
-        code = int(end.code or 0)
+        return min(int(end.code or 0), most)
     except SettingsError as error:
         told = [f"  {fault.variable} {fault.message}" for fault in error.faults]
-        code = _say("The settings are not complete:", *told, code=CONFIGURATION_EXIT)
-    except Failed as why:
-        code = _say(str(why), code=why.code)
+        why = Failed("\n".join(["The settings are not complete:", *told]), CONFIGURATION_EXIT)
+    except Failed as failed:
+        why = failed
     except ServiceError as error:
-        code = _say(f"Stopped: {error.detail} ({error.code}). {_AGAIN}")
+        why = Failed(f"Stopped: {error.detail} ({error.code}). {_AGAIN}")
     except KeyboardInterrupt:
-        code = _say(f"Stopped. {_AGAIN}")
-    return min(code, most)
-
-
-def _say(*lines: str, code: int = TROUBLE_EXIT) -> int:
-    print(*lines, sep="\n", file=sys.stderr)
-    return code
+        why = Failed(f"Stopped. {_AGAIN}")
+    print(why, file=sys.stderr)
+    return min(why.code, most)
