@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.secret import SecretBytes
 
@@ -151,8 +150,7 @@ class GuestSigner:
 
 
 def _public_jwk(key: Ed25519PrivateKey) -> dict[str, str]:
-    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    members = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(raw)}
+    members = {"crv": "Ed25519", "kty": "OKP", "x": _base64url(key.public_key().public_bytes_raw())}
     # RFC 7638: the thumbprint is over exactly these members, in this order.
     thumbprint = hashlib.sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest()
     return {**members, "kid": _base64url(thumbprint), "use": "sig", "alg": "EdDSA"}

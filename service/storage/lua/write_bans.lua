@@ -3,7 +3,7 @@
 -- ARGV: 1 to replace whatever is there, 0 to leave a ban that outweighs the new one, now, most bans, a guest's invite
 --       or '', field, record ...
 -- What ends with the invite must not begin after it.
-if ARGV[4] ~= '' and redis.call('HEXISTS', KEYS[2], ARGV[4]) == 0 then return 'gone' end
+if ARGV[4] ~= '' and not redis.call('HGET', KEYS[2], ARGV[4]) then return 'gone' end
 -- A guest's bans (those with an invite) weigh less than everybody else's, and of two the one that lasts longer more.
 local function weight(ban)
   return (ban['invite'] and '0' or '1') .. (ban['until'] or '~')
