@@ -42,7 +42,7 @@ class ServiceError(Exception):
         for name, value in meaning.items():
             setattr(cls, name, value)
 
-    def __init__(self, detail: str | None = None, *, retry_after: float | None = None, **extra: object) -> None:
+    def __init__(self, detail: str | None = None, *, retry_after: float | None = None, **extra: Any) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.extra = extra

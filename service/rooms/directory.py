@@ -299,6 +299,6 @@ def _member_at(where: str, spec: Mapping[str, Any]) -> Member:
     try:
         return Member.of(spec["user"], spec)
     except InvalidRequest as refusal:
-        told: Any = refusal.extra["errors"]
+        told = refusal.extra["errors"]
         faults = [{**fault, "field": f"{where}/{fault['field'].lstrip('/')}"} for fault in told]
         raise InvalidRequest(errors=faults) from None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from service.errors import AdmissionRefused, Banned, Closed, NotOpenYet, WaitingForAdmission
+from service.errors import AdmissionRefused, Banned, Closed, NotOpenYet, RoomNotFound, WaitingForAdmission
 from service.identity.verifier import Principal
 from service.rooms.access import evaluate, grants, highest, read_person
 from service.rooms.models import Role, Room
@@ -56,13 +56,12 @@ def matches(room: Room, words: str) -> bool:
 
 def listing_of(room: Room, principal: Principal, records: AccessRecords, now: float) -> RoomListing | None:
     """``None`` for a room in which ``principal`` has no role."""
-    member, _, invite = read_person(records)
-    granted = grants(room, principal, member, invite)
-    if not granted:
-        return None
     try:
         role, _, _ = evaluate(room, principal, records, now)
+    except RoomNotFound:
+        return None
     except (Banned, NotOpenYet, Closed, WaitingForAdmission, AdmissionRefused) as refusal:
-        opens_at: Any = refusal.extra.get("opens_at")
-        return RoomListing(room, highest(granted), open=False, code=refusal.code, opens_at=opens_at)
+        member, _, invite = read_person(records)
+        role, opens_at = highest(grants(room, principal, member, invite)), refusal.extra.get("opens_at")
+        return RoomListing(room, role, open=False, code=refusal.code, opens_at=opens_at)
     return RoomListing(room, role, open=True, code=None, opens_at=None)
