@@ -24,7 +24,6 @@ from service.gateway.resolver import Resolver
 from service.gateway.room_handlers import RoomHandlers
 from service.gateway.token_handlers import TokenHandlers
 from service.identity import key_sources
-from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
 from service.identity.revocations import KEEP_SECS, Revocations
 from service.identity.verifier import OnOutcome, Verifier
@@ -116,7 +115,6 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             ticket_keys=signer.jwks(),
             key_sources=sources,
             verifier=verifier,
-            logouts=LogoutVerifier(verifier, clock, metrics.verification),
             revocations=revocations,
             store=redis,
             telnyx=telnyx,

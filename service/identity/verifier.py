@@ -109,9 +109,9 @@ class Verifier:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         self._prefixes = tuple(f"{issuer.name}:" for issuer in issuers)
         self._key_sources = key_sources
-        self._clock = clock
+        self.clock = clock
         self._admin_scope = admin_scope
-        self._on_outcome = on_outcome
+        self.on_outcome = on_outcome
         self._good: Expiring[bytes, _Good] = Expiring(clock, most=MAX_REMEMBERED)
 
     def verify(self, authorization: Sequence[str]) -> Principal:
@@ -131,18 +131,18 @@ class Verifier:
                 principal = self._verified(bearer, config, digest)
         except RefusedToken as refusal:
             _log.info("token refused", extra={"issuer": issuer_name, **refusal.facts()})
-            self._on_outcome(issuer_name, refusal.code, refusal.reason)
+            self.on_outcome(issuer_name, refusal.code, refusal.reason)
             raise
         except ServiceError as trouble:
-            self._on_outcome(issuer_name, trouble.code, "")
+            self.on_outcome(issuer_name, trouble.code, "")
             raise
-        self._on_outcome(principal.issuer, "good", "")
+        self.on_outcome(principal.issuer, "good", "")
         return principal
 
     def _known(self, digest: bytes) -> Principal | None:
         """The caller whom the bearer of this digest was found to name, if it would be found so again."""
         found = self._good.value(digest)
-        if found is None or not found.good_from <= self._clock.wall() < found.good_until:
+        if found is None or not found.good_from <= self.clock.wall() < found.good_until:
             return None
         # Keys that went, or that nobody vouches for any more, take what they verified with them.
         return found.principal if self._key_sources[found.principal.issuer].keys is found.keys else None
@@ -157,7 +157,7 @@ class Verifier:
 
     def _verified(self, bearer: UnverifiedBearer, config: IssuerConfig, digest: bytes) -> Principal:
         # Before the keys are used: a set that comes in between makes this one old.
-        claims, keys, now = bearer.unverified_claims, self._key_sources[config.name].keys, self._clock.wall()
+        claims, keys, now = bearer.unverified_claims, self._key_sources[config.name].keys, self.clock.wall()
         # A ``typ``, if there is one, says that this is a bearer (RFC 8725 section 3.11, RFC 9068 section 4); what tells
         # of events, as logout tokens do, need not say so in its type (RFC 8417 section 4.6).
         check_type(bearer.unverified_header, config.token_types)

@@ -10,6 +10,7 @@ from typing import Final
 from flask import Response, jsonify, request
 
 from service.errors import InvalidLogoutToken
+from service.identity.backchannel_logout import verify_logout
 from service.web.auth import Gate, GatedBlueprint, Routes
 from service.web.request_body import form, read_body
 from service.web.services import services
@@ -37,7 +38,7 @@ def backchannel_logout() -> Response:
     given = form().get("logout_token", [])
     if len(given) != 1:
         raise InvalidLogoutToken
-    logout = services().logouts.verify(given[0])
+    logout = verify_logout(given[0], services().verifier)
     services().revocations.log_out(logout)
     by = "user" if logout.session is None else "session"
     _log.info("back-channel logout applied", extra={"issuer": logout.issuer, "user": logout.user, "by": by})

@@ -12,7 +12,6 @@ from flask import current_app
 from service.clock import Clock
 from service.crypto import Sealer
 from service.gateway.proxy import GatewayProxy
-from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
 from service.identity.revocations import Revocations
 from service.identity.verifier import Verifier
@@ -49,7 +48,6 @@ class Services:
     ticket_keys: Mapping[str, Any]
     key_sources: Mapping[str, KeySource]
     verifier: Verifier
-    logouts: LogoutVerifier
     revocations: Revocations
     store: RedisClient
     telnyx: Telnyx

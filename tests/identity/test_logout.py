@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import InvalidLogoutToken, InvalidToken, KeysUnavailable
-from service.identity.backchannel_logout import Logout, LogoutVerifier
-from service.identity.issuers import IssuerConfig
+from service.identity.backchannel_logout import Logout, verify_logout
 from service.identity.key_sources import FetchedKeys
 from service.identity.refusal import Reason
+from service.identity.verifier import Verifier
 from tests.identity.forge import (
     ISSUER,
     NOW,
@@ -42,17 +42,11 @@ def said(**changes: Any) -> dict[str, Any]:
     return claims(**{"jti": "t-1", "exp": NOW_SECS + 120, "events": {EVENT: {}}, **changes})
 
 
-def listener(*issuers: IssuerConfig, outcomes: list[tuple[str, str, str]] | None = None) -> LogoutVerifier:
-    """One with fixed keys only, at ``NOW``."""
-    heard = [] if outcomes is None else outcomes
-    return LogoutVerifier(verifier(*issuers), MovableClock(), lambda *outcome: heard.append(outcome))
+GATE = verifier()
 
 
-GATE = listener()
-
-
-def heard(text: str) -> Logout:
-    return GATE.verify(text)
+def heard(text: str, gate: Verifier = GATE) -> Logout:
+    return verify_logout(text, gate)
 
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -173,10 +167,10 @@ FORGERIES: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
 def test_forgeries_are_refused(forge: Callable[[], str]) -> None:
     """The syntax gate and the keys are those of bearers."""
-    gate = listener(issuer(), issuer(name="partner", issuer=PARTNER, public_key=pem("EdDSA"), default=False))
+    gate = verifier(issuer(), issuer(name="partner", issuer=PARTNER, public_key=pem("EdDSA"), default=False))
 
     with pytest.raises(InvalidLogoutToken):
-        gate.verify(forge())
+        heard(forge(), gate)
 
 
 @pytest.mark.parametrize("kind", [None, "JWT", "logout+jwt", "at+jwt"])
@@ -216,73 +210,72 @@ def test_a_logout_token_is_remembered_for_as_long_as_it_is_good() -> None:
 
 def test_another_issuers_user_is_named_as_in_its_bearers() -> None:
     """So that it signs out nobody of the default issuer."""
-    gate = listener(issuer(), issuer(name="partner", issuer=PARTNER, default=False))
+    gate = verifier(issuer(), issuer(name="partner", issuer=PARTNER, default=False))
 
-    assert gate.verify(token(said(iss=PARTNER))).user == "partner:alice"
+    assert heard(token(said(iss=PARTNER)), gate).user == "partner:alice"
 
 
 def test_the_default_issuer_cannot_name_another_issuers_user() -> None:
     """An id that reads as one is refused, as in a bearer."""
-    gate = listener(issuer(), issuer(name="partner", issuer=PARTNER, default=False))
+    gate = verifier(issuer(), issuer(name="partner", issuer=PARTNER, default=False))
 
     with pytest.raises(InvalidLogoutToken):
-        gate.verify(token(said(sub="partner:alice")))
+        heard(token(said(sub="partner:alice")), gate)
 
 
 def test_the_user_is_named_by_the_claim_of_bearers() -> None:
     """Where ``sub`` is not the user id, it does not say who signed out."""
-    gate = listener(issuer(user_claim="oid"))
+    gate = verifier(issuer(user_claim="oid"))
 
-    assert gate.verify(token(said(sub="opaque", oid="alice"))).user == "alice"
+    assert heard(token(said(sub="opaque", oid="alice")), gate).user == "alice"
 
 
 def test_without_that_claim_only_a_session_can_end() -> None:
     """``sub`` would be somebody else's id, or nobody's."""
-    gate = listener(issuer(user_claim="oid"))
+    gate = verifier(issuer(user_claim="oid"))
 
-    assert gate.verify(token(said(sid="s-1"))).user is None
+    assert heard(token(said(sid="s-1")), gate).user is None
     with pytest.raises(InvalidLogoutToken):
-        gate.verify(token(said()))
+        heard(token(said()), gate)
 
 
 def test_an_unproven_address_signs_nobody_out() -> None:
     """``email`` names a user only where the provider has verified it."""
-    gate = listener(issuer(user_claim="email"))
+    gate = verifier(issuer(user_claim="email"))
 
     for verified in (True, "true"):
-        assert gate.verify(token(said(email="a@example.com", email_verified=verified))).user == "a@example.com"
+        assert heard(token(said(email="a@example.com", email_verified=verified)), gate).user == "a@example.com"
     with pytest.raises(InvalidLogoutToken):
-        gate.verify(token(said(email="a@example.com", sid="s-1")))
+        heard(token(said(email="a@example.com", sid="s-1")), gate)
 
 
 def test_logout_tokens_may_have_an_audience_of_their_own() -> None:
     """They are made out to a client, bearers often to an API; neither audience serves for the other."""
     config = issuer(logout_audience="client-1, client-2")
 
-    assert listener(config).verify(token(said(aud="client-2"))).user == "alice"
+    assert heard(token(said(aud="client-2")), verifier(config)).user == "alice"
     with pytest.raises(InvalidLogoutToken):
-        listener(config).verify(token(said(aud="video")))
+        heard(token(said(aud="video")), verifier(config))
     with pytest.raises(InvalidToken):
         ask(verifier(config), token(claims(aud="client-1")))
 
 
 def test_the_audience_is_that_of_the_standard_claim() -> None:
     """Where bearers carry theirs elsewhere, logout tokens do not."""
-    gate = listener(issuer(audience_claim="client_id"))
+    gate = verifier(issuer(audience_claim="client_id"))
 
-    assert gate.verify(token(said())).user == "alice"
+    assert heard(token(said()), gate).user == "alice"
     with pytest.raises(InvalidLogoutToken):
-        gate.verify(token(said(aud=None, client_id="video")))
+        heard(token(said(aud=None, client_id="video")), gate)
 
 
 def test_published_keys_verify_logout_tokens(idp: IdentityProvider, trusting: Callable[..., Trust]) -> None:
     """The same keys as for bearers, and the same fetching of them."""
     idp.publish(jwk("ES256"))
     trust = trusting().loaded()
-    gate = LogoutVerifier(trust.gate, trust.clock, lambda *_: None)
 
     signed = token(said(), algorithm="ES256", key=private_key("ES256"), kid="issuer")
-    assert gate.verify(signed).user == "alice"
+    assert heard(signed, trust.gate).user == "alice"
 
 
 def test_without_keys_nobody_can_tell() -> None:
@@ -290,22 +283,21 @@ def test_without_keys_nobody_can_tell() -> None:
     clock = MovableClock()
     config = issuer(jwks_url="http://127.0.0.1:9/keys")
     outcomes: list[tuple[str, str, str]] = []
-    verifier = verifier_of((config,), {"default": FetchedKeys(config, clock)}, clock)
-    gate = LogoutVerifier(verifier, clock, lambda *outcome: outcomes.append(outcome))
+    gate = verifier_of((config,), {"default": FetchedKeys(config, clock)}, clock, outcomes)
 
     with pytest.raises(KeysUnavailable):
-        gate.verify(token(said(), algorithm="ES256", key=private_key("ES256")))
+        heard(token(said(), algorithm="ES256", key=private_key("ES256")), gate)
     assert outcomes == [("default", "keys_unavailable", "")]
 
 
 def test_outcomes_are_told_by_the_issuers_name() -> None:
     """Apart from those of bearers."""
     outcomes: list[tuple[str, str, str]] = []
-    gate = listener(outcomes=outcomes)
-    gate.verify(token(said()))
+    gate = verifier(outcomes=outcomes)
+    heard(token(said()), gate)
     for bad in (token(said(jti=None)), token(said(iss="https://evil.example.com/")), "x"):
         with pytest.raises(InvalidLogoutToken):
-            gate.verify(bad)
+            heard(bad, gate)
 
     assert outcomes == [
         ("default", "logout", ""),

@@ -21,7 +21,6 @@ from service.clock import Clock, Deadline
 from service.crypto import Sealer
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
 from service.gateway.proxy import GatewayProxy
-from service.identity.backchannel_logout import LogoutVerifier
 from service.identity.key_sources import KeySource
 from service.identity.revocations import Revocations
 from service.identity.verifier import Principal, Verifier
@@ -252,7 +251,6 @@ def make_face(drain_file: Path) -> Face:
             ticket_keys={"keys": []},
             key_sources={"default": cast("KeySource", dependencies)},
             verifier=cast("Verifier", Doorman()),
-            logouts=cast("LogoutVerifier", told),
             revocations=cast("Revocations", told),
             store=cast("RedisClient", store),
             telnyx=cast("Telnyx", dependencies),
