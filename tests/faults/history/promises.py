@@ -60,19 +60,22 @@ def _wrong_with(listing: Listing, growths: list[Growth], cap: int) -> Iterator[s
 
 def _expected(listing: Listing, growths: list[Growth]) -> tuple[set[str], set[str], int]:
     """Names that must be listed, those that may be, and how many may be whose names nobody was told."""
-    by_name: dict[str, list[Growth]] = defaultdict(list)
-    for growth in growths:
-        if growth.began <= listing.ended and not growth.full:
-            for name in growth.names:
-                by_name[name].append(growth)
-    unknown = len(by_name.pop("", ()))
-    must, may = set(), set()
-    for name, found in by_name.items():
+    known = [growth for growth in growths if growth.began <= listing.ended and not growth.full]
+    taken: dict[str, list[Growth]] = {name: [] for growth in known if not growth.adds for name in growth.names}
+    must, may, unknown = set[str](), set[str](), 0
+    for growth in known:
+        for name in taken.keys() & growth.names:
+            taken[name].append(growth)
+        left = set(growth.names) - taken.keys()
+        unknown += "" in left
+        may |= left
+        must |= left if growth.sure and growth.ended <= listing.began else set()
+    for name, found in taken.items():
         if any(one.adds and one.sure and one.ended <= listing.began and not _undone(one, found) for one in found):
             must.add(name)
         if any(one.adds and not _surely_gone(one, found, listing.began) for one in found):
             may.add(name)
-    return must, may, unknown
+    return must - {""}, may - {""}, unknown
 
 
 def _undone(put: Growth, found: list[Growth]) -> bool:

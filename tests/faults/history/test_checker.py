@@ -164,9 +164,9 @@ def test_an_answer_past_the_deadline_is_refused() -> None:
     """(f) Whatever the fault."""
     late = failed(10.0, 504, "deadline_exceeded", ended=18.6)
     assert letters(late, faults=[Fault(9.0, 20.0, "upstream hang")], grants=[]) == "f"
-    hanging = Fault(9.0, 20.0, "upstream hang")
-    assert letters(late, faults=[hanging, Fault(9.0, 11.0, "replica killed", 0)], grants=[]) == ""
-    assert letters(late, faults=[hanging, Fault(9.0, 11.0, "replica killed", 1)], grants=[]) == "f"
+    faults = [Fault(9.0, 20.0, "upstream hang"), Fault(9.0, 11.0, "replica killed", 0)]
+    assert letters(late, faults=faults, grants=[]) == ""
+    assert letters(late, failed(10.0, 403, "banned"), faults=faults, grants=[], writes=[write(1.0, "ban")]) == "f"
 
 
 def test_a_status_500_is_refused() -> None:
