@@ -235,11 +235,15 @@ class Broker:
     ) -> IssuedToken:
         """The token at hand, if it may still be handed out; else raises ``trouble``."""
         held = authorized.held
+        refusal = DeadlineExceeded() if isinstance(trouble, TimeoutError) else trouble
         if held is None or not self._is_servable(authorized):
-            raise (DeadlineExceeded() if isinstance(trouble, TimeoutError) else trouble) from None
+            raise refusal from None
         current = self._look_again(authorized)
         if current.access.room_id != authorized.access.room_id:
             raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
+        # Redis may have taken its time to say so.
+        if not self._is_servable(replace(current, held=held)):
+            raise refusal from None
         # A renewal that only takes longer than this caller waits goes on, and the next caller gets its token.
         return self._answer(current, held if isinstance(trouble, TimeoutError) else replace(held, source="stale"))
 
