@@ -44,7 +44,7 @@ class Valkey:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Failed(f"Not started: {self._folder} is in use; end its other `make run` first") from None
+            raise Failed(f"Not started: {self._folder} is in use by another `make run`: end that first") from None
         command = [
             *(binary(), "--port", "0", "--unixsocket", str(self._socket), "--unixsocketperm", "700"),
             *("--dir", str(self._folder), "--save", "", "--appendonly", "yes" if self._durable else "no"),
