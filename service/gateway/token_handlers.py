@@ -44,7 +44,10 @@ class TokenHandlers:
         data: dict[str, Any] = {}
         if not renews:
             ends = self._clock.wall() + HANDLE_SECS
-            data = {"refresh_token": self._handle(owner, ends), "refresh_token_expires_at": rfc3339(ends)}
+            # The release before this one looks for a device.
+            handle = self._sealer.seal(json.dumps({"device": None, "ends": int(ends)}).encode(), *owner)
+            data["refresh_token"] = base64.urlsafe_b64encode(handle).decode()
+            data["refresh_token_expires_at"] = rfc3339(ends)
         data |= {"token": issued.token.reveal(), "token_expires_at": rfc3339(issued.expires_at)}
         # Telnyx's answer has no such member: whoever hands it to the SDK is proven.
         data["context"] = issued.context
@@ -64,11 +67,6 @@ class TokenHandlers:
         if issued.room_id != call.ident:
             raise RoomNotFound
         return issued
-
-    def _handle(self, owner: tuple[str, ...], ends: float) -> str:
-        # The release before this one looks for a device.
-        content = json.dumps({"device": None, "ends": int(ends)}).encode()
-        return base64.urlsafe_b64encode(self._sealer.seal(content, *owner)).decode()
 
     def _check(self, handle: str, owner: tuple[str, ...]) -> None:
         """Raises ``InvalidRefreshToken`` unless it is this owner's, and not over."""

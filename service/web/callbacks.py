@@ -6,15 +6,18 @@ Rule for editors: whatever is wrong with a logout token is one and the same 400 
 
 import logging
 from typing import Final
+from urllib.parse import parse_qs
 
 from flask import Response, jsonify, request
 
-from service.errors import InvalidLogoutToken
+from service.errors import InvalidLogoutToken, MalformedRequest, UnsupportedMediaType
 from service.identity.backchannel_logout import verify_logout
 from service.web.auth import Gate, GatedBlueprint, Routes
-from service.web.request_body import form, read_body
+from service.web.request_body import read_body
 from service.web.services import services
 
+_FORM: Final = "application/x-www-form-urlencoded"
+_MAX_MEMBERS: Final = 100
 _log: Final = logging.getLogger(__name__)
 
 
@@ -35,7 +38,14 @@ def receive_telnyx_event() -> Response:
 
 def backchannel_logout() -> Response:
     """Void the bearers of the session or user that the ``logout_token`` names."""
-    given = form().get("logout_token", [])
+    raw = read_body(request.environ)
+    if request.mimetype != _FORM:
+        raise UnsupportedMediaType(f"The body must be {_FORM}")
+    try:
+        form = parse_qs(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_MEMBERS)
+    except ValueError:
+        raise MalformedRequest("The body is not a valid form") from None
+    given = form.get("logout_token", [])
     if len(given) != 1:
         raise InvalidLogoutToken
     logout = verify_logout(given[0], services().verifier)

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, cast
-from urllib.parse import parse_qs
 
 from flask import g, request
 from werkzeug.http import parse_options_header
@@ -37,8 +36,6 @@ MAX_DEPTH: Final = 16
 _LARGE_BYTES: Final = 4 * 1024
 _PIECE_BYTES: Final = 256
 JSON: Final = "application/json"
-_FORM: Final = "application/x-www-form-urlencoded"
-_MAX_MEMBERS: Final = 100
 _UNSTORABLE: Final = re.compile(r"[\x00\ud800-\udfff]")
 _WORD_START: Final = re.compile(r"_([a-z])")
 
@@ -58,20 +55,6 @@ def check_request(max_bytes: int = MAX_BYTES) -> None:
 def body() -> Mapping[str, Any]:
     """The validated body; empty where none was sent and none is required."""
     return cast("Mapping[str, Any]", g.body)
-
-
-def form() -> Mapping[str, list[str]]:
-    """The members of a form, each with all of its values, for calls whose body is not JSON.
-
-    Raises ``UnsupportedMediaType`` for another type of body, ``BodyTooLarge``, and ``MalformedRequest``.
-    """
-    raw = read_body(request.environ)
-    if request.mimetype != _FORM:
-        raise UnsupportedMediaType(f"The body must be {_FORM}")
-    try:
-        return parse_qs(raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_MEMBERS)
-    except ValueError:
-        raise MalformedRequest("The body is not a valid form") from None
 
 
 def query() -> Mapping[str, Any]:
