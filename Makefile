@@ -19,11 +19,11 @@ run: $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
 
 test: $(READY)
-	@$(PY) -m pytest -n 4 --dist loadfile -p tests.beside $(ARGS)
+	@$(PY) -m pytest -n 4 --dist loadfile -p tests.beside -m quick $(ARGS)
 
 # No process, no connection: the inner loop.
 unit: $(READY)
-	@$(PY) -m pytest -n 2 --dist loadfile -m unit $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile -m "unit and quick" $(ARGS)
 
 # 20 minutes at most: after 19 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)

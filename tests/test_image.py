@@ -31,6 +31,9 @@ from service.config.settings import Settings, variables
 from service.observability import telemetry
 from tests.processes import ROOT, Valkey, environment, free_port, until
 
+pytestmark = pytest.mark.processes
+
+
 _APP = "/app"
 _PYTHONS = Path(sys.executable).parent
 

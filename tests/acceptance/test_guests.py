@@ -144,6 +144,7 @@ def test_a_revoked_invite_is_obeyed_at_once(mia: Caller, alias: str) -> None:
     assert guest.ask("GET", "/v1/rooms").json()["data"] == []
 
 
+@pytest.mark.long
 def test_replicas_share_guests_and_their_end(mia: Caller, alias: str, sandbox: Sandbox, valkey: Valkey) -> None:
     """A bearer given by one is good at another of the same secrets, until the invite is revoked at a third."""
     env = environment(sandbox, valkey.url)
@@ -157,6 +158,7 @@ def test_replicas_share_guests_and_their_end(mia: Caller, alias: str, sandbox: S
         refused(guest.token(alias), 404, "room_not_found")
 
 
+@pytest.mark.long
 def test_after_a_rotation_guests_stay(mia: Caller, alias: str, sandbox: Sandbox, valkey: Valkey) -> None:
     """A bearer under the old secret is good while that secret is listed, and bad once it is not."""
     old, new = environment(sandbox, valkey.url), environment(sandbox, valkey.url)

@@ -21,6 +21,9 @@ import requests
 
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, mint, running
 
+pytestmark = pytest.mark.long
+
+
 CALLERS = 1000 if os.environ.get("FAULTS") == "full" else 200
 LATENCY_SECS = 0.3
 CALL_SECS = 60.0

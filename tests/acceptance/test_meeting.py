@@ -163,6 +163,7 @@ def test_a_ticket_proves_the_name_too(service: ServiceProcess, sandbox: Sandbox,
     assert (seen["verification"], seen["user_id"], seen["name"]) == ("proven", "bob", "Bob")
 
 
+@pytest.mark.short
 def test_a_removed_user_is_out_and_stays_out(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
     """The call ends, and the next request for a token is refused."""
     bob = join(service, sandbox, room, "bob")

@@ -25,6 +25,9 @@ from tests.processes import (
     until,
 )
 
+pytestmark = pytest.mark.long
+
+
 # An outage is one after 1.5 s; the rest is slack for a busy machine.
 FIRST_CALL_SECS = 3.0
 CALLERS = 6
@@ -97,6 +100,7 @@ def median(times: list[float]) -> float:
     return times[len(times) // 2]
 
 
+@pytest.mark.short
 def test_under_load_an_outage_is_not_noticed(service: ServiceProcess, valkey: Valkey) -> None:
     """Frozen, thawed, killed and started again: every call of a known user is a 200, and it recovers by itself."""
     alias = open_room(service)
@@ -147,6 +151,7 @@ def test_a_token_is_renewed_while_redis_is_silent(service: ServiceProcess, valke
     assert sandbox.calls("refresh_client_token", first["room"]["id"]) == 1
 
 
+@pytest.mark.short
 def test_nobody_vouches_for_a_stranger(service: ServiceProcess, valkey: Valkey) -> None:
     """Whom this process has not seen gets 503 with a time to come back, never a token and never 403."""
     alias = open_room(service)

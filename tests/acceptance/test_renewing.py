@@ -138,6 +138,7 @@ class Participant:
         self.state = requests.get(f"{self.sandbox.base}/sandbox/{path}", timeout=5).json()
 
 
+@pytest.mark.long
 def test_a_participant_who_follows_refresh_after_is_never_dropped(service: ServiceProcess, sandbox: Sandbox) -> None:
     """Over at least five token lives, and over the usable part of two refresh tokens (two whole lives in the soak)."""
     alias = fresh("stay")

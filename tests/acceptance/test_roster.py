@@ -52,6 +52,7 @@ def compared(hooked: Hooked, alias: str) -> None:
     until(lambda: looks(hooked, alias) == before + 1, what="the comparison")
 
 
+@pytest.mark.short
 def test_a_joining_that_was_missed_is_found(hooked: Hooked, room: str) -> None:
     """With who it is: a room is full whether or not webhooks arrive."""
     lose_webhooks(hooked)

@@ -23,6 +23,9 @@ from tests.processes import (
     until,
 )
 
+pytestmark = pytest.mark.long
+
+
 TOKEN_SECS = 10
 
 

@@ -52,6 +52,7 @@ def rooms_named(sandbox: Sandbox, name: str) -> list[dict[str, Any]]:
     return requests.get(f"{sandbox.api_url}/rooms", headers=headers, params=params, timeout=5).json()["data"]
 
 
+@pytest.mark.short
 def test_the_first_join_makes_the_room(service: ServiceProcess, sandbox: Sandbox, template: str) -> None:
     """It exists at Telnyx under our prefix, and the second caller joins the same."""
     alias = f"{template}-17"

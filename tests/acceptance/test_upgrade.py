@@ -123,6 +123,7 @@ def two(valkey: Valkey, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFacto
             service.stop()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", [0, 1], ids=["0.1.0 first", "this one first"])
 def test_two_releases_side_by_side_share_tokens_and_bans(
     two: list[ServiceProcess], sandbox: Sandbox, first: int

@@ -19,6 +19,9 @@ from service.storage.redis_keys import RoomKeys
 from tests.acceptance.hooked import PATH, Hooked, event, kill
 from tests.processes import Caller, admin, free_port, running, until
 
+pytestmark = pytest.mark.long
+
+
 EVENTS = 10_000 if os.environ.get("SOAK") else 1000
 ROOMS = 40 if os.environ.get("SOAK") else 8
 TAKEOVER_SECS = 25
@@ -38,6 +41,7 @@ def joined(hooked: Hooked, alias: str, **more: Any) -> dict[str, Any]:
     return event("participant.joined", room_id(hooked, alias), participant_id=str(uuid4()), context="{}", **more)
 
 
+@pytest.mark.short
 def test_what_was_acknowledged_before_a_crash_takes_effect_after_it(hooked: Hooked) -> None:
     """Recorded, but not yet done: another replica finds it, though whoever should have done it is dead."""
     alias = hooked.room()

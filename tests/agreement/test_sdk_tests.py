@@ -14,6 +14,9 @@ from tests.agreement import sdk_tests_plugin as plugin
 from tests.agreement.sdk_tests import NotHere, SdkTests, get
 from tests.processes import API_KEY, Sandbox, ServiceProcess, Valkey, admin, environment, running
 
+pytestmark = pytest.mark.long
+
+
 ALL = 550
 OWN_KEY = "My API Key"
 # The switch that allows each refusal of their own sample data, and the words of the refusal.

@@ -30,6 +30,9 @@ from tests.bench.stage import GUNICORN, HERE, Server, Stage
 from tests.bench.tokens import multiply
 from tests.processes import ROOT
 
+pytestmark = pytest.mark.long
+
+
 PEOPLE = 3
 
 

@@ -19,6 +19,9 @@ from tests import house
 from tests.cli.cli import BASE
 from tests.processes import ROOT, environment, free_port, running, until
 
+pytestmark = [pytest.mark.rows(1), pytest.mark.processes]
+
+
 PORTS = ("PORT", "SANDBOX_PORT", "METRICS_PORT")
 REAL_KEY = "KEY-of-a-real-account"
 

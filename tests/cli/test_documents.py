@@ -26,6 +26,9 @@ from tests.cli.test_dev import Dev
 from tests.console.browser import NoBrowser, started
 from tests.processes import ROOT
 
+pytestmark = pytest.mark.processes
+
+
 # Pages whose blocks are run, in this order, on one ``make run``.
 PAGES = ("README.md", "docs/reference/calls.md", "docs/reference/http.md", "docs/how-to/replace-a-token-route.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -19,6 +19,9 @@ from tests.edge.balancing import Replica
 from tests.edge.wire import request, said_to, statuses
 from tests.processes import ROOT, Sandbox, Valkey, environment, free_port, until
 
+pytestmark = pytest.mark.processes
+
+
 NO_TEMPORARY_FOLDER = (
     "import sys, tempfile; tempfile.tempdir = sys.argv.pop(); from service.__main__ import main; sys.exit(main())"
 )

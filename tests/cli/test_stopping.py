@@ -13,6 +13,9 @@ import pytest
 from tests.cli.test_dev import Dev
 from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment
 
+pytestmark = [pytest.mark.long, pytest.mark.processes]
+
+
 ROUNDS = 200 if os.environ.get("FAULTS") == "full" else 20
 WAITING = """
 import sys, time
@@ -63,6 +66,7 @@ def test_serve_drains_when_it_is_told_twice_at_once(valkey: Valkey, sandbox: San
     service.stop()
 
 
+@pytest.mark.short
 def test_a_second_signal_ends_draining(valkey: Valkey, sandbox: Sandbox) -> None:
     """Whoever asks again a second later does not want to wait."""
     service = ServiceProcess(environment(sandbox, valkey.url, DRAIN_SECONDS="120"))

@@ -10,6 +10,9 @@ import pytest
 from tests.clients import kotlin, packages
 from tests.processes import Sandbox, ServiceProcess, admin, fresh, make_room, mint, until
 
+pytestmark = pytest.mark.long
+
+
 LIFE = 10
 
 

@@ -23,6 +23,9 @@ from tests.clients.test_stories import (
 )
 from tests.processes import running
 
+pytestmark = pytest.mark.long
+
+
 # They use the library of this module.
 __all__ = [
     "test_a_body_holds_what_the_app_gave",

@@ -31,6 +31,9 @@ from tests.processes import (
     until,
 )
 
+pytestmark = pytest.mark.long
+
+
 LIFE = 10
 
 

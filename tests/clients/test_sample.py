@@ -17,6 +17,9 @@ from tests.clients.pages import browser
 from tests.console.browser import NoBrowser
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, free_port, make_room, running, until
 
+pytestmark = pytest.mark.long
+
+
 # A camera that shows a moving test picture, and nobody who has to allow it.
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 

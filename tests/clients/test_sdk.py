@@ -26,6 +26,9 @@ from tests.processes import (
     until,
 )
 
+pytestmark = pytest.mark.long
+
+
 LIFE = 10
 
 
@@ -81,6 +84,7 @@ def call(stage: Stage) -> Iterator[tuple[App, str]]:
         yield app, alias
 
 
+@pytest.mark.short
 def test_the_sdk_connects_with_the_token_of_the_service(call: tuple[App, str]) -> None:
     """By its own account."""
     app, _ = call

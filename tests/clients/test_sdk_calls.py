@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import pytest
+
 from tests.clients.pages import opened
 from tests.clients.test_sdk import LIFE, Stage, stage
 from tests.processes import Caller, until
+
+pytestmark = pytest.mark.long
+
 
 __all__ = ["stage"]
 # The sandbox looks four times a second, a browser's timers are late now and then, and the machine may be busy.

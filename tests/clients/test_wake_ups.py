@@ -14,6 +14,9 @@ from playwright.sync_api import Page, sync_playwright
 from tests.clients.pages import Site
 from tests.console.browser import OPTIONS, NoBrowser, executable
 
+pytestmark = pytest.mark.long
+
+
 _KEEPER = """async () => {
   const { TokenKeeper } = await import("/client/keeper.js");
   const { browser } = await import("/client/clock.js");
@@ -72,6 +75,7 @@ def does_not_ask_after(page: Page, happening: str) -> None:
     assert page.evaluate("window.asked") == before
 
 
+@pytest.mark.short
 def test_a_page_that_is_shown_again_asks(page: Page) -> None:
     """A tab that was in the background."""
     asks_after(page, "document.dispatchEvent(new Event('visibilitychange'))")

@@ -15,6 +15,9 @@ from tests.console.conftest import Visiting
 from tests.console.stage import SECONDS, Stage, Visitor
 from tests.processes import fresh, until
 
+pytestmark = pytest.mark.long
+
+
 # The element that has the keyboard, as an assistive technology would call it, and whether that can be seen.
 _FOCUSED = """() => {
   const here = document.activeElement, style = getComputedStyle(here);
@@ -35,6 +38,7 @@ def walk_to(page: Page, words: str) -> None:
     raise AssertionError(f"no way to {words!r} by keyboard")
 
 
+@pytest.mark.short
 def test_a_person_joins_with_the_keyboard_alone(visiting: Visiting, alias: str) -> None:
     """From the door into a call and out of it, with Tab and Enter, always seeing where the keyboard is."""
     page = visiting().visit().page
@@ -66,6 +70,7 @@ def test_the_ring_shrinks_and_is_whole_again(visiting: Visiting, alias: str) -> 
     assert alice.in_call
 
 
+@pytest.mark.short
 def test_a_call_survives_an_outage(visiting: Visiting, stage: Stage) -> None:
     """While Telnyx is down the token is kept (``stale``), and when it is back the same call goes on with a new one."""
     alias = stage.room(fresh("room"), token_ttl_secs=20)
@@ -151,6 +156,7 @@ def test_a_reload_asks_for_no_second_sign_in(visiting: Visiting) -> None:
     expect(alice.page.get_by_role("heading", name="Who are you?")).to_be_visible()
 
 
+@pytest.mark.short
 def test_every_view_has_an_address(visiting: Visiting, stage: Stage) -> None:
     """A reload and a link show the same room again, and Back goes where one was before."""
     first, second = (stage.room(fresh(name)) for name in ("first", "second"))
@@ -161,6 +167,7 @@ def test_every_view_has_an_address(visiting: Visiting, stage: Stage) -> None:
     expect(alice.page.locator("#room-title")).to_have_text(first)
 
 
+@pytest.mark.short
 def test_on_a_phone_the_list_and_a_room_are_two_views(visiting: Visiting, stage: Stage) -> None:
     """Join is on the first screen of a room, and a link leads back to the list."""
     alias = stage.room(fresh("phone"))

@@ -9,6 +9,9 @@ from tests.console.conftest import Visiting
 from tests.console.stage import SECONDS, Stage
 from tests.processes import fresh
 
+pytestmark = pytest.mark.long
+
+
 # How many of a list the pages ask for at once.
 _LISTED = 500
 

@@ -61,7 +61,7 @@ def views(visitor: Visitor, alias: str) -> Iterator[str]:
     yield "administration"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_axe_finds_nothing(visiting: Visiting, busy: str, scheme: str) -> None:
     """No violation of what axe knows, contrast included, in any view."""
     visitor = visiting(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
@@ -146,6 +146,7 @@ def test_the_documentation_tries_calls_out(visiting: Visiting, stage: Stage) -> 
     assert reader.hosts() == {stage.origin}
 
 
+@pytest.mark.long
 def test_the_documentation_shows_every_call(visiting: Visiting, stage: Stage) -> None:
     """The page loads the document, and has an entry for each of its operations."""
     reader = visiting().visit(f"{stage.origin}/docs")
@@ -156,6 +157,7 @@ def test_the_documentation_shows_every_call(visiting: Visiting, stage: Stage) ->
     assert reader.page.locator(".opblock").count() == written
 
 
+@pytest.mark.long
 def test_the_documentation_may_ask_nobody_else(visiting: Visiting, stage: Stage) -> None:
     """Its policy refuses a question to any other host before it leaves the browser."""
     reader = visiting().visit(f"{stage.origin}/docs")

@@ -20,6 +20,9 @@ import requests
 from tests.edge.balancing import Haproxy, Load, Nginx, Relay, Replica, haproxy, nginx
 from tests.processes import Sandbox, Valkey, environment, fresh, make_room, mint, until
 
+pytestmark = pytest.mark.long
+
+
 FULL = os.environ.get("FAULTS") == "full"
 ROUNDS, LEAST_REQUESTS = (5, 10_000) if FULL else (1, 300)
 # Short of the machine's limits where other tests run beside this one.
@@ -83,6 +86,8 @@ def test_a_rolling_restart_loses_no_request(fleet: Fleet) -> None:
     assert codes == [0] * 3 * ROUNDS
 
 
+@pytest.mark.short
+@pytest.mark.rows(1)
 def test_readiness_ends_before_service_does(fleet: Fleet) -> None:
     """From SIGTERM on, /readyz says so at once, while other calls are answered as before."""
     replica = fleet.replicas[0]

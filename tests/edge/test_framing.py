@@ -218,7 +218,16 @@ def test_an_absolute_target_is_its_path(service: ServiceProcess, scheme: str) ->
     assert status in {400, 401}
 
 
-@pytest.mark.parametrize(("many", "refused"), [(1000, 401), (8000, 401), (9000, 414), (100_000, 414), (1_000_000, 414)])
+@pytest.mark.parametrize(
+    ("many", "refused"),
+    [
+        (1000, 401),
+        (8000, 401),
+        (9000, 414),
+        pytest.param(100_000, 414, marks=pytest.mark.long),
+        pytest.param(1_000_000, 414, marks=pytest.mark.long),
+    ],
+)
 def test_a_long_target_is_refused(service: ServiceProcess, many: int, refused: int) -> None:
     """What fits a line is a path like any other; what does not is refused, without reading all of it."""
     got = statuses(said_to(service.port, request("GET", "/v1/rooms?" + "a" * many, "Connection: close")))

@@ -35,6 +35,9 @@ from tests.processes import (
     until,
 )
 
+pytestmark = pytest.mark.long
+
+
 FULL = os.environ.get("FAULTS") == "full"
 STRANGERS = 100_000 if FULL else 6_000
 MOST_GROWTH_KIB = 20 * 1024
@@ -211,6 +214,7 @@ def _logger(writer: LineWriter) -> logging.Logger:
     return logger
 
 
+@pytest.mark.short
 def test_lines_come_out_in_order_and_whole(pipe: tuple[int, int]) -> None:
     """What is flushed is written, line by line, in the order in which it was logged."""
     writer = LineWriter(pipe[1])
@@ -221,6 +225,7 @@ def test_lines_come_out_in_order_and_whole(pipe: tuple[int, int]) -> None:
     assert _lines(pipe[0]) == [f"line {number}" for number in range(100)]
 
 
+@pytest.mark.short
 def test_dropped_lines_are_counted_and_told(pipe: tuple[int, int]) -> None:
     """When lines are taken again, the log says how many are missing, exactly; the earliest are kept."""
     writer = LineWriter(pipe[1])
@@ -240,6 +245,7 @@ def test_dropped_lines_are_counted_and_told(pipe: tuple[int, int]) -> None:
     assert len(seen) - len(missing) + sum(missing) == many + 1
 
 
+@pytest.mark.short
 def test_a_line_that_cannot_be_made_is_no_fault(pipe: tuple[int, int]) -> None:
     """A log call with wrong arguments fails no request."""
     writer = LineWriter(pipe[1])

@@ -16,6 +16,9 @@ import requests
 from tests.edge.wire import Crowd, figure, request, said_to, statuses
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, memory_kib, mint, running, workers
 
+pytestmark = pytest.mark.long
+
+
 FULL = os.environ.get("FAULTS") == "full"
 MANY = (300, 2500) if FULL else (300,)
 IDLE = 5000
@@ -211,6 +214,7 @@ def test_a_request_in_pieces_is_a_request(patient: ServiceProcess, size: int) ->
     assert statuses(said) == [404, 200]
 
 
+@pytest.mark.short
 def test_an_answer_before_the_body_was_read_is_the_last(patient: ServiceProcess) -> None:
     """A refusal that looked at no body says that the connection ends, and what follows the body is not obeyed."""
     raw = request("POST", "/v1/rooms/r/token", "Content-Type: application/json", body=b"{}") + request(
@@ -222,6 +226,7 @@ def test_an_answer_before_the_body_was_read_is_the_last(patient: ServiceProcess)
     assert b"\r\nConnection: close\r\n" in said
 
 
+@pytest.mark.short
 def test_who_asks_first_is_told_to_go_on(patient: ServiceProcess) -> None:
     """A caller with ``Expect: 100-continue`` gets 100 without having sent its body, and then its answer."""
     with socket.create_connection(("127.0.0.1", patient.port), 5) as connection:
@@ -236,6 +241,7 @@ def test_who_asks_first_is_told_to_go_on(patient: ServiceProcess) -> None:
     assert statuses(rest)[-1] == 401
 
 
+@pytest.mark.short
 def test_a_head_without_an_end_is_cut_off(patient: ServiceProcess) -> None:
     """The connection ends as soon as more came than 64 lines of 8 KiB; nobody waits for the rest."""
     said = said_to(patient.port, b"GET / HTTP/1.1\r\nX: " + b"a" * 2_000_000, close=False, patience=SOON)

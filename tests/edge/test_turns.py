@@ -37,6 +37,9 @@ from tests.processes import (
     workers,
 )
 
+pytestmark = pytest.mark.long
+
+
 SECONDS = 20
 PROBES = 10
 
@@ -134,6 +137,7 @@ def test_costly_bodies_do_not_hold_up_probes(single: ServiceProcess) -> None:
     assert counts[PROBES // 2] <= 16
 
 
+@pytest.mark.short
 def test_callers_who_never_pause_stop_nobody(single: ServiceProcess) -> None:
     """Requests sent without waiting for answers, as many as a connection takes, are served in turn with others'."""
     before = workers(single.process.pid)
@@ -180,6 +184,7 @@ class Endless:
         return b" " * size
 
 
+@pytest.mark.short
 def test_a_body_in_chunks_lets_others_run() -> None:
     """Each byte can be a chunk of its own, which takes time: others come in between, although nothing is waited for."""
     turns = 0

@@ -17,6 +17,9 @@ from tests.faults.stage import EVERYBODY, Answer, Rig, Stage
 from tests.faults.table import KEY_REJECTED, REJECTED
 from tests.processes import API_KEY, Caller, ServiceProcess, admin, fresh, make_room, running
 
+pytestmark = pytest.mark.long
+
+
 ROOM_MISSING = (502, "upstream_room_missing")
 SECOND_KEY = API_KEY + "-second"
 CACHE, STALE, ISSUED, REFRESHED = (200, "cache"), (200, "stale"), (200, "issued"), (200, "refreshed")
@@ -232,6 +235,7 @@ def test_behind_a_wrong_address_nothing_is_forgotten(found: Found, situation: st
     assert outcome.after == outcome.before
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("situation", ["advisory", "mandatory", "spent", "refresh dead"])
 def test_the_token_of_a_deleted_room_is_forgotten(found: Found, situation: str) -> None:
     """As soon as Telnyx has said that the room is gone; the next caller hears the same."""

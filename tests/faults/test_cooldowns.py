@@ -12,6 +12,9 @@ from tests.faults.stage import EVERYBODY, Answer, Rig, Stage, timed
 from tests.faults.table import GENERATE, THROTTLED
 from tests.processes import Sandbox, Valkey, admin, fresh, running
 
+pytestmark = pytest.mark.long
+
+
 # Headers of a 429 and the seconds that callers are told, before the fifth of jitter.
 WAITS: Mapping[str, tuple[Mapping[str, str], float]] = {
     "seconds": ({"retry-after": "30", "x-ratelimit-reset": "1"}, 30.0),
@@ -61,6 +64,7 @@ def rig() -> Iterator[Rig]:
     yield from running(Rig())
 
 
+@pytest.mark.short
 def test_during_a_cool_down_no_replica_asks(tell_answer: TellAnswer) -> None:
     """What one has heard holds for the other: hits are served, tokens in hand handed out, the rest told when."""
     valkey, sandbox = Valkey(), Sandbox()

@@ -27,6 +27,9 @@ from tests.faults.stage import EVERYBODY, Rig, timed
 from tests.faults.table import GENERATE, REFRESH
 from tests.processes import Caller, Sandbox, Valkey, environment, fresh, make_room, mint, running, until
 
+pytestmark = pytest.mark.long
+
+
 HERD, LATENCY_SECS = 1000, 0.3
 HOLD_SECS = 2.0
 USERS, CALLS = 50, 10

@@ -25,6 +25,9 @@ from tests.identity.forge import jwk, private_key, token
 from tests.identity.idp import IdentityProvider, document
 from tests.processes import AUDIENCE, HMAC_SECRET, ISSUER, ROOT, ServiceProcess, fresh, make_room, running, until
 
+pytestmark = pytest.mark.long
+
+
 COOL_DOWN_SECS = 30.0
 # What a caller with an unknown key waits at most, with slack for a busy machine.
 WAIT_SECS = 3.0
@@ -179,6 +182,7 @@ def test_keys_that_come_late_are_found(house: House, name: str, tell: Tell) -> N
     tell(f"F40 {name}, then well", "", "200", time.monotonic() - began)
 
 
+@pytest.mark.short
 def test_without_any_key_it_is_not_ready(tell: Tell) -> None:
     """Alive, but no replica to send callers to, until the first keys are there."""
     with IdentityProvider() as idp:

@@ -302,6 +302,7 @@ def test_redis_is_told_no_more_life_than_there_is(bed: Bed) -> None:
     assert left <= 599 - (now - made[0]) + 0.1
 
 
+@pytest.mark.long
 def test_a_token_made_during_an_outage_is_everybodys_after_it(bed: Bed, tell: Tell) -> None:
     """The process that has it alone hands it in when it is asked again, also while another one holds the lease and asks
     Telnyx in vain.
@@ -345,7 +346,8 @@ def test_while_redis_takes_no_writes_a_token_is_renewed_once(bed: Bed, tell: Tel
     assert left > 500
 
 
-@pytest.mark.parametrize("name", ["timeout", "reset_peer"])
+@pytest.mark.long
+@pytest.mark.parametrize("name", [pytest.param("timeout", marks=pytest.mark.short), "reset_peer"])
 def test_it_starts_before_redis_and_recovers(name: str, tell: Tell) -> None:
     """Health and readiness answer, callers are 503, and when Redis is there tokens are had."""
     valkey = Valkey()
@@ -364,6 +366,7 @@ def test_it_starts_before_redis_and_recovers(name: str, tell: Tell) -> None:
         assert rig.stage("useful").ask().told == (200, "cache")
 
 
+@pytest.mark.long
 def test_it_starts_with_a_redis_that_cannot_write(bed: Bed, tell: Tell) -> None:
     """A replica that comes up while the disk is full serves who may enter, from what Redis holds."""
     stage = bed.rig.stage("useful")

@@ -17,6 +17,9 @@ from tests.faults.proxy import Proxy
 from tests.faults.stage import EVERYBODY, Rig, Stage
 from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room, running, until
 
+pytestmark = pytest.mark.long
+
+
 REFRESHED, ISSUED = (200, "refreshed"), (200, "issued")
 Spoil = Callable[[Any, str, str], object]
 
@@ -205,6 +208,7 @@ def test_nobody_enters_by_another_s_permission(swapping: tuple[Rig, Proxy], tell
     assert {status for who, status, _ in answers if who == "member"} <= {200, 503}
 
 
+@pytest.mark.short
 def test_a_connection_that_is_one_reply_behind_is_given_up(swapping: tuple[Rig, Proxy], tell: Tell) -> None:
     """One swap leaves nothing behind it: the callers of that moment and all after them get what is theirs."""
     rig, proxy = swapping

@@ -140,7 +140,7 @@ def test_what_was_removed_before_redis_is_gone_counts_everywhere(house: House, n
         assert set(others) == {(200, "a token")}
 
 
-@pytest.mark.parametrize("blow", ["killed", "paused"])
+@pytest.mark.parametrize("blow", [pytest.param("killed", marks=pytest.mark.long), "paused"])
 def test_a_banned_user_gets_no_token_from_any_worker(house: House, blow: str, tell: Tell) -> None:
     """Eight bans, each with Redis killed or standing still at once: in none of them anybody lets the user in."""
     told: Counter[tuple[int, str]] = Counter()

@@ -16,6 +16,9 @@ from tests.faults.stage import SITUATIONS, Answer, Rig, Stage
 from tests.faults.table import GENERATE, TIMEOUT, UNAVAILABLE, Row, failing
 from tests.processes import Sandbox, Valkey, running, until
 
+pytestmark = pytest.mark.long
+
+
 DEADLINE_SECS = 8.5
 # An advisory renewal is waited for at most 1.5 s; the rest is slack for a busy machine.
 ADVISORY_SECS = 3.0
@@ -173,6 +176,7 @@ def test_a_crowd_before_a_silent_telnyx_leaves_hits_alone(crowd: Crowd, tell: Te
     assert median < 0.5
 
 
+@pytest.mark.short
 def test_a_silent_telnyx_is_left_alone(crowd: Crowd, tell: Tell) -> None:
     """The silences opened the breaker; who comes then is told so at once, and upstream is not asked."""
     tell("F21 crowd", "afterwards", f"breaker {crowd.breaker}, {crowd.late.status} {crowd.late.word}")

@@ -12,6 +12,9 @@ from tests.faults.stage import EVERYBODY, Answer, Rig, Stage, timed
 from tests.faults.table import INVALID, REJECTED, THROTTLED, TIMEOUT, UNAVAILABLE
 from tests.processes import admin, fresh, running, until
 
+pytestmark = pytest.mark.long
+
+
 ONE_SECOND = {"headers": {"retry-after": "1", "x-ratelimit-reset": "1"}}
 # Each fault with its parameters, and what creating a room comes to.
 CREATING: Mapping[str, tuple[str, dict[str, Any], tuple[int, str]]] = {
@@ -105,6 +108,7 @@ def test_what_does_no_harm_is_tried_twice(rig: Rig, name: str, tell_answer: Tell
     assert (stage.kept()["record"] == before) is (told[0] >= 500)
 
 
+@pytest.mark.short
 @pytest.mark.parametrize("fault", ["reset", "status"])
 def test_a_template_s_room_is_created_by_one_request(rig: Rig, fault: str, tell_answer: TellAnswer) -> None:
     """A first join whose room cannot be had is our trouble, and the next join gets room and token."""

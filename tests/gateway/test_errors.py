@@ -95,6 +95,7 @@ def test_what_is_not_there(world: World) -> None:
     assert answer.headers["Allow"] == "GET, HEAD, POST"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("upstream", "status", "code"),
     [
@@ -114,6 +115,7 @@ def test_telnyxs_refusals(alone: World, upstream: int, status: int, code: str) -
     error(alone.ask("moderator", ask_for(RETRIEVE, alone.own)), status, code)
 
 
+@pytest.mark.long
 def test_a_wait_is_handed_on(alone: World) -> None:
     """As the official clients read it: a header of whole seconds."""
     fault(alone, RETRIEVE, 429)
@@ -153,6 +155,7 @@ def _breaker(world: World) -> str:
     return str(requests.get(f"{world.service.url}/readyz", timeout=10).json()["telnyx"]["management"])
 
 
+@pytest.mark.long
 def test_an_answer_that_cannot_be_used(alone: World) -> None:
     """502 for garbage."""
     alone.sandbox.fault(RETRIEVE, "garbage", kind="html")

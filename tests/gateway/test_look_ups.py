@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from service.clock import Clock
 from service.rooms.directory import MOST_LOOKED_AT
 from service.storage.redis_keys import ROOM_INDEX
@@ -74,6 +76,7 @@ def test_an_id_that_is_not_there_is_remembered_for_a_while(world: World) -> None
     assert len(asked) <= 2
 
 
+@pytest.mark.long
 def test_in_a_large_directory_the_room_decides(alone: World, own_valkey: Valkey) -> None:
     """Not all rooms are looked at to learn whether somebody moderates one: a moderator of the last must pass, so a
     stranger does too, and is told 404 by the room that is found.

@@ -17,6 +17,9 @@ from tests.gateway.test_roles import expected
 from tests.gateway.world import Place, World, ask_for
 from tests.processes import fresh
 
+pytestmark = pytest.mark.long
+
+
 CLASSES: dict[int, type[telnyx.APIStatusError]] = {
     401: telnyx.AuthenticationError,
     403: telnyx.PermissionDeniedError,
@@ -73,6 +76,7 @@ def test_it_raises_its_own_error_for_what_the_role_may_not(world: World, operati
     assert error["detail"]
 
 
+@pytest.mark.short
 def test_it_raises_its_own_error_for_a_bad_bearer(world: World) -> None:
     """As for a bad API key."""
     with official(f"{world.service.url}/v2", api_key="KEY-of-nobody") as client, pytest.raises(CLASSES[401]):
@@ -85,6 +89,7 @@ def test_it_raises_its_own_error_for_what_does_not_fit(world: World) -> None:
         client.rooms.create(unique_name=fresh("made"), max_participants=51)
 
 
+@pytest.mark.short
 def test_it_leafs_through_a_list(world: World) -> None:
     """Its own paging goes to the end of what is of the room."""
     made = {world.place("recordings", session_id=world.own.session, room_id=world.own.room) for _ in range(4)}

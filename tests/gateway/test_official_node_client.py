@@ -15,6 +15,9 @@ from service.gateway.operations import TABLE
 from tests.gateway.test_roles import expected
 from tests.gateway.world import Place, World, ask_for
 
+pytestmark = pytest.mark.long
+
+
 PACKAGE = "telnyx@7.24.0"
 SCRIPT = Path(__file__).parent / "official.cjs"
 METHODS = {

@@ -20,6 +20,9 @@ from tests.identity.tables import settings_with
 from tests.identity.test_rfc_examples import VECTORS, trusted
 from tests.processes import AUDIENCE, Sandbox, ServiceProcess, Valkey, fresh, running, until
 
+pytestmark = pytest.mark.rows(20)
+
+
 BAD: Final[Mapping[str, Token]] = {**bad_signatures(), **RESIDUAL, **BAD_HEADERS}
 GOOD: Final[Mapping[str, Token]] = {**good_signatures(), **GOOD_HEADERS}
 SET: Final = "https://set.test"

@@ -34,6 +34,9 @@ from tests.identity.shapes.shape import life_of
 from tests.identity.tables import settings_alone, settings_with
 from tests.processes import Sandbox, ServiceProcess, Valkey, fresh, running, until
 
+pytestmark = pytest.mark.rows(8)
+
+
 GUIDES: Final = {page: guides.read(page) for page in guides.pages()}
 VARIANTS: Final = [variant for guide in GUIDES.values() for variant in guide.variants]
 ACCESS: Final = {variant.name: guide.access for guide in GUIDES.values() for variant in guide.variants}

@@ -117,6 +117,7 @@ def test_lines_that_the_runbook_names_are_logged() -> None:
     assert {message for message in messages if f'"{message}"' not in source} == set()
 
 
+@pytest.mark.processes
 def test_prometheus_takes_the_rules_and_they_fire_when_they_should() -> None:
     """Each alert on made-up measurements, by Prometheus' own tool where there is one."""
     promtool = shutil.which("promtool")

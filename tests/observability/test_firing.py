@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from tests.observability.test_alerts import ALERTS
 from tests.processes import running, until
 
 pytestmark = [
-    pytest.mark.skipif(os.environ.get("FAULTS") != "full", reason="four minutes: a part of make faults"),
+    pytest.mark.long,
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not on PATH"),
 ]
 

@@ -1,0 +1,3 @@
+import pytest
+
+pytestmark = [pytest.mark.processes, pytest.mark.rows(1)]

@@ -16,6 +16,9 @@ from tests.cli.cli import run
 from tests.processes import ROOT, Sandbox, environment, running
 from tests.topologies.servers import Server
 
+# What comes with the star is not for here.
+pytestmark: list[pytest.MarkDecorator] = []
+
 PASSWORD = "made-for-tests"
 
 

@@ -25,7 +25,7 @@ from tests.faults.proxy import Proxy
 from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room, running, until
 from tests.topologies.servers import MASTER, ClusterTopology, Server
 
-pytestmark = pytest.mark.cooperative
+pytestmark = [pytest.mark.cooperative, pytest.mark.long]
 
 PASSWORD = "made-for-tests"
 HITS = 60
@@ -121,6 +121,7 @@ def test_several_silent_servers_cost_the_time_of_one(valkey: ClusterTopology, op
     valkey.settle()
 
 
+@pytest.mark.short
 def test_a_lost_server_takes_only_its_own_keys_with_it(valkey: ClusterTopology, opened: Opener) -> None:
     """What lies on the other masters is read and written meanwhile, as fast as before."""
     client, _ = opened(valkey.url)

@@ -10,6 +10,9 @@ from tests.processes import Sandbox, running
 from tests.topologies.failover import BEHIND_RAW_SECS, FULL, NOISE_SECS, Story, told
 from tests.topologies.servers import ClusterTopology, SentinelTopology, Server
 
+pytestmark = pytest.mark.long
+
+
 BLOWS = {"killed": (Server.kill, Server.start), "frozen": (Server.freeze, Server.thaw)}
 KINDS = {"Sentinel": SentinelTopology, "Cluster": ClusterTopology}
 STORIES = [("Sentinel", "frozen"), ("Cluster", "killed")]
@@ -35,6 +38,7 @@ def test_writes_come_back_no_later_than_for_a_bare_client(story: Story) -> None:
     assert story.own_secs < story.raw_secs + BEHIND_RAW_SECS + NOISE_SECS
 
 
+@pytest.mark.short
 def test_a_ban_of_the_last_moment_stands(story: Story) -> None:
     """Its writer waited for a replica to have it."""
     assert story.after["mallory"] == (403, "banned")

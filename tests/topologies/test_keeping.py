@@ -19,6 +19,8 @@ from tests.cli.test_apply import FILE
 from tests.processes import Caller, Sandbox, ServiceProcess, admin, environment, make_room, running, until
 from tests.topologies.servers import ClusterTopology, Member, Server
 
+pytestmark = pytest.mark.long
+
 
 def slot_of(alias: str) -> int:
     return key_slot(RoomKeys(alias).record.encode())
@@ -45,6 +47,7 @@ def test_a_file_brings_the_directory_to_a_cluster(valkey: ClusterTopology, sandb
     assert run(env, "export").stdout == FILE
 
 
+@pytest.mark.short
 def test_check_names_the_servers(valkey: ClusterTopology, sandbox: Sandbox) -> None:
     """How many masters there are, and what all of them are."""
     done = run(environment(sandbox, valkey.url), "check")

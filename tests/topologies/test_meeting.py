@@ -3,5 +3,9 @@
 A command with keys of more than one slot is refused by a real cluster, and each of these would fail.
 """
 
+import pytest
+
 from tests.acceptance.test_meeting import *  # noqa: F403 - the same tests, on other servers
 from tests.acceptance.test_meeting import _clear  # noqa: F401 - a fixture that a star leaves out
+
+pytestmark = pytest.mark.long

@@ -14,6 +14,9 @@ from tests.faults.proxy import Proxy
 from tests.processes import Caller, Sandbox, ServiceProcess, admin, environment, fresh, make_room, running, until
 from tests.topologies.servers import Server
 
+pytestmark = pytest.mark.long
+
+
 MOST_SECS = 15.0
 
 

@@ -169,6 +169,7 @@ def test_without_a_majority_writes_end_and_reads_go_on(scene: Scene) -> None:
     assert scene.client.run(command("SET", "vts:a", 2)) == b"OK"
 
 
+@pytest.mark.long
 def test_real_sentinels_that_are_away(sandbox: Sandbox) -> None:
     """Two of three stand still: callers notice nothing, no ban is acknowledged, the log says why, all comes back."""
     topology = SentinelTopology()

@@ -15,6 +15,8 @@ from tests.acceptance.test_roster import _clear  # noqa: F401 - a fixture that a
 from tests.processes import running
 from tests.topologies.servers import ClusterTopology
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def hooked() -> Iterator[hooks.Hooked]:

@@ -17,6 +17,9 @@ from service.clock import parse_rfc3339
 from tests.document import OPENAPI, contract, document
 from tests.processes import Caller, ServiceProcess, fresh, make_room
 
+pytestmark = pytest.mark.processes
+
+
 JSON = "application/json"
 
 

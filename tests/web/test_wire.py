@@ -17,6 +17,9 @@ import pytest
 
 from tests.processes import environment
 
+pytestmark = pytest.mark.processes
+
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = (
     b"POST /v1/rooms/standup/token HTTP/1.1\r\nHost: x\r\n"
