@@ -117,6 +117,21 @@ def test_joining_again_comes_from_the_cache(visiting: Visiting, stage: Stage) ->
     expect(alice.page.locator(".source .mark")).to_have_text("cache")
 
 
+def test_a_room_that_has_filled_up_says_so(visiting: Visiting, stage: Stage) -> None:
+    """Who comes back with a token in hand is told by the platform, in the words of the service."""
+    alias = stage.room(fresh("room"), max_participants=2)
+    alice = visiting().enter_as("Alice Abel").join(alias)
+    alice.button("Leave").click()
+    expect(alice.button("Join again")).to_be_visible()
+    for user in ("bob", "carol"):
+        given = stage.ask(user, "POST", f"/v1/rooms/{alias}/token").json()
+        stage.sandbox.control("POST", "participants", token=given["token"], context=given["context"])
+    alice.expected = {403, 409}
+    alice.button("Join again").click()
+
+    expect(alice.page.locator(".why")).to_contain_text("The room is full")
+
+
 def test_a_room_that_is_not_open_says_when(visiting: Visiting, stage: Stage) -> None:
     """The list and the room tell why not, and there is nothing to press."""
     alias = stage.room(fresh("later"), opens_at="2099-01-02T09:00:00Z")
