@@ -87,6 +87,9 @@ class Connections:
         return None
 
     def _polled(self, limits: TimeLimits) -> Any:
+        if self._warm:
+            # The pool hands out what came back last. Without it, it would open another, and soon refuse to.
+            self._pool.release(self._warm.pop()[1])
         try:
             with time_limit(limits.connect):
                 return self._pool.get_connection()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,7 @@ from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import PREFIX
 from service.storage.redis_url import of, parse
 from service.storage.round_trip import TimeLimits
-from service.storage.scripts import command
+from service.storage.scripts import Call, command
 from service.storage.servers import open_client
 from tests.faults.proxy import Proxy
 from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room, running, until
@@ -332,6 +332,20 @@ def test_what_was_never_sent_is_sent_again(opened: Opener) -> None:
         gevent.spawn_later(0.3, server.start)
 
         assert client.run(command("INCR", "vts:count", repeatable=False)) == 1
+
+
+def test_no_connection_is_opened_beside_one_that_is_free(opened: Opener) -> None:
+    """Calls of all kinds use the same connections: more than there are places for would be refused."""
+    for server in running(Server()):
+        client, errors = opened(f"redis://127.0.0.1:{server.port}")
+
+        def at_once(call: Callable[[], Call], client: RedisClient = client, server: Server = server) -> int:
+            gevent.joinall([gevent.spawn(client.run, call()) for _ in range(8)], raise_error=True)
+            return int(server.client.info("stats")["total_connections_received"])
+
+        before = at_once(lambda: command("GET", "vts:a"))
+        assert at_once(lambda: command("INCR", "vts:count", repeatable=False)) == before
+        assert not errors
 
 
 def test_tls_is_checked_unless_told_otherwise() -> None:
