@@ -4,7 +4,6 @@ While Redis is out, ``fallback.LocalFallback`` answers from what this process sa
 """
 
 import contextlib
-import hashlib
 import secrets
 from dataclasses import replace
 from typing import Final
@@ -22,6 +21,7 @@ from service.storage.records import (
     TokenWrite,
     read_sealed,
     read_snapshot,
+    sha1,
 )
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RATE_WINDOW_SECS, Owner, RoomKeys, digest
@@ -130,10 +130,9 @@ class RoomStore:
             *(keys.devices(owner.user_field), keys.used, keys.invites, keys.life, keys.meeting, keys.hosts),
         )
         refresh = new.refresh or SealedToken(b"", new.max_refresh_secs)
-        unreadable = "" if new.unreadable is None else hashlib.sha1(new.unreadable, usedforsecurity=False).hexdigest()
         args = (
             *(owner.user_field, new.records.fingerprint, new.token.value, _ms(new.token.left)),
-            *(refresh.value, _ms(refresh.left), unreadable, new.lease, int(self._clock.wall()), entry),
+            *(refresh.value, _ms(refresh.left), sha1(new.unreadable), new.lease, int(self._clock.wall()), entry),
             *(MAX_DEVICES_PER_USER, keys.base, owner.invite, *self._moment(new.clock_lead)),
             *(new.records.meeting or "", _ms(new.token.left + MEETING_PAUSE_SECS), int(new.moderator)),
         )

@@ -1,7 +1,7 @@
 -- Store a new token, unless what permission was decided on has changed, or a longer-lived token is there already.
 -- KEYS: record, members, bans, token, refresh, lease, devices, used, invites, life, meeting, hosts
 -- ARGV: user field, fingerprint of (record, member, ban, invite), token, its ms, refresh token or '', its ms (without
---       one: for how long the one that is there can be used), SHA-1 of an unreadable token seen or '', lease owner,
+--       one: for how long the one that is there can be used), SHA-1 of an unreadable token seen or '-', lease owner,
 --       now, entry, most devices, base of the room's keys, a guest's invite or '', this server's time when the command
 --       was made, ms, or '', the ms that its caller waits, the meeting that permission was decided in or '', ms
 --       that a meeting outlasts this token, 1 for a moderator's
