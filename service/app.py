@@ -59,7 +59,6 @@ from service.web import (
     callbacks,
     cors,
     gateway,
-    invites,
     join,
     meetings,
     ops,
@@ -277,8 +276,8 @@ def face(services: Services) -> Flask:
     app.before_request(auth.refuse_ungated)
     problems.install(app, services.jitter, services.metrics)
     app.url_map.converters["user_id"] = resources.UserIdConverter
-    for area in (ops, join, callbacks, meetings, invites, admin, gateway, pages):
+    for area in (ops, join, callbacks, meetings, admin, gateway, pages):
         app.register_blueprint(area.blueprint())
-    app.register_blueprint(invites.open_blueprint())
+    app.register_blueprint(join.open_blueprint())
     app.wsgi_app = TokenEndpoint(app.wsgi_app, services)  # type: ignore[method-assign]
     return app

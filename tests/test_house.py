@@ -282,7 +282,6 @@ def test_every_blueprint_has_a_gate(tmp_path: Path) -> None:
         "join": Gate.USER,
         "callbacks": Gate.OPEN,
         "meeting": Gate.MODERATOR,
-        "invites": Gate.MODERATOR,
         "gateway": Gate.USER,
         "guests": Gate.OPEN,
         "admin": Gate.ADMIN,

@@ -1,4 +1,4 @@
-"""Running a meeting: who is in, removing, muting, ending, bans. Gate: moderator of the path's room."""
+"""Running a meeting: who is in, removing, muting, ending, bans, invites. Gate: moderator of the path's room."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ from service.meetings.moderation import Action, ParticipantSelector, require_one
 from service.observability.telemetry import audit_log
 from service.rooms.models import Ban
 from service.web.auth import Gate, GatedBlueprint, Routes, moderator
+from service.web.idempotency import once
 from service.web.request_body import body
 from service.web.request_lifecycle import deadline
 from service.web.resources import page, user_id
@@ -33,6 +34,9 @@ def blueprint() -> GatedBlueprint:
         f"GET {room}/bans": list_bans,
         f"PUT {room}/bans/<user_id:user>": put_ban,
         f"DELETE {room}/bans/<user_id:user>": delete_ban,
+        f"GET {room}/invites": list_invites,
+        f"POST {room}/invites": once(create_invite),
+        f"DELETE {room}/invites/<invite_id>": revoke_invite,
     }
     return GatedBlueprint("meeting", Gate.MODERATOR, routes)
 
@@ -110,6 +114,29 @@ def put_ban(alias: str, user: str) -> Response:
 def delete_ban(alias: str, user: str) -> Response:
     services().meeting.unban(moderator(), user_id(user))
     _audit("unban", alias, users=[user])
+    return Response(status=204)
+
+
+def list_invites(alias: str) -> Response:  # noqa: ARG001 - as above
+    """Those that stand, without their codes."""
+    return page(partial(services().guests.invites, moderator()))
+
+
+def create_invite(alias: str) -> Response:
+    """A new one; its code is in this answer and nowhere else."""
+    made, code = services().guests.invite(moderator(), body())
+    told = {"user": moderator().principal.user, "room": alias, "invite": made.invite_id}
+    audit_log.info("invite made", extra=told)
+    response = jsonify({**made.to_json(), "code": code.reveal()})
+    response.status_code = 201
+    return response
+
+
+def revoke_invite(alias: str, invite_id: str) -> Response:
+    """The code is void at once, and so are the bearers given for it."""
+    services().guests.revoke(moderator(), invite_id)
+    told = {"user": moderator().principal.user, "room": alias, "invite": invite_id}
+    audit_log.info("invite revoked", extra=told)
     return Response(status=204)
 
 
