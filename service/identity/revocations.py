@@ -25,7 +25,7 @@ class Revocations:
 
     def check(self, principal: Principal) -> None:
         """Raises ``SessionRevoked`` for a bearer from before a logout or revocation."""
-        check_revoked(principal, self._store.moments(principal.owner(), principal.session_id))
+        check_revoked(principal, self._store.moments(principal.owner()))
 
     def revoke(self, user: str, session: str | None) -> float:
         """Void all bearers of a user (or one sign-in session) issued up to now; answers the moment, epoch seconds."""

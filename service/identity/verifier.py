@@ -80,7 +80,8 @@ class Principal:
     def owner(self, device_id: str | None = None) -> Owner:
         """Under which tokens and permission of this caller are kept."""
         invite_id = self.invited.invite_id if self.invited is not None else ""
-        return Owner(self.issuer, self.user, device_id or "", invite_id, self.bearer_digest, self.issued_at)
+        bearer = (self.session_id, self.bearer_digest, self.issued_at)
+        return Owner(self.issuer, self.user, device_id or "", invite_id, *bearer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class Directory:
 
     def _access_records(self, aliases: list[str], principal: Principal) -> list[AccessRecords]:
         # Where there is no room to look at, a revocation counts all the same.
-        found = self._store.access_records(aliases or [""], principal.owner(), principal.session_id)
+        found = self._store.access_records(aliases or [""], principal.owner())
         check_revoked(principal, found[0].revoked)
         return found[: len(aliases)]
 

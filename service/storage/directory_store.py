@@ -36,10 +36,10 @@ class DirectoryStore:
         """The records of many rooms in one round trip, in order."""
         return self._redis.read_much([command("GET", RoomKeys(alias).record) for alias in aliases]) if aliases else []
 
-    def access_records(self, aliases: Sequence[str], owner: Owner, session: str | None) -> list[AccessRecords]:
+    def access_records(self, aliases: Sequence[str], owner: Owner) -> list[AccessRecords]:
         """What the rooms say of one user, in one round trip and in order."""
         looks = [_access_call(RoomKeys(alias), owner) for alias in aliases]
-        revocations = revocation_store.calls(owner, session)
+        revocations = revocation_store.calls(owner)
         replies = self._redis.read_much([*looks, *revocations])
         revoked = tuple(revocation_store.moments(replies[len(looks) :]))
         return [AccessRecords(*reply, revoked=revoked) for reply in replies[: len(looks)]]

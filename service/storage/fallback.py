@@ -40,13 +40,11 @@ class LocalFallback:
         self._refreshes: Expiring[_Entry, _Remembered] = Expiring(clock, most=MAX_ENTRIES)
         self._calls: Expiring[tuple[str, str], int] = Expiring(clock, most=MAX_ENTRIES)
 
-    def saw(
-        self, alias: str, owner: Owner, session: str | None, snapshot: RoomSnapshot, asked: float
-    ) -> SealedToken | None:
+    def saw(self, alias: str, owner: Owner, snapshot: RoomSnapshot, asked: float) -> SealedToken | None:
         """Redis answered this to what was asked at the monotonic moment ``asked``. The token to go on with, which is
         the snapshot's own unless this process has one that lives longer.
         """
-        self._access.put((alias, owner.user, session), (snapshot.records, asked), MAX_AGE_SECS)
+        self._access.put((alias, owner.user, owner.session), (snapshot.records, asked), MAX_AGE_SECS)
         return self._saw(self._tokens, (alias, owner), snapshot.token, asked)
 
     def saw_tokens(
@@ -71,10 +69,10 @@ class LocalFallback:
         if refresh is not None:
             self._refreshes.put((alias, owner), _Remembered(refresh.value, in_redis, asked), refresh.left)
 
-    def records(self, alias: str, owner: Owner, session: str | None) -> AccessRecords | None:
+    def records(self, alias: str, owner: Owner) -> AccessRecords | None:
         """What access was decided on at most ``MAX_AGE_SECS`` ago."""
-        found = self._access.value((alias, owner.user, session))
-        if found is None or found[1] <= self._removals.last(alias, owner, session):
+        found = self._access.value((alias, owner.user, owner.session))
+        if found is None or found[1] <= self._removals.last(alias, owner):
             return None
         return found[0]
 

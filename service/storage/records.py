@@ -95,7 +95,6 @@ class TokenWrite:
     """
 
     records: AccessRecords
-    session: str | None
     token: SealedToken
     refresh: SealedToken | None
     lease: str

@@ -37,14 +37,15 @@ def digest(*parts: str) -> str:
 class Owner:
     """Whose token it is. ``entry`` names the token, ``user_field`` the person, ``invite`` what a guest came with.
 
-    The bearer with which they ask is no part of who it is: a digest of what its issuer signed, and when it says that it
-    was issued, epoch seconds.
+    The bearer with which they ask is no part of who it is: its sign-in session, a digest of what its issuer signed, and
+    when it says that it was issued, epoch seconds.
     """
 
     issuer: str
     user: str
     device: str
     invite: str = ""
+    session: str | None = field(default=None, compare=False)
     bearer_digest: str = field(default="", compare=False)
     issued_at: float = field(default=0.0, compare=False)
 

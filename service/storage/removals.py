@@ -67,13 +67,13 @@ class RecentRemovals:
             # Of whom it was is forgotten, so it is taken to concern everybody.
             _, self._before_all = self._moments.popitem(last=False)
 
-    def last(self, room: str, owner: Owner, session: str | None = None) -> float:
+    def last(self, room: str, owner: Owner) -> float:
         """The moment of the last removal that concerns this user (of this session) in this room."""
         concerned = [Removal(room=room), Removal(user=owner.user), Removal(room=room, user=owner.user)]
         if owner.invite:
             concerned.append(Removal(room=room, invite=owner.invite))
-        if session is not None:
-            concerned.append(Removal(session=digest(owner.issuer, session)))
+        if owner.session is not None:
+            concerned.append(Removal(session=digest(owner.issuer, owner.session)))
         return max(self._moments.get(removal, self._before_all) for removal in concerned)
 
 

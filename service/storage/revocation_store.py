@@ -21,14 +21,14 @@ _EVERY: Final = "*"
 _WITHOUT_SESSION: Final = "-"
 
 
-def calls(owner: Owner, session: str | None) -> tuple[Call, ...]:
+def calls(owner: Owner) -> tuple[Call, ...]:
     """The calls that read what may void a bearer; ``moments`` reads their replies."""
-    own = _WITHOUT_SESSION if session is None else redis_keys.digest(session)
+    own = _WITHOUT_SESSION if owner.session is None else redis_keys.digest(owner.session)
     args = (_EVERY, own, *((owner.bearer_digest, repr(owner.issued_at)) if owner.bearer_digest else ()))
     keys = UserKeys(owner.user)
     names = [(keys.revoked, keys.new_bearers)]
-    if session is not None:
-        names.append(redis_keys.of_session(owner.issuer, session))
+    if owner.session is not None:
+        names.append(redis_keys.of_session(owner.issuer, owner.session))
     return tuple(script("read_revocations").on(pair, args, reads=True) for pair in names)
 
 
@@ -44,9 +44,9 @@ class RevocationStore:
         self._redis = redis
         self._keep_secs = keep_secs
 
-    def moments(self, owner: Owner, session: str | None) -> list[bytes | None]:
+    def moments(self, owner: Owner) -> list[bytes | None]:
         """When the bearers of this user and of this session were voided, epoch seconds as text."""
-        return moments(self._redis.run_all(calls(owner, session)))
+        return moments(self._redis.run_all(calls(owner)))
 
     def revoke(self, user: str, session: str | None, before: float) -> None:
         """Bearers of this user (or of one sign-in session) issued up to ``before`` are void from now on."""

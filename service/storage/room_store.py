@@ -46,21 +46,21 @@ class RoomStore:
         self._fallback = fallback
         self._clock = clock
 
-    def snapshot(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> RoomSnapshot:
+    def snapshot(self, alias: str, owner: Owner, *, count: bool) -> RoomSnapshot:
         """Access records, token and rate in one round trip."""
         began = self._clock.monotonic()
-        revocations = revocation_store.calls(owner, session)
+        calls = (_snapshot_call(alias, owner, count=count), *revocation_store.calls(owner))
         try:
-            reply, *revoked = self._redis.run_all([_snapshot_call(alias, owner, count=count), *revocations])
+            reply, *revoked = self._redis.run_all(calls)
         except StoreOutage:
-            return self._remembered(alias, owner, session, count=count)
+            return self._remembered(alias, owner, count=count)
         snapshot = read_snapshot(reply, revocation_store.moments(revoked), self._clock.monotonic() - began)
-        token = self._fallback.saw(alias, owner, session, snapshot, began)
+        token = self._fallback.saw(alias, owner, snapshot, began)
         if token is not snapshot.token:
             snapshot = replace(snapshot, token=token, unstored=snapshot.calls > 0)
         if count and snapshot.calls < 0 and snapshot.records.room is not None:
-            calls = self._fallback.count(alias, owner)
-            snapshot = replace(snapshot, calls=calls, window_left=float(RATE_WINDOW_SECS))
+            counted = self._fallback.count(alias, owner)
+            snapshot = replace(snapshot, calls=counted, window_left=float(RATE_WINDOW_SECS))
         return snapshot
 
     def enlist(self, alias: str, owner: Owner, record: bytes) -> None:
@@ -69,8 +69,8 @@ class RoomStore:
         args = (owner.user_field, record, LISTED_SECS * 1000, MAX_WAITING)
         self._redis.run(script("enlist").on((keys.waiting, keys.waiters), args))
 
-    def _remembered(self, alias: str, owner: Owner, session: str | None, *, count: bool) -> RoomSnapshot:
-        records = self._fallback.records(alias, owner, session)
+    def _remembered(self, alias: str, owner: Owner, *, count: bool) -> RoomSnapshot:
+        records = self._fallback.records(alias, owner)
         if records is None:
             raise StoreUnavailable
         calls = self._fallback.count(alias, owner) if count else -1
@@ -101,9 +101,9 @@ class RoomStore:
         asked for the token reads it again.
         """
         began = self._clock.monotonic()
-        revocations = revocation_store.calls(owner, new.session)
+        calls = (self._store_call(alias, owner, new), *revocation_store.calls(owner))
         try:
-            reply, *revoked = self._redis.run_all([self._store_call(alias, owner, new), *revocations])
+            reply, *revoked = self._redis.run_all(calls)
         except StoreUnavailable:
             reply, revoked = b"unavailable", []
         if reply == b"changed":
@@ -138,16 +138,14 @@ class RoomStore:
         )
         return script("store_token").on(names, args)
 
-    def sync_local_token(
-        self, alias: str, owner: Owner, records: AccessRecords, session: str | None, *, moderator: bool
-    ) -> None:
+    def sync_local_token(self, alias: str, owner: Owner, records: AccessRecords, *, moderator: bool) -> None:
         """Store the token that this process alone knows: it was issued while Redis took none."""
         lease = secrets.token_hex(16)
         found = self.acquire_lease(alias, owner, lease)
         token, refresh = self._fallback.tokens(alias, owner, unstored=True)
         # Whoever holds the lease may be asking Telnyx in vain: no reason to keep the token from them.
         if token is not None:
-            new = TokenWrite(records, session, token, refresh, lease, None, found.clock_lead, moderator=moderator)
+            new = TokenWrite(records, token, refresh, lease, None, found.clock_lead, moderator=moderator)
             self.store_token(alias, owner, new)
 
     def _moment(self, clock_lead: float | None) -> tuple[int | str, int]:

@@ -95,13 +95,8 @@ class Broker:
         snapshot, held = authorized.snapshot, authorized.held
         self._check_rate(snapshot)
         if snapshot.unstored and held is not None:
-            self._rooms.sync_local_token(
-                request.alias,
-                request.owner,
-                snapshot.records,
-                request.principal.session_id,
-                moderator=authorized.access.role is Role.MODERATOR,
-            )
+            moderator = authorized.access.role is Role.MODERATOR
+            self._rooms.sync_local_token(request.alias, request.owner, snapshot.records, moderator=moderator)
         if snapshot.token is None and not snapshot.has_other_device:
             check_capacity(authorized.access.room, snapshot.occupancy, request.principal.user)
         left = self._left(held)
@@ -113,7 +108,7 @@ class Broker:
 
     def forget(self, principal: Principal, alias: str) -> None:
         """Drop all tokens of this user for this room, on every device. Says nothing of whether there is such a room."""
-        snapshot = self._rooms.snapshot(alias, principal.owner(), principal.session_id, count=False)
+        snapshot = self._rooms.snapshot(alias, principal.owner(), count=False)
         try:
             authorize(snapshot.records, principal, self._clock.wall())
         except RoomNotFound:
@@ -165,7 +160,7 @@ class Broker:
         return self._authorize(before.request, snapshot)
 
     def _snapshot(self, request: TokenRequest, *, count: bool) -> RoomSnapshot:
-        return self._rooms.snapshot(request.alias, request.owner, request.principal.session_id, count=count)
+        return self._rooms.snapshot(request.alias, request.owner, count=count)
 
     def _authorize(self, request: TokenRequest, snapshot: RoomSnapshot) -> AuthorizedRequest:
         now = self._clock.wall()

@@ -213,7 +213,6 @@ class Renewal:
         unreadable = snapshot.token.value if snapshot.token is not None and authorized.held is None else None
         write = TokenWrite(
             records=snapshot.records,
-            session=request.principal.session_id,
             token=SealedToken(self._vault.seal_client_token(*place, pair.token), left),
             refresh=refresh,
             lease=lease,
