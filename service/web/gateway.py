@@ -5,13 +5,14 @@ One handler serves all operations. Errors here have Telnyx's own shape: ``proble
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Response, jsonify, request
+from flask import Response, jsonify
 
 from service.errors import RoomNotFound
-from service.gateway.operations import TABLE, Call, Outcome
+from service.gateway.operations import TABLE, Call, Outcome, Row
 from service.observability.telemetry import audit_log
 from service.web.auth import Gate, GatedBlueprint, principal
 from service.web.idempotency import once
@@ -20,8 +21,6 @@ from service.web.request_lifecycle import deadline, telnyx_rate_limit
 from service.web.services import services
 from service.web.token_response import record_issued
 
-# Operation ids are unique in the document, and the house has its own ``list_rooms``.
-_PREFIX: Final = "v2_"
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
@@ -30,20 +29,21 @@ def blueprint() -> GatedBlueprint:
     gateway = GatedBlueprint("gateway", Gate.USER, {})
     for row in TABLE.values():
         rule = row.path.replace("{", "<").replace("}", ">")
-        view = once(handle) if row.name == "create_room_composition" else handle
-        gateway.add_url_rule(rule, endpoint=_PREFIX + row.name, view_func=view, methods=[row.method])
+        view = partial(handle, row)
+        view_func = once(view) if row.name == "create_room_composition" else view
+        # Operation ids are unique in the document, and the house has its own ``list_rooms``.
+        gateway.add_url_rule(rule, endpoint=f"v2_{row.name}", view_func=view_func, methods=[row.method])
     return gateway
 
 
-def handle(**path: str) -> Response:
+def handle(row: Row, **path: str) -> Response:
     """Any of them."""
-    name = (request.endpoint or "").rpartition(".")[2].removeprefix(_PREFIX)
     target = next((_id(text) for text in path.values()), None)
-    call = Call(TABLE[name], principal(), target, _texts(query()), body(), deadline())
+    call = Call(row, principal(), target, _texts(query()), body(), deadline())
     outcome = services().gateway.answer(call)
     _audit(call, outcome)
     response = Response() if outcome.body is None else jsonify(outcome.body)
-    response.status_code = call.row.status
+    response.status_code = row.status
     if outcome.issued is not None:
         issued = outcome.issued
         response.headers.extend(record_issued(issued, principal(), services().metrics))
