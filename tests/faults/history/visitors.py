@@ -73,5 +73,5 @@ class Visitors(Actor):
     def _sweep(self, room: str, began: float) -> None:
         """As housekeeping does, over the wires of a replica."""
         with contextlib.suppress(ServiceError):
-            app.open_directory(Settings.from_env(self.stage.spec["environment"])).sweep()
+            app.open_directory(Settings.from_env(self.stage.spec["environment"])).idle_rooms.sweep()
         self.stage.facts.sweeps.append(Sweep(began, time.monotonic() + 2.0, room))
