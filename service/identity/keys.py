@@ -209,17 +209,15 @@ def _algorithm(entry: Mapping[str, Any], allowed: Sequence[str]) -> str | None:
 
 def check_strength(key: object) -> None:
     """Raises ``UnfitKey`` for a public key whose signatures can feasibly be forged."""
-    if isinstance(key, RSAPublicKey):
-        _check_rsa(key.key_size, key.public_numbers().n)
-    elif isinstance(key, Ed25519PublicKey):
+    if isinstance(key, Ed25519PublicKey):
         height = int.from_bytes(key.public_bytes_raw(), "little") % 2**255 % _FIELD
         if height in _SMALL_ORDER:
             raise UnfitKey("is an Ed25519 key of small order")
-
-
-def _check_rsa(bits: int, modulus: int) -> None:
-    if bits < MIN_RSA_BITS:
+    if not isinstance(key, RSAPublicKey):
+        return
+    if key.key_size < MIN_RSA_BITS:
         raise UnfitKey(f"is an RSA key of less than {MIN_RSA_BITS} bits")
+    modulus = key.public_numbers().n
     if all(modulus % prime in {pow(65537, power, prime) for power in range(prime - 1)} for prime in _ROCA_PRIMES):
         raise UnfitKey("is an RSA key of the ROCA kind, which can be factored (CVE-2017-15361)")
     # Fermat's method finds primes that lie close together at once (CVE-2022-26320).
