@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from service.identity.setting import Matching, read_texts, read_url
+from service.identity.setting import read_matching, read_texts, read_url
 from service.secret import Secret, SecretBytes
 from service.storage import redis_url
 
@@ -14,10 +14,15 @@ _SECRET_BYTES: Final = 32
 # As browsers send it: in lower case, and without the port that its scheme has anyway.
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
 _USUAL_PORT: Final = re.compile(r"(http:.+):80$|(https:.+):443$")
-LOCAL_ORIGIN: Final = Matching(
-    r"http://(127\.0\.0\.1|localhost):\d{1,5}", "must be an origin of this machine, like http://127.0.0.1:8081"
-)
-ROOM_NAME_PREFIX: Final = Matching("[ -~]{1,40}", "must be 1 to 40 printable ASCII characters")
+
+
+def local_origin(text: str) -> str:
+    origin = r"http://(127\.0\.0\.1|localhost):\d{1,5}"
+    return read_matching(text, origin, "must be an origin of this machine, like http://127.0.0.1:8081")
+
+
+def room_name_prefix(text: str) -> str:
+    return read_matching(text, "[ -~]{1,40}", "must be 1 to 40 printable ASCII characters")
 
 
 def one_api_key(text: str) -> tuple[Secret, ...]:

@@ -64,14 +64,14 @@ class Settings:
         "Origins of web pages and app shells that may read answers (CORS), with commas; none by default.")] = ()
     console: Annotated[str, Setting(parsers.one_of("on", "off"),
         "Whether there is a console at `/console/`: `on` or `off`.")] = "off"
-    console_sandbox: Annotated[str | None, Setting(parsers.LOCAL_ORIGIN,
+    console_sandbox: Annotated[str | None, Setting(parsers.local_origin,
         "The sandbox that the console controls; `make run` sets it, nobody else needs it.")] = None
     public_url: Annotated[str | None, Setting(parsers.url, "Where callers and Telnyx reach this service.")] = None
     telnyx_public_keys: Annotated[tuple[bytes, ...], Setting(parsers.public_keys,
         "Keys that sign Telnyx's webhooks; `new,old`. Needed for webhooks.")] = ()
     impostor_policy: Annotated[str, Setting(parsers.one_of("flag", "kick"),
         "What happens to participants whose ticket is not theirs: `flag` in lists and logs, or `kick` too.")] = "flag"
-    room_name_prefix: Annotated[str, Setting(parsers.ROOM_NAME_PREFIX,
+    room_name_prefix: Annotated[str, Setting(parsers.room_name_prefix,
         "Put before an alias to make the room's unique name at Telnyx.")] = "vts-"
     token_ttl_secs: Annotated[int, Setting(Between(10, 3600),
         "Life asked for client tokens, in seconds; a room may set its own.")] = 600

@@ -18,9 +18,9 @@ from service.identity.setting import (
     Between,
     Fault,
     Faults,
-    Matching,
     Setting,
     Texts,
+    read_matching,
     read_some_texts,
     read_text,
     read_texts,
@@ -107,21 +107,15 @@ def _trust(value: Any) -> frozenset[str]:
     return frozenset(names)
 
 
-_NAME: Final = Matching(r"[a-z0-9-]{1,32}", "must be 1 to 32 of a-z, 0-9 and -")
-_PROXY: Final = Matching(
-    r"http://([^/?#@\s]+@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?/?",
-    "must be like http://proxy.example.com:3128, perhaps with user:password@",
-)
-
-
 def _name(value: Any) -> str:
     if value == GUEST:
         raise ValueError("is what this service calls its own guests; choose another")
-    return _NAME(value)
+    return read_matching(value, r"[a-z0-9-]{1,32}", "must be 1 to 32 of a-z, 0-9 and -")
 
 
 def _proxy(value: Any) -> Secret:
-    return Secret(_PROXY(value))
+    url = r"http://([^/?#@\s]+@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:\d{1,5})?/?"
+    return Secret(read_matching(value, url, "must be like http://proxy.example.com:3128, perhaps with user:password@"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,17 +78,11 @@ class Between:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class Matching:
-    """Reads a text that matches a regular expression as a whole."""
-
-    pattern: str
-    advice: str
-
-    def __call__(self, value: Any) -> str:
-        if not isinstance(value, str) or re.fullmatch(self.pattern, value) is None:
-            raise ValueError(self.advice)
-        return value
+def read_matching(value: Any, pattern: str, advice: str) -> str:
+    """A text that matches a regular expression as a whole."""
+    if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
+        raise ValueError(advice)
+    return value
 
 
 def read_url(value: Any) -> str:
