@@ -177,7 +177,7 @@ class Alarmed(Hooked):
         forged = {"telnyx-timestamp": str(int(time.time())), "telnyx-signature-ed25519": "A" * 86 + "=="}
         try:
             while True:
-                for _ in range(4):
+                for _ in range(12):
                     over.ask("GET", "/v1/rooms")
                 self._join(fresh("user"))
                 stranger.ask("GET", "/v1/rooms")

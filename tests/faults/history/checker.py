@@ -18,6 +18,8 @@ from tests.faults.history.table import EXCUSES, NO_ANSWER, STORE
 DEADLINE_SECS = 8.5
 # From the decision to the caller, on a machine that is short of time.
 DELIVERY_SECS = 1.0
+# What changes while a token is made keeps it from being stored.
+FLIGHT_SECS = 1.0
 # Of a flight that nobody waited for to the end.
 LATE_SECS = 8.5
 
@@ -76,7 +78,7 @@ def _early(index: Index, pair: Pair, grants: list[Grant]) -> Iterator[str]:
     for before, grant in pairwise(grants):
         if grant.began - before.began >= half:
             continue
-        found = dict(_reasons(index, pair, Span(before.began, grant.ended), half))
+        found = dict(_reasons(index, pair, Span(before.began - FLIGHT_SECS, grant.ended), half))
         if not found:
             yield f"{pair} cost two calls within {grant.began - before.began:.2f} s for no reason"
         early += 1
@@ -109,11 +111,13 @@ def _explained_loss(index: Index, grant: Grant) -> bool:
     if any(EXCUSES[fault.name].costs and reach(fault).meets(began, ended) for fault in index.history.faults):
         return True
     rooms = index.aliases_of(grant.path_id)
-    if any(sweep.room in rooms and sweep.meets(began - 1.0, ended) for sweep in index.history.sweeps):
+    if any(sweep.room in rooms and sweep.meets(began - FLIGHT_SECS, ended) for sweep in index.history.sweeps):
         return True
-    writes = any(write.room in {"", *rooms} and write.meets(began - 1.0, ended) for write in index.history.writes)
+    writes = any(
+        write.room in {"", *rooms} and write.meets(began - FLIGHT_SECS, ended) for write in index.history.writes
+    )
     forgets = [one for (_, room), found in index.forgets.items() if room in rooms for one in found]
-    return writes or any(one.meets(began - 1.0, ended) for one in forgets)
+    return writes or any(one.meets(began - FLIGHT_SECS, ended) for one in forgets)
 
 
 def _useful_life(index: Index) -> Iterator[str]:

@@ -42,6 +42,9 @@ class Index:
         for answer in history.answers:
             if answer.verb == "forget":
                 self.forgets[answer.user, answer.room].append(answer)
+            elif answer.verb == "ban":
+                # Of a host by a claim, too, whom it keeps out no more.
+                self.forgets[answer.about, answer.room].append(answer)
             elif answer.verb == "refresh":
                 self.refreshes[answer.pair].append(answer)
 

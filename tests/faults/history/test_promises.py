@@ -68,6 +68,13 @@ def test_a_guest_who_bans_a_host_is_refused() -> None:
     assert letters(guests(403, "insufficient_role"), grants=[]) == "g"
 
 
+def test_a_ban_by_a_guest_costs_a_token() -> None:
+    """(c) Also that of a host by a claim, whom it does not keep out."""
+    anew = [answer(user="hal"), answer(11.0, user="hal", token="t2")]
+    assert letters(*anew, grants=[grant(), grant("t2", 10.8)]) == "c"
+    assert letters(*anew, guests(200, began=10.5, about="hal"), grants=[grant(), grant("t2", 10.8)]) == ""
+
+
 def test_a_bearer_of_the_future_that_was_used_is_void_after_a_revocation() -> None:
     """(b) One that nobody has shown yet, or whose use nobody could take note of, cannot be told from a new sign-in."""
     revoked = [write(9.5, "revocation", room="", ahead=True)]
