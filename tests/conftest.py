@@ -54,20 +54,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not read a file of which this run would leave out everything: reading all of them takes many seconds."""
+    """Do not read a file or a folder of which this run would leave out everything: to read all takes many seconds."""
+    asked = set(config.option.markexpr.split())
+    apart = config.pluginmanager.has_plugin("tests.cooperative")
+    left_out = {"processes", "cooperative"} if "unit" in asked else set() if apart else {"cooperative"}
+    if collection_path.is_dir():
+        return bool(_of_packages(collection_path) & left_out) or None
     if not collection_path.name.startswith("test_"):
         return None
     text = collection_path.read_text("utf-8")
-    marks = _marks_of(text).union(*(_marks_of(read) for read in _packages(collection_path.parent)))
-    asked = set(config.option.markexpr.split())
-    if "unit" in asked and marks & {"processes", "cooperative"}:
-        return True
+    marks = _marks_of(text) | _of_packages(collection_path.parent)
     # What comes from another file may be short there.
     if {"quick", "unit"} & asked and "long" in marks and not re.search(r"mark\.short|import \*", text):
         return True
-    if config.pluginmanager.has_plugin("tests.cooperative"):
-        return None if _MAY_COOPERATE.search(text) else True
-    return True if "cooperative" in marks else None
+    may_cooperate = "cooperative" in marks or _MAY_COOPERATE.search(text)
+    return bool(marks & left_out) or (apart and not may_cooperate) or None
 
 
 # Tests that are marked so, or come from another file, where they are.
@@ -81,12 +82,10 @@ def _marks_of(text: str) -> set[str]:
 
 
 @cache
-def _packages(folder: Path) -> list[str]:
-    """The ``__init__.py`` of a folder of tests and of those that it is in: their marks are for all that is below."""
-    inits = [
-        place / "__init__.py" for place in (folder, *folder.parents) if (ROOT / "tests") in (place, *place.parents)
-    ]
-    return [init.read_text("utf-8") for init in inits if init.exists()]
+def _of_packages(folder: Path) -> set[str]:
+    """The marks in the ``__init__.py`` of a folder and of those that it is in: they are for all that is below."""
+    inits = [place / "__init__.py" for place in (folder, *folder.parents) if place.is_relative_to(ROOT / "tests")]
+    return {mark for init in inits if init.exists() for mark in _marks_of(init.read_text("utf-8"))}
 
 
 @pytest.hookimpl(tryfirst=True)

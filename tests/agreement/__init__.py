@@ -1,3 +1,3 @@
 import pytest
 
-pytestmark = [pytest.mark.processes, pytest.mark.rows(12)]
+pytestmark = [pytest.mark.cooperative, pytest.mark.processes, pytest.mark.rows(12)]

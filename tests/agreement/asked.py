@@ -6,10 +6,22 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
+import requests
+
+from tests.processes import Sandbox
 from tests.sandbox.agreement import BODIES, CAPTURED_MEMBERS, OPERATIONS, Json, misfits, schema_of
 
 # For other suites, which look the members up here.
-__all__ = ["CAPTURED_MEMBERS", "Json", "complaints_of_request", "members_of", "path_names", "query_of"]
+__all__ = [
+    "CAPTURED_MEMBERS",
+    "Json",
+    "complaints_of_request",
+    "forget",
+    "members_of",
+    "path_names",
+    "query_of",
+    "record",
+]
 
 
 def path_names(operation: str) -> list[str]:
@@ -73,3 +85,15 @@ def _typed(value: str, declared: str) -> Any:
     if declared == "boolean" and value.lower() in {"true", "false"}:
         return value.lower() == "true"
     return int(value) if declared.startswith("integer") and value.isdecimal() else value
+
+
+def forget(sandbox: Sandbox) -> None:
+    """The record begins anew."""
+    sandbox.control("DELETE", "requests")
+
+
+def record(sandbox: Sandbox) -> list[Json]:
+    """All requests of the API, in order."""
+    answer = requests.get(f"{sandbox.base}/sandbox/requests", timeout=10)
+    data: list[Json] = answer.json()["data"]
+    return data

@@ -10,9 +10,9 @@ import pytest
 import telnyx
 
 from service.telnyx.operations import OPERATIONS as ROWS
+from tests.agreement.asked import record
 from tests.agreement.forms import ACTIONS, Call, World
 from tests.agreement.sdk import asked_by_official, bare, official
-from tests.agreement.wire import record
 from tests.processes import API_KEY, Sandbox
 from tests.sandbox.desk import Desk
 from tests.telnyx.rig import Rig

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-import requests
-
 from service.sandbox.record import without_secrets
+from tests.agreement.asked import forget, record
 from tests.agreement.forms import LISTED, Call, Form, build, listed
 from tests.agreement.sdk import asked_by_official, official
-from tests.processes import API_KEY, Sandbox
+from tests.processes import API_KEY
 from tests.sandbox.agreement import OPERATIONS
 from tests.sandbox.desk import Desk
 from tests.telnyx.rig import Rig
@@ -34,18 +33,6 @@ class Exchange:
     body: Any
     result: Any = None
     thing_id: str = ""
-
-
-def forget(sandbox: Sandbox) -> None:
-    """The record begins anew."""
-    sandbox.control("DELETE", "requests")
-
-
-def record(sandbox: Sandbox) -> list[Json]:
-    """All requests of the API, in order."""
-    answer = requests.get(f"{sandbox.base}/sandbox/requests", timeout=10)
-    data: list[Json] = answer.json()["data"]
-    return data
 
 
 def asked_by_us(desk: Desk, form: Form) -> Exchange:

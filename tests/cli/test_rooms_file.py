@@ -11,8 +11,6 @@ from service.cli import rooms_file
 from service.cli.apply import compare
 from service.cli.rooms_file import BadFile
 from service.rooms.models import Member, Room
-from service.web.openapi import OpenApiValidator
-from tests.document import contract
 
 FILE = """\
 [rooms.standup]
@@ -69,12 +67,6 @@ max_participant = 8                   # not quite a member
 [rooms]
 three = 3                             # no table
 '''
-
-
-@pytest.fixture(autouse=True)
-def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The document is read for each file, which would be most of what these tests do."""
-    monkeypatch.setattr(OpenApiValidator, "read", lambda _: contract())
 
 
 def faults_of(text: str) -> list[str]:

@@ -17,7 +17,8 @@ from tests.gateway.test_roles import expected
 from tests.gateway.world import Place, World, ask_for
 from tests.processes import fresh
 
-pytestmark = pytest.mark.long
+# Where no worker of a run has to import that client, which takes most of a second.
+pytestmark = [pytest.mark.cooperative, pytest.mark.long]
 
 
 CLASSES: dict[int, type[telnyx.APIStatusError]] = {

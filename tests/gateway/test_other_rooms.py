@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from service.gateway.operations import TABLE
-from tests.agreement.wire import record
+from tests.agreement.asked import record
 from tests.gateway.world import LOOK_UPS, Ask, World, ask_for, error, unknown_place
 
 IN_PATH = [row.name for row in TABLE.values() if "{" in row.path and row.role == "moderator"]

@@ -10,7 +10,7 @@ from uuid import uuid4
 import requests
 
 from service.gateway.operations import TABLE
-from tests.agreement.wire import forget, record
+from tests.agreement.asked import forget, record
 from tests.processes import Caller, Sandbox, ServiceProcess, admin, fresh, make_room
 
 Json = dict[str, Any]
