@@ -25,6 +25,8 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
 VISITS = 12
+# A life is told in whole seconds, and one less than Telnyx granted.
+ROUNDED_SECS = 2.5
 
 
 class Visitors(Actor):
@@ -58,7 +60,7 @@ class Visitors(Actor):
     def _visit(self, room: str) -> None:
         answer = self.join_room(self.stage.person(self.chance.choice(self.stage.spec["visitors"])), room)
         if answer.token:
-            self._dead_at = max(self._dead_at, answer.ended + answer.expires_in + 1.5)
+            self._dead_at = max(self._dead_at, answer.ended + answer.expires_in + ROUNDED_SECS)
         self.wait(0.05)
 
     def _age(self, room: str) -> bool:
