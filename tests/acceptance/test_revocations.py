@@ -220,7 +220,7 @@ def test_a_logout_while_redis_takes_no_writes_is_503(service: ServiceProcess, va
     try:
         refused = send(service, token)
     finally:
-        valkey.client.config_set("maxmemory", memory)
+        valkey.client.config_set("maxmemory", str(memory))
 
     assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
     assert old.token(alias).ok
@@ -319,11 +319,11 @@ def test_a_logout_ends_a_session_of_a_clock_that_is_ahead(service: ServiceProces
 @pytest.mark.cooperative
 def test_what_voids_a_single_bearer_goes_too(store: RevocationStore, own: Valkey) -> None:
     """With the revocation that it belongs to; what is noted of new bearers ends by itself."""
-    bearer = redis_keys.Bearer("digest", time.time() + 30)
-    store.moments("default", "alice", None, bearer)
+    alice = Owner("default", "alice", "", bearer_digest="digest", issued_at=time.time() + 30)
+    store.moments(alice)
     assert own.client.pttl(UserKeys("alice").new_bearers) > 0
     store.revoke("alice", None, NOW)
-    assert store.moments("default", "alice", None, bearer)[2] == repr(bearer.issued_at).encode()
+    assert store.moments(alice)[2] == repr(alice.issued_at).encode()
     own.client.delete(UserKeys("alice").new_bearers)
     store.trim(NOW + KEEP_SECS)
 

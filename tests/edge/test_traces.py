@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import jwt
 import pytest
@@ -61,7 +62,7 @@ def bearer(**header: Any) -> str:
 def test_nobody_writes_a_line_of_his_own(talkative: ServiceProcess, place: str, name: str) -> None:
     """Text with a line break in any place stays inside the one line of its request, whatever the break is."""
     text = BREAKS[name] + FORGED
-    quoted = requests.utils.quote(text)
+    quoted = quote(text)
     bearers = {
         "kid": bearer(kid=text),
         "typ": bearer(typ=text),
@@ -161,8 +162,8 @@ def test_a_refused_request_is_in_the_log(talkative: ServiceProcess) -> None:
 
 def test_an_administrators_room_is_no_way_into_the_log(talkative: ServiceProcess) -> None:
     """Titles and settings of rooms are not logged at all."""
-    alias, title = fresh(), f"title\r\n{FORGED}"
+    alias, title, before = fresh(), f"title\r\n{FORGED}", len(written(talkative))
     made = admin(talkative.url).ask("PUT", f"/v1/admin/rooms/{alias}", json={"title": title})
 
     assert made.status_code in {201, 422}
-    assert not [line for line in written(talkative) if "FORGED" in json.dumps(line)]
+    assert not [line for line in written(talkative)[before:] if "FORGED" in json.dumps(line)]
