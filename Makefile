@@ -44,7 +44,7 @@ clients: $(READY)
 check: $(READY)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy service
+	$(PY) -m mypy service tests
 	$(VENV)/bin/hadolint Dockerfile
 	$(PY) -m openapi_spec_validator openapi.yaml
 

@@ -66,9 +66,16 @@ class Count:
 
 def ask(app: Flask, method: str, path: str, user: str, **options: Any) -> int:
     """The status of a call to the WSGI application."""
-    environ = EnvironBuilder(path, method=method, headers={"Authorization": f"Bearer {user}"}, **options).get_environ()
+    environ = EnvironBuilder(
+        path, method=method, headers=[("Authorization", f"Bearer {user}")], **options
+    ).get_environ()
     statuses: list[str] = []
-    app.wsgi_app(environ, lambda status, _headers, _info=None: statuses.append(status) or (lambda _: None))
+
+    def start(status: str, _headers: Any, _info: Any = None) -> Callable[[bytes], object]:
+        statuses.append(status)
+        return lambda _: None
+
+    app.wsgi_app(environ, start)
     return int(statuses[0].split()[0])
 
 

@@ -93,7 +93,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark what is for ``make unit`` and for ``make test``, for ``-m`` to choose from, and keep what this run is for
     (``tests/cooperative.py``).
     """
-    for module in {item.getparent(pytest.Module) for item in items} - {None}:
+    for module in {found for item in items if (found := item.getparent(pytest.Module))}:
         _inherit(module)
     tests: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:

@@ -75,7 +75,9 @@ class Hooked:
         return requests.post(self.service.url + PATH, data=body, headers=given, timeout=10)
 
     def known(self, alias: str) -> Attendance:
-        return Attendance.from_bytes(self.valkey.client.get(RoomKeys(alias).roster))
+        raw = self.valkey.client.get(RoomKeys(alias).roster)
+        assert not isinstance(raw, str)
+        return Attendance.from_bytes(raw)
 
     def live(self, alias: str) -> dict[str, Any] | None:
         raw = self.valkey.client.get(RoomKeys(alias).live)

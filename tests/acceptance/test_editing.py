@@ -81,7 +81,7 @@ def test_no_change_is_lost(ada: Caller) -> None:
     """Patches of two members at the same time, without any condition, both stand."""
     alias = fresh()
     make_room(ada.url, alias)
-    patches = [{"title": "Weekly"}, {"max_participants": 7}, {"phone_legs": True}]
+    patches: list[dict[str, Any]] = [{"title": "Weekly"}, {"max_participants": 7}, {"phone_legs": True}]
 
     with ThreadPoolExecutor() as threads:
         list(threads.map(lambda patch: admin(ada.url).ask("PATCH", f"/v1/admin/rooms/{alias}", json=patch), patches))

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import requests
@@ -175,7 +176,7 @@ def test_swapped_values_are_never_answered(house: House) -> None:
         if (b":token:" in key or b":refresh:" in key) and (key_of(alias) in key or key_of(other) in key)
     ]
     assert len(keys) == 8
-    values = {key: client.get(key) for key in keys}
+    values: dict[bytes, Any] = {key: client.get(key) for key in keys}
     for shift in range(1, len(keys)):
         for index, key in enumerate(keys):
             client.set(key, values[keys[(index + shift) % len(keys)]], px=60_000)

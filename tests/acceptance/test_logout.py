@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ from tests.processes import (
 )
 
 PATH = "/v1/backchannel-logout"
-EVENTS = {"http://schemas.openid.net/event/backchannel-logout": {}}
+EVENTS: Mapping[str, Any] = {"http://schemas.openid.net/event/backchannel-logout": {}}
 EVERYBODY = [{"authenticated": True, "role": "participant"}]
 DARK = "https://dark.test"
 TABLE = """

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -52,7 +53,12 @@ def dump(valkey: Valkey) -> bytes:
     client, found = valkey.client, b""
     for key in client.scan_iter(count=1000):
         kind = client.type(key)
-        reads = {b"string": client.get, b"hash": client.hgetall, b"set": client.smembers, b"stream": client.xrange}
+        reads: dict[bytes, Callable[[bytes], Any]] = {
+            b"string": client.get,
+            b"hash": client.hgetall,
+            b"set": client.smembers,
+            b"stream": client.xrange,
+        }
         value = reads[kind](key) if kind in reads else client.zrange(key, 0, -1, withscores=True)
         found += key + b"\n" + (value if isinstance(value, bytes) else repr(value).encode()) + b"\n"
     return found

@@ -157,7 +157,7 @@ _ROOM = {
 _LEAST_OF_ROOM = {"max_participants": 2, "webhook_timeout_secs": 0, "webhook_event_failover_url": ""}
 _ROOM_FORMS: dict[str, Callable[[World], Json]] = {
     "nothing": lambda _: {},
-    **{name: lambda _, name=name: {name: _ROOM[name]} for name in _ROOM},  # type: ignore[misc]
+    **{name: lambda _, name=name: {name: _ROOM[name]} for name in _ROOM},
     "the least": lambda _: _LEAST_OF_ROOM,
     "null": lambda _: dict.fromkeys(("webhook_event_failover_url", "webhook_timeout_secs")),
     "everything": lambda _: _ROOM,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.agreement.wire import Exchange, as_meant, as_sent, forget, record
 from tests.processes import Sandbox
 from tests.sandbox.agreement import OBJECTS, OPERATIONS, complaints
 
-MODELS = {
+MODELS: Mapping[str, type[telnyx.BaseModel]] = {
     "Room": telnyx.types.Room,
     "RoomSession": telnyx.types.RoomSession,
     "RoomParticipant": RoomParticipant,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -68,14 +69,16 @@ def names_of(sandbox: Sandbox) -> dict[str, str]:
 
 def records(store: Valkey) -> dict[str, bytes]:
     """What is stored of rooms and templates."""
-    raw = [store.client.get(key) for key in store.client.keys("vts:{*}:room")]
+    raw: list[Any] = [store.client.get(key) for key in store.client.keys("vts:{*}:room")]
     return {json.loads(record)["alias"]: record for record in raw}
 
 
 def mark(store: Valkey) -> None:
     """Put a space before each record of a room, which nobody minds and no writer writes."""
     for key in store.client.keys("vts:{*}:room"):
-        store.client.set(key, b" " + store.client.get(key))
+        record = store.client.get(key)
+        assert isinstance(record, bytes)
+        store.client.set(key, b" " + record)
 
 
 def unwritten(store: Valkey) -> set[str]:
@@ -172,7 +175,7 @@ def test_a_file_without_rooms_prunes_nothing(env: dict[str, str], file: Path, st
     run_here(env, "apply", str(file))
     done = run_here(env, "apply", "--prune", "-", text="")
 
-    assert (done.returncode, done.stdout, records(store).keys()) == (1, "", {"consult-*", "standup"})
+    assert (done.returncode, done.stdout, set(records(store))) == (1, "", {"consult-*", "standup"})
     assert "-: no rooms in it" in done.stderr
 
 
@@ -224,7 +227,7 @@ def test_a_refused_key_stops_it(env: dict[str, str], file: Path, store: Valkey, 
     done = run_here(env, "apply", str(file))
     sandbox.clear_faults()
 
-    assert (done.returncode, records(store).keys()) == (1, {"consult-*"})
+    assert (done.returncode, set(records(store))) == (1, {"consult-*"})
     assert "\nstandup not created\n" in f"\n{done.stderr}"
     assert done.stderr.endswith("(upstream_rejected_credentials). It is safe to run this again.\n")
 
@@ -234,7 +237,7 @@ def test_ctrl_c_stops_it_between_two_rooms(env: dict[str, str], file: Path, stor
     before = len(sandbox.requests("create_room"))
     sandbox.fault("create_room", "latency", secs=1.5)
     command = [sys.executable, "-m", "service", "apply", str(file)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env={**BASE, **env}, cwd=ROOT, **pipes) as process:
         until(lambda: len(sandbox.requests("create_room")) > before, 30, "the first room")
         process.send_signal(signal.SIGINT)

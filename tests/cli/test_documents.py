@@ -59,7 +59,7 @@ class Reader:
         self.instead = {DAY_OPENS: f"{tomorrow:%Y-%m-%dT%H:%M:%SZ}", DAY_CLOSES: f"{later:%Y-%m-%dT%H:%M:%SZ}"}
 
     def bearer(self, user: str) -> str:
-        asked = {"headers": {"Accept": "text/plain"}, "data": json.dumps({"user": user}), "timeout": 10}
+        asked: dict[str, Any] = {"headers": {"Accept": "text/plain"}, "data": json.dumps({"user": user}), "timeout": 10}
         return requests.post(f"{self.sandbox}/idp/token", **asked).text
 
     def do(self, language: str, text: str) -> tuple[bool, str] | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_second_signal_ends_draining(valkey: Valkey, sandbox: Sandbox) -> None
     service.stop()
 
 
-def test_dev_ends_when_it_is_told_twice_at_once(tmp_path: pytest.TempPathFactory) -> None:
+def test_dev_ends_when_it_is_told_twice_at_once(tmp_path: Path) -> None:
     """Ctrl-C and a terminal that closes come together, and everything ends well."""
     dev = Dev(tmp_path).started()
     twice(dev.process.pid, 75e-6)

@@ -160,7 +160,7 @@ def limits(path: str, names: dict[str, str]) -> dict[str, float]:
 )
 def test_limits_are_the_same_on_all_platforms(sources: dict[str, dict[str, str]]) -> None:
     """Those of BEHAVIOUR.md."""
-    found = {}
+    found: dict[str, float] = {}
     for path, names in sources.items():
         found |= limits(path, names)
 

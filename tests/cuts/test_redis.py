@@ -123,6 +123,7 @@ def test_a_client_that_keeps_what_was_cut_is_found_out(drip: Proxy) -> None:
     client = few_connections(drip.port, Careless)
 
     assert storm(single(client), 100).wrong > 0
+    assert isinstance(client.connection_pool, redis.BlockingConnectionPool)
     for connection in client.connection_pool._connections:
         redis.Connection.disconnect(connection)
 

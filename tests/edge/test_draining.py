@@ -118,7 +118,8 @@ def test_while_draining_every_answer_ends_its_connection(fleet: Fleet) -> None:
 
 def answered(connection: http.client.HTTPConnection, line: str) -> tuple[int, str | None]:
     """The status, and what becomes of the connection."""
-    connection.request(*line.split(), headers={"Authorization": f"Bearer {mint(USERS[0])}"})
+    method, path = line.split()
+    connection.request(method, path, headers={"Authorization": f"Bearer {mint(USERS[0])}"})
     answer = connection.getresponse()
     answer.read()
     return answer.status, answer.headers["Connection"]

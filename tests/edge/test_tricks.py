@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from service.web.auth import GatedBlueprint
 from tests.edge.wire import request, said_to, statuses
 from tests.processes import ServiceProcess, mint
 from tests.web.doubles import make_face
@@ -96,8 +97,12 @@ def routes() -> list[Route]:
         for argument in rule.arguments:
             path = path.replace(f"<user_id:{argument}>", f"<{argument}>")
             path = path.replace(f"<{argument}>", VALUES.get(argument, SOME_ID))
-        gate = app.blueprints[rule.endpoint.partition(".")[0]].gate.value
-        found += [Route(method, path, gate) for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})]
+        blueprint = app.blueprints[rule.endpoint.partition(".")[0]]
+        assert isinstance(blueprint, GatedBlueprint)
+        found += [
+            Route(method, path, blueprint.gate.value)
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        ]
     return found
 
 

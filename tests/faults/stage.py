@@ -130,7 +130,7 @@ class Rig:
     """Valkey, sandbox and one service of one worker; the parts that are given are shared with others."""
 
     def __init__(self, sandbox: Sandbox | None = None, valkey: Valkey | None = None, **settings: str) -> None:
-        self._own = [] if valkey else [valkey := Valkey()]
+        self._own: list[Valkey | Sandbox] = [] if valkey else [valkey := Valkey()]
         self._own += [] if sandbox else [sandbox := Sandbox()]
         assert valkey is not None
         assert sandbox is not None
@@ -151,7 +151,8 @@ class Rig:
         # A service that stops gives those who hold connections time to hang up.
         for caller in self.callers:
             caller.session.close()
-        for thing in (self.service, *self._own):
+        self.service.stop()
+        for thing in self._own:
             thing.stop()
 
     def stage(self, situation: str = "none", **spec: Any) -> Stage:

@@ -143,7 +143,7 @@ def house() -> Iterator[House]:
         for name in WELL:
             idp.answer(document({"keys": [jwk("EdDSA")]}), f"/{name}")
         started = time.monotonic()
-        rig = Rig(**settings(issuer_table(idp)))
+        rig = Rig(None, None, **settings(issuer_table(idp)))
         for _ in running(rig):
             alias = fresh()
             make_room(rig.service.url, alias, access=EVERYBODY)

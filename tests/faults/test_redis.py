@@ -33,7 +33,7 @@ NOT_NOTICED = {**READS_ONLY, "administrator": (201, "")}
 # A token of 600 s is to be renewed below half of 599 s: this is a moment before that.
 ALMOST_ADVISORY_SECS, MOMENT_SECS = 299.9, 0.9
 
-Hurt = Callable[["Bed"], None]
+Hurt = Callable[["Bed"], object]
 
 
 @dataclass
@@ -138,6 +138,11 @@ def fill_disk(bed: Bed) -> None:
     until(lambda: bed.valkey.client.info("persistence")["rdb_last_bgsave_status"] != "ok", 5, "a failed snapshot")
 
 
+def fill_disk_and_cut(bed: Bed) -> None:
+    fill_disk(bed)
+    bed.proxy.cut()
+
+
 def free_disk(bed: Bed) -> None:
     (bed.valkey.folder / "dump.rdb").rmdir()
     bed.valkey.client.bgsave()
@@ -177,7 +182,7 @@ ROWS = (
     Row("F06 NOAUTH", AWAY, ask_for_password, forget_password),
     Row("F06 BUSY", AWAY, run_for_ever, lambda bed: bed.valkey.client.script_kill()),
     Row("F06 MISCONF", READS_ONLY, fill_disk, free_disk),
-    Row("F06 MISCONF, new connections", READS_ONLY, lambda bed: (fill_disk(bed), bed.proxy.cut())[0], free_disk),
+    Row("F06 MISCONF, new connections", READS_ONLY, fill_disk_and_cut, free_disk),
     *(Row(f"F06 {name}", AWAY, toxic("refusal", text=text)) for name, text in REFUSALS.items()),
     Row("F07 OOM", READS_ONLY, config(maxmemory="1"), config(maxmemory="0")),
     Row("F17 connections killed", NOT_NOTICED, kill_connections, nothing),

@@ -87,6 +87,7 @@ def test_spoilt_values_in_their_hundreds_are_never_an_answer(rig: Rig, tell: Tel
     """Whatever a bit flip makes of a sealed token, it is a miss; nobody sees an error."""
     stage = rig.stage("useful")
     good = rig.valkey.client.get(names(stage)["token"])
+    assert isinstance(good, bytes)
     tokens = {stage.first["token"]}
     for place in random.sample(range(len(good) * 8), 200):
         spoilt = bytearray(good)

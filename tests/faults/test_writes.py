@@ -116,7 +116,7 @@ def test_a_template_s_room_is_created_by_one_request(rig: Rig, fault: str, tell_
     spec = {"access": EVERYBODY, "max_rooms": 10}
     assert admin(rig.service.url).ask("PUT", f"/v1/admin/rooms/{base}-*", json=spec).ok
     alias = f"{base}-1"
-    params = {"reset": {"after": "effect"}, "status": {"status": 503}}[fault]
+    params: dict[str, Any] = {"after": "effect"} if fault == "reset" else {"status": 503}
     rig.sandbox.fault("create_room", fault, times=1, **params)
     joining = Stage(rig, alias, alias, stage.caller, since=stage.since)
 

@@ -72,7 +72,7 @@ def test_answers_are_what_telnyx_publishes(world: World, operation: str) -> None
     answer = world.ask(who, ask_for(operation, world.own, handle))
 
     assert answer.status_code == TABLE[operation].status
-    told = answer.json() if answer.content else None
+    told: Any = answer.json() if answer.content else None
     if TABLE[operation].role == "participant":
         assert told["data"].pop("context")
     assert complaints(operation, answer.status_code, told) == []
@@ -95,7 +95,7 @@ def test_unknown_parameters_are_refused(world: World, operation: str, parameter:
 @pytest.mark.parametrize("parameter", ["filter[room_id]", "page[size]", "filter[status]"])
 def test_a_parameter_given_twice_is_refused(world: World, parameter: str) -> None:
     """Two readers could read two things."""
-    query = {"filter[room_id]": world.own.room, "page[size]": "1", "filter[status]": "completed"}
+    query: dict[str, Any] = {"filter[room_id]": world.own.room, "page[size]": "1", "filter[status]": "completed"}
     query |= {parameter: [query[parameter], query[parameter]]}
     answer = world.ask("moderator", Ask("GET", "/v2/room_recordings", query))
 

@@ -93,7 +93,8 @@ def test_muting(live: World, action: str, *, muted: bool) -> None:
 
 def test_ending(live: World) -> None:
     """With a body, as vendor code sends it, or without, as the official client does."""
-    for body in ({}, None):
+    bodies: tuple[dict[str, Any] | None, ...] = ({}, None)
+    for body in bodies:
         pat = enter(live, "participant")
         path = f"/v2/room_sessions/{pat['session_id']}/actions/end"
 
@@ -107,7 +108,7 @@ def test_nothing_is_done_in_a_session_that_is_over(live: World, action: str, who
     """Telnyx's own 422 and words, which its clients take for "already over"; nobody is banned for having been there."""
     pat = enter(live, "participant")
     assert act(live, "end", pat["session_id"]).ok
-    body = {} if action == "end" else {"participants": "all" if whom == "all" else [pat["id"]]}
+    body: dict[str, Any] = {} if action == "end" else {"participants": "all" if whom == "all" else [pat["id"]]}
 
     told = error(act(live, action, pat["session_id"], **body), 422, "upstream_rejected_request")
 

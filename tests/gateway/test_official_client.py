@@ -72,7 +72,8 @@ def test_it_raises_its_own_error_for_what_the_role_may_not(world: World, operati
     with client_of(world, who) as client, pytest.raises(CLASSES[expected(operation, who)]) as caught:
         asked_by_official(client, operation, call_for(operation, world.own))
 
-    [error] = caught.value.body["errors"]
+    body: Any = caught.value.body
+    [error] = body["errors"]
     assert error["code"]
     assert error["detail"]
 

@@ -26,10 +26,10 @@ _USES = (
 
 def certificate(key: Any, name: str, by: str | None = None, by_key: Any = None, **changes: Any) -> x509.Certificate:
     """Of ``key``, signed by itself unless by another; ``places`` make it a server's, and it may have ``ended``."""
-    parties = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (by or name, name)]
+    issuer, subject = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (by or name, name))
     end = dt.datetime.now(dt.UTC) + (-DAY if changes.get("ended") else DAY)
     signer = by_key or key
-    building = x509.CertificateBuilder(*parties, key.public_key(), x509.random_serial_number())
+    building = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
     building = building.not_valid_before(end - 10 * DAY).not_valid_after(end)
     building = building.add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
     # Newer versions of Python insist on these (RFC 5280 section 4.2.1).

@@ -103,7 +103,8 @@ def token(
 
 def signature(signed: str, algorithm: str, key: Any) -> bytes:
     """By RFC 7518 section 3 and RFC 8037, from primitives: what verifies bearers has no part in it."""
-    data, digest = signed.encode(), _HASHES.get(algorithm[-3:])
+    data = signed.encode()
+    digest: Any = _HASHES.get(algorithm[-3:])
     if algorithm.startswith("HS"):
         return hmac.digest(key if isinstance(key, bytes) else key.encode(), data, digest().name)
     if algorithm.startswith("ES"):

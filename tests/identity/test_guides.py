@@ -29,8 +29,8 @@ from tests.identity.forge import ask, b64, claims, jwk, pem, private_key, signat
 from tests.identity.guides import Variant
 from tests.identity.idp import IdentityProvider, body, document
 from tests.identity.published import publish
-from tests.identity.shapes import LOGOUTS, SHAPES, Shape
-from tests.identity.shapes.shape import life_of
+from tests.identity.shapes import LOGOUTS, SHAPES
+from tests.identity.shapes.shape import Shape, life_of
 from tests.identity.tables import settings_alone, settings_with
 from tests.processes import Sandbox, ServiceProcess, Valkey, fresh, running, until
 

@@ -85,7 +85,7 @@ OUTAGES: dict[str, Answer] = {
     "hanging up": hang_up,
     "a web page": body(b"<html>maintenance</html>"),
     "nothing in the body": body(b""),
-    "half a document": body(b'{"keys": [', **{"Content-Length": "5000", "Connection": "close"}),
+    "half a document": body(b'{"keys": [', 200, **{"Content-Length": "5000", "Connection": "close"}),
     "deep nesting": body(b"[" * 100_000),
     "a mebibyte": body(b'{"keys": []' + b" " * 2**20 + b"}"),
     "a number too long": body(b'{"keys": [' + b"9" * 5000 + b"]}"),

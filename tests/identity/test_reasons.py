@@ -292,7 +292,7 @@ def test_what_is_told_is_told_at_the_default_level(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.INFO), pytest.raises(InvalidToken):
         ask(verifier(), token(claims(aud="billing")))
 
-    assert [(record.levelname, record.reason) for record in caplog.records] == [("INFO", "wrong_audience")]
+    assert [(record.levelname, vars(record)["reason"]) for record in caplog.records] == [("INFO", "wrong_audience")]
 
 
 def test_an_algorithm_that_no_fixed_key_has_is_named() -> None:

@@ -99,10 +99,12 @@ class Alarmed(Hooked):
     """Two replicas of one deployment, and one of another whose identity provider cannot be reached."""
 
     def __init__(self) -> None:
-        self.valkey, self.sandbox = Server(), Sandbox()  # type: ignore[assignment]
-        self._replica = Server("--replicaof", f"127.0.0.1 {self.valkey.port}")
-        until(lambda: self.valkey.replicas() == 1, 30, "the replica of the store")
-        url = f"redis://127.0.0.1:{self.valkey.port}"
+        store = Server()
+        # What is done with it here is what both can do.
+        self.valkey, self.sandbox = store, Sandbox()  # type: ignore[assignment]
+        self._replica = Server("--replicaof", f"127.0.0.1 {store.port}")
+        until(lambda: store.replicas() == 1, 30, "the replica of the store")
+        url = f"redis://127.0.0.1:{store.port}"
         key = self.sandbox.control("GET", "webhook-key")["public_key"]
         more = {"WEB_CONCURRENCY": "1", "UPSTREAM_CONCURRENCY": "4"}
         self._env = environment(self.sandbox, url, TELNYX_PUBLIC_KEYS=key, **more)

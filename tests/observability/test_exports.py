@@ -13,7 +13,7 @@ from typing import Final, get_args
 import pytest
 import requests
 
-from service.tokens.renewal import Source
+from service.tokens.models import Source
 from tests.observability import promql
 from tests.observability.known import SOURCES, VALUES
 from tests.observability.promql import Exported

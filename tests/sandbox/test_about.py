@@ -66,7 +66,7 @@ def test_requests_are_kept_without_secrets(desk: Desk) -> None:
     kept = json.dumps(desk.control("GET", "requests"))
 
     assert pair["refresh_token"] not in kept
-    assert desk.session.headers["Authorization"][-16:] not in kept
+    assert str(desk.session.headers["Authorization"])[-16:] not in kept
 
 
 def test_rooms_and_keys_are_kept_where_asked(tmp_path: Path) -> None:

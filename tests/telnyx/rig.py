@@ -13,6 +13,7 @@ from service.clock import Clock, Deadline
 from service.errors import OwnTrouble
 from service.observability.telemetry import Metrics
 from service.secret import Secret
+from service.storage import cooldown_store
 from service.telnyx import Answer, Telnyx
 from service.telnyx.operations import OPERATIONS, Kind
 from tests.telnyx.peer import ROOM
@@ -40,7 +41,7 @@ class MovableClock(Clock):
         super().sleep(seconds)
 
 
-class Cooldowns:
+class Cooldowns(cooldown_store.Cooldowns):
     """What replicas share, in one process."""
 
     def __init__(self, clock: Clock) -> None:
@@ -81,7 +82,9 @@ class Reports:
 class Rig:
     """A client of ``url`` and its surroundings."""
 
-    def __init__(self, url: str, *keys: str, cooldowns: Any = None, concurrency: int = 32) -> None:
+    def __init__(
+        self, url: str, *keys: str, cooldowns: cooldown_store.Cooldowns | None = None, concurrency: int = 32
+    ) -> None:
         self.clock = MovableClock()
         self.cooldowns = cooldowns or Cooldowns(self.clock)
         self.reports = Reports()

@@ -83,7 +83,7 @@ def test_nobody_is_refused_while_upstream_is_well(rig: MakeRig) -> None:
         herd = [gevent.spawn(client.generate) for _ in range(300)]
         gevent.joinall(herd, raise_error=True)
 
-        assert {one.value.status for one in herd} == {201}
+        assert {one.get().status for one in herd} == {201}
     assert client.reports.sheds == 0
 
 

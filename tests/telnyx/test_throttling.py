@@ -195,8 +195,9 @@ def stored() -> Iterator[list[StoredCooldowns]]:
     for client in clients:
         client.start()
     yield [StoredCooldowns(client, Clock()) for client in clients]
-    for part in (*clients, server):
-        part.stop()
+    for client in clients:
+        client.stop()
+    server.stop()
 
 
 def test_one_replica_s_429_stops_the_other(stored: list[StoredCooldowns], rig: MakeRig) -> None:

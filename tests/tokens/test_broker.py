@@ -19,12 +19,14 @@ class Hands(Clock):
 
     now = 1000.0
 
-    def monotonic(self) -> float:  # type: ignore[override]
+    def monotonic(self) -> float:
         return self.now
 
 
 class BesideSlowRedis(Broker):
     """One whose second look at who may enter takes ``secs``."""
+
+    _clock: Hands
 
     def __init__(self, secs: float) -> None:
         self._clock, self._secs = Hands(), secs
@@ -43,11 +45,15 @@ def held_for(left: float) -> AuthorizedRequest:
     return AuthorizedRequest(room, room, TokenLimits(600, None, None), held, room)
 
 
+def outcome(secs: float, trouble: UpstreamUnavailable | TimeoutError) -> Any:
+    return BesideSlowRedis(secs)._serve_stale(held_for(31.0), trouble)
+
+
 def test_a_token_that_runs_out_while_redis_is_asked_again_is_not_handed_out() -> None:
     """Its life counts at the end of that look: half a minute is the least."""
-    assert BesideSlowRedis(0.5)._serve_stale(held_for(31.0), UpstreamUnavailable()) == "stale"
-    assert BesideSlowRedis(0.5)._serve_stale(held_for(31.0), TimeoutError()) == "cache"
+    assert outcome(0.5, UpstreamUnavailable()) == "stale"
+    assert outcome(0.5, TimeoutError()) == "cache"
     with pytest.raises(UpstreamUnavailable):
-        BesideSlowRedis(1.5)._serve_stale(held_for(31.0), UpstreamUnavailable())
+        outcome(1.5, UpstreamUnavailable())
     with pytest.raises(DeadlineExceeded):
-        BesideSlowRedis(1.5)._serve_stale(held_for(31.0), TimeoutError())
+        outcome(1.5, TimeoutError())

@@ -157,6 +157,7 @@ class SentinelTopology:
     def _knows(self, sentinel: Server, master: Server) -> bool:
         state = sentinel.client.sentinel_master(MASTER)
         replicas = sentinel.client.sentinel_slaves(MASTER)
+        assert isinstance(state, dict)
         return (
             state["port"] == master.port
             and state["flags"] == "master"

@@ -86,8 +86,10 @@ class Scene:
 
     def stop(self) -> None:
         self.client.stop()
-        for thing in (*self.sentinels, *self.servers):
-            thing.stop()
+        for sentinel in self.sentinels:
+            sentinel.stop()
+        for server in self.servers:
+            server.stop()
 
 
 @pytest.fixture

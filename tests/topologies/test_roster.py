@@ -18,7 +18,7 @@ from tests.topologies.servers import ClusterTopology
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # type: ignore[no-redef]  # in place of that of the star
 def hooked() -> Iterator[hooks.Hooked]:
     """As there, with servers of its own."""
     with pytest.MonkeyPatch.context() as patch:

@@ -75,7 +75,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)
         return generate_latest(registry)
 
 

@@ -41,6 +41,7 @@ class Meetings:
     def events(self) -> list[Event]:
         """All of them, with what is seen of them now."""
         raw = self._world.valkey.client.get(RoomKeys(self._alias).roster)
+        assert not isinstance(raw, str)
         seen = Counter(str(participant) for _, participant in Attendance.from_bytes(raw).present())
         return [Event(ident, acknowledged, seen[ident]) for ident, acknowledged in self._acknowledged.items()]
 

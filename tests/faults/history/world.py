@@ -92,7 +92,8 @@ class World:
             self.valkey.thaw()
         for replica in self.replicas:
             replica.process.send_signal(signal.SIGTERM)
-        for part in (*self.replicas, *self.proxies["redis"], *self.proxies["upstream"], self.sandbox, self.valkey):
+        parts: list[Replica | Proxy | Sandbox | Valkey] = [*self.replicas, *self.proxies["redis"]]
+        for part in (*parts, *self.proxies["upstream"], self.sandbox, self.valkey):
             part.stop()
         self._folder.cleanup()
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-LOGOUT: Final = {"http://schemas.openid.net/event/backchannel-logout": {}}
+LOGOUT: Final[Mapping[str, Any]] = {"http://schemas.openid.net/event/backchannel-logout": {}}
 
 
 @dataclass(frozen=True)
