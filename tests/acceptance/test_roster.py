@@ -288,9 +288,11 @@ def test_garbage_in_the_roster_is_put_right(hooked: Hooked, room: str) -> None:
     hooked.join(room, "anna")
     until(lambda: hooked.count(room) == 1, what="the joining")
     key = RoomKeys(room).roster
-    for spoil in (lambda: hooked.valkey.client.set(key, b"x"), lambda: hooked.valkey.client.rpush(key, b"x")):
-        hooked.valkey.client.delete(key)
-        spoil()
+    for spoil in (lambda pipe: pipe.set(key, b"x"), lambda pipe: pipe.rpush(key, b"x")):
+        # In one go: the service may write it anew at any moment.
+        pipe = hooked.valkey.client.pipeline().delete(key)
+        spoil(pipe)
+        pipe.execute()
         hooked.look(room)
         until(lambda: len(hooked.known(room).present()) == 1, what="the list")
 

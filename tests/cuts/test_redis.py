@@ -16,7 +16,7 @@ from service.storage import redis_url, round_trip
 from service.storage.round_trip import NotConnected, TimeLimits
 from service.storage.scripts import ForeignReply, command
 from service.storage.servers import Servers, servers_of
-from tests.cuts.storm import CALLERS, CUTS, PATIENCE_SECS, Ask, storm, usual_secs
+from tests.cuts.storm import CALLERS, CUTS, PATIENCE_SECS, Ask, least_secs, storm
 from tests.faults.proxy import Proxy
 from tests.processes import Valkey
 from tests.topologies.servers import ClusterTopology, SentinelTopology
@@ -193,7 +193,7 @@ def cluster() -> Iterator[ClusterTopology]:
 def test_no_rest_of_a_reply_is_taken_for_a_reply_of_a_topology(topology: str, request: pytest.FixtureRequest) -> None:
     """Nor from the master that Sentinels name, or from the members of a Cluster."""
     servers = opened(request.getfixturevalue(topology).url)
-    one = usual_secs(through(servers, messages=1, length=LONG))
+    one = least_secs(through(servers, messages=1, length=LONG))
     tally = storm(through(servers, messages=math.ceil(LONG_ENOUGH_SECS / one), length=LONG), STORM)
     for server in servers.each():
         server.connections.disconnect_idle()
