@@ -290,7 +290,8 @@ def test_garbage_in_the_roster_is_put_right(hooked: Hooked, room: str) -> None:
     key = RoomKeys(room).roster
     for spoil in (lambda pipe: pipe.set(key, b"x"), lambda pipe: pipe.rpush(key, b"x")):
         # In one go: the service may write it anew at any moment.
-        pipe = hooked.valkey.client.pipeline().delete(key)
+        pipe = hooked.valkey.client.pipeline()
+        pipe.delete(key)
         spoil(pipe)
         pipe.execute()
         hooked.look(room)
