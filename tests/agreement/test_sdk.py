@@ -11,10 +11,10 @@ import pytest
 import telnyx.types
 from telnyx.types.shared import RoomParticipant
 
-from tests.agreement.asked import complaints_of_request, members_of, path_names, query_of
+from tests.agreement.asked import complaints_of_request, forget, members_of, path_names, query_of, record
 from tests.agreement.forms import World, listed, target
 from tests.agreement.sdk import METHODS, official
-from tests.agreement.wire import Exchange, as_meant, as_sent, forget, record
+from tests.agreement.wire import Exchange, as_meant, as_sent
 from tests.processes import Sandbox
 from tests.sandbox.agreement import OBJECTS, OPERATIONS, complaints
 
