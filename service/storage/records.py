@@ -6,6 +6,8 @@ from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Self
 
+from service.errors import RecordUnreadable
+
 # What a room's meeting says of somebody: a moderator's decision, or that they were given a token in it.
 ADMITTED: Final = b"admitted"
 REFUSED: Final = b"refused"
@@ -105,13 +107,17 @@ class TokenWrite:
 
 
 def read_snapshot(reply: Any, revoked: Iterable[bytes | None], waited: float = 0.0) -> RoomSnapshot:
-    """What ``snapshot.lua`` and the revocation read answered, ``waited`` seconds after they were asked."""
-    if reply[0] is None:
-        return RoomSnapshot(AccessRecords(*reply, revoked=tuple(revoked)), None, -1, 0.0)
-    room, *more, token, left, calls, window, occupancy, other, listed = reply
-    records = AccessRecords(_shared(room), *more, revoked=tuple(revoked))
-    sealed = read_sealed(token, left, waited)
-    return RoomSnapshot(records, sealed, calls, window / 1000, occupancy, other == 1, listed=listed == 1)
+    """What ``snapshot.lua`` and the revocation read answered, ``waited`` seconds after they were asked. Raises
+    ``RecordUnreadable`` for what it cannot have answered.
+    """
+    match reply:
+        case [None, *more]:
+            return RoomSnapshot(AccessRecords(None, *more, revoked=tuple(revoked)), None, -1, 0.0)
+        case [bytes(room), *more, token, int(left), int(calls), int(window), occupancy, int(other), int(listed)]:
+            records = AccessRecords(_shared(room), *more, revoked=tuple(revoked))
+            sealed = read_sealed(token, left, waited)
+            return RoomSnapshot(records, sealed, calls, window / 1000, occupancy, other == 1, listed=listed == 1)
+    raise RecordUnreadable
 
 
 def read_sealed(value: bytes | None, left_ms: int, waited: float) -> SealedToken | None:

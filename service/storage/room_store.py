@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from service.clock import Clock
-from service.errors import StoreOutage, StoreUnavailable
+from service.errors import RecordUnreadable, StoreOutage, StoreUnavailable
 from service.storage import redis_keys, revocation_store
 from service.storage.fallback import LocalFallback
 from service.storage.records import (
@@ -88,9 +88,12 @@ class RoomStore:
             reply = self._redis.run(script("acquire_lease").on(names, (lease, LEASE_SECS * 1000)))
         except StoreUnavailable:
             return LeaseResult(*self._fallback.tokens(alias, owner), acquired=True)
-        token, left, refresh, refresh_left, acquired, server_ms = reply
         waited = self._clock.monotonic() - asked
-        found = (read_sealed(token, left, waited), read_sealed(refresh, refresh_left, waited))
+        match reply:
+            case [token, int(left), refresh, int(refresh_left), int(acquired), int(server_ms)]:
+                found = (read_sealed(token, left, waited), read_sealed(refresh, refresh_left, waited))
+            case _:
+                raise RecordUnreadable
         tokens = self._fallback.saw_tokens(alias, owner, *found, asked)
         return LeaseResult(*tokens, acquired=acquired == 1, clock_lead=server_ms - (asked + waited) * 1000)
 

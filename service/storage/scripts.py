@@ -1,7 +1,8 @@
 """What is sent to Redis: a Lua script of this package on named keys, which proves that its reply is its own.
 
 A connection that is one reply behind (a proxy that mixed two up, a library that read half an answer) hands one caller
-another's permission without anybody noticing. So every call carries a random number, and its reply begins with it.
+another's permission without anybody noticing. So every call carries a random number, and its reply begins and ends with
+it: what is between is whole.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Reply = Any
 
 # The file says what is to be done, and sees its own arguments only.
 _WRAPPED: Final = (
-    "local nonce = table.remove(ARGV)\nlocal function run()\n{source}\nend\nreturn {{nonce, run() or false}}"
+    "local nonce = table.remove(ARGV)\nlocal function run()\n{source}\nend\nreturn {{nonce, run() or false, nonce}}"
 )
 _READS: Final = {
     *("GET", "PTTL", "HGET", "HMGET", "HVALS", "HGETALL", "SMEMBERS"),
@@ -82,6 +83,7 @@ class Call:
 
     def result(self, reply: Reply) -> Reply:
         """What the script answered; raises ``ForeignReply`` unless it answered this call. Nothing is ``None``."""
-        if not isinstance(reply, list) or len(reply) != 2 or reply[0] != self.nonce:  # noqa: PLR2004 - the pair above
-            raise ForeignReply
-        return reply[1]
+        match reply:
+            case [self.nonce, found, self.nonce]:
+                return found
+        raise ForeignReply

@@ -25,29 +25,33 @@ from tests.processes import (
     until,
 )
 
-# Two workers behind one port: so many connections reach both of them.
-CONNECTIONS = 12
 ROUNDS = 8
 PAUSE_SECS = 0.3
 
 
 @dataclass
 class House:
-    """Three processes that remember: one service of two workers, and one of a single one."""
+    """Three processes that remember, each of a service of its own: behind one port nobody knows whom they reach."""
 
     valkey: Valkey
     first: ServiceProcess
     second: ServiceProcess
+    third: ServiceProcess
+
+    @property
+    def services(self) -> tuple[ServiceProcess, ...]:
+        return self.first, self.second, self.third
 
     def stop(self) -> None:
-        for thing in (self.first, self.second, self.valkey):
-            thing.stop()
+        for service in self.services:
+            service.stop()
+        self.valkey.stop()
 
     def ask_everybody(self, user: str, alias: str, **claims: object) -> Counter[tuple[int, str]]:
-        """What each worker of each service tells this user."""
+        """What each process tells this user, twice."""
         found: Counter[tuple[int, str]] = Counter()
-        for service in (self.first, self.second):
-            for _ in range(CONNECTIONS if service is self.first else 2):
+        for service in self.services:
+            for _ in range(2):
                 caller = Caller(service.url, user, **claims)
                 answer = caller.token(alias)
                 caller.session.close()
@@ -56,18 +60,15 @@ class House:
 
     def is_up(self) -> bool:
         return all(
-            requests.get(f"{service.url}/readyz", timeout=5).json()["redis"] == "up"
-            for service in (self.first, self.second)
-            for _ in range(CONNECTIONS)
+            requests.get(f"{service.url}/readyz", timeout=5).json()["redis"] == "up" for service in self.services
         )
 
 
 @pytest.fixture(scope="module")
 def house(sandbox: Sandbox) -> Iterator[House]:
     valkey = Valkey()
-    env = environment(sandbox, valkey.url)
-    first = ServiceProcess(env | {"WEB_CONCURRENCY": "2"})
-    yield from running(House(valkey, first, ServiceProcess(env | {"WEB_CONCURRENCY": "1"})))
+    env = environment(sandbox, valkey.url, WEB_CONCURRENCY="1")
+    yield from running(House(valkey, *(ServiceProcess(env) for _ in range(3))))
 
 
 @dataclass
