@@ -1,11 +1,12 @@
-"""Runs the tests that need cooperative sockets beside this run, in a process of their own: ``pytest -p tests.beside``.
+"""Runs the tests that need cooperative sockets beside this run, in two processes of their own: ``pytest -p tests.beside``.
 
-They get the same arguments, but no xdist (``tests/cooperative.py`` says why). What became of them is shown before the
-closing lines of this run, and its exit code counts both.
+They get the same arguments, but no xdist (``tests/cooperative.py`` says why); each takes every other file. They wait more
+than they compute. What became of them is shown before the closing lines of this run, and its exit code counts all.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,18 +14,20 @@ from pathlib import Path
 
 import pytest
 
-# Either run may have nothing to do: what is asked for belongs into the other one.
+_PARTS = 2
+# Any run may have nothing to do: what is asked for belongs into another one.
 _FINE = {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
 
 
 class _Beside:
-    """The other run."""
+    """Another run, of one part of those tests."""
 
-    def __init__(self, arguments: tuple[str, ...]) -> None:
+    def __init__(self, arguments: tuple[str, ...], part: int) -> None:
         command = [sys.executable, "-m", "pytest", *arguments, "-n", "0", "-p", "tests.cooperative"]
+        env = os.environ | {"COOPERATIVE_PART": f"{part}/{_PARTS}"}
         self._output = Path(tempfile.mkstemp(prefix="vts-cooperative-")[1])
         with self._output.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> object:
@@ -48,4 +51,5 @@ class _Beside:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin it, unless this is it, or a worker of xdist."""
     if not hasattr(config, "workerinput") and not config.pluginmanager.has_plugin("tests.cooperative"):
-        config.pluginmanager.register(_Beside(config.invocation_params.args))
+        for part in range(_PARTS):
+            config.pluginmanager.register(_Beside(config.invocation_params.args, part))

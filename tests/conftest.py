@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -68,7 +69,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if {"quick", "unit"} & asked and "long" in marks and not re.search(r"mark\.short|import \*", text):
         return True
     may_cooperate = "cooperative" in marks or _MAY_COOPERATE.search(text)
-    return bool(marks & left_out) or (apart and not may_cooperate) or None
+    return bool(marks & left_out) or (apart and not (may_cooperate and _is_of_this_part(collection_path))) or None
+
+
+def _is_of_this_part(file: Path) -> bool:
+    """Whether this process, of those in ``tests/beside.py``, runs this file's tests."""
+    part, _, parts = os.environ.get("COOPERATIVE_PART", "0/1").partition("/")
+    return zlib.adler32(str(file.relative_to(ROOT)).encode()) % int(parts) == int(part)
 
 
 # Tests that are marked so, or come from another file, where they are.
