@@ -1,7 +1,8 @@
-"""Runs the tests that need cooperative sockets beside this run, in two processes of their own: ``pytest -p tests.beside``.
+"""Runs the tests that need cooperative sockets beside this run, in two more processes: ``pytest -p tests.beside``.
 
-They get the same arguments, but no xdist (``tests/cooperative.py`` says why); each takes every other file. They wait more
-than they compute. What became of them is shown before the closing lines of this run, and its exit code counts all.
+They get the same arguments, but no xdist (``tests/cooperative.py`` says why); each takes about half of the files, and
+waits more than it computes. What became of them is shown before the closing lines of this run, and its exit code counts
+all.
 """
 
 from __future__ import annotations

@@ -308,7 +308,7 @@ def test_without_webhooks_who_is_in_is_found_by_asking(
         given = Caller(service.url, user).token(alias).json()
         sandbox.control("POST", "participants", token=given["token"], context=given["context"])
     valkey.client.zadd(redis_keys.ROOMS_DUE, {alias: 0})
-    until(lambda: valkey.client.get(RoomKeys(alias).live) is not None, what="the comparison")
+    until(lambda: json.loads(valkey.client.get(RoomKeys(alias).live) or b"{}").get("count") == 2, what="the comparison")
 
     assert Caller(service.url, "carl").token(alias).json()["code"] == "room_full"
 
