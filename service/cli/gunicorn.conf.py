@@ -78,7 +78,7 @@ logconfig_dict = telemetry.logging_config(_settings.log_level, _settings.log_hit
 
 
 class _WithoutAccessLines(Logger):  # type: ignore[misc] # the library has no types
-    """Given a configuration of logging, gunicorn makes an access line for each request: a twelfth of a token answer."""
+    """Given a configuration of logging, gunicorn makes an access line for each request: 6 % of a token answer."""
 
     def access(self, *_: object) -> None:
         """Ours is JSON and knows the route."""

@@ -45,8 +45,8 @@ class Connections:
     """The connections to one server: the library's pool, and in front of it those that were used a moment ago.
 
     The pool polls each connection that it hands out, for what a reply that is ours alone proves as well (``scripts``):
-    under gevent that is a turn of the event loop, and an eighth of a token answer (measured). So it polls those that
-    have rested, and those for what must not be sent twice.
+    under gevent that is a turn of the event loop. The way through the pool was 12 % of a token answer, the poll 8 %. So
+    it polls those that have rested, and those for what must not be sent twice.
     """
 
     def __init__(self, pool: redis.ConnectionPool) -> None:
