@@ -215,8 +215,10 @@ class Metrics:
         self._upstream = histogram("vts_upstream_seconds", calls, _UPSTREAM_BUCKETS, "operation", "outcome")
         waits = "Time spent waiting for another caller's renewal of the same token."
         self.lease_wait: Observe = histogram("vts_lease_wait_seconds", waits, _UPSTREAM_BUCKETS).observe
-        store = "Round trips to Redis that were answered; their sum a second is how many are under way at a time."
+        store = "Round trips to Redis that were answered."
         self.store_call: Observe = histogram("vts_store_seconds", store, _STORE_BUCKETS).observe
+        used = "Connections to Redis that carry a call just now."
+        self.using_redis = gauge("vts_store_connections_in_use", used, of_all="livesum").track_inprogress
         waiting = "Requests that wait for a place for their call, by what they call."
         waiters = gauge("vts_waiting", waiting, "dependency", of_all="livesum")
         self.waiting_for_redis = waiters.labels("redis").track_inprogress

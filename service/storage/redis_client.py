@@ -222,7 +222,8 @@ class RedisClient:
             if not server.greeted:
                 return [ServerUnknown("not greeted yet", passing=True)] * len(calls)
             try:
-                with server.connections.one(manner.limits, began if repeatable else None) as wire:
+                connection = server.connections.one(manner.limits, began if repeatable else None)
+                with self._metrics.using_redis(), connection as wire:
                     replies = ask(wire, calls)
                     if manner.replicated and not isinstance(replies[-1], Exception):
                         self._wait_for_replica(server, wire)

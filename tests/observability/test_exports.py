@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, get_args
 
 import pytest
@@ -20,7 +22,7 @@ from tests.observability.promql import Exported
 from tests.observability.stage import Watched
 from tests.observability.test_alerts import ALERTS
 from tests.observability.test_dashboard import SHOWN, queries
-from tests.processes import ROOT, ServiceProcess, until, workers
+from tests.processes import ROOT, ServiceProcess, admin, until, workers
 
 WRONG: Final = {
     "a metric that is not there": "sum by (job) (rate(vts_tokens_total[5m]))",
@@ -132,6 +134,17 @@ def test_every_breaker_is_there_from_the_start(service: ServiceProcess) -> None:
     told = requests.get(f"{service.url}/readyz", timeout=10).json()["telnyx"]
 
     assert exported.labels["vts_breaker_state"]["name"] == {*told, "redis"}
+
+
+def test_connections_to_redis_are_in_use_while_a_call_is_under_way(watched: Watched) -> None:
+    """For as long as Redis is silent; then none is."""
+    in_use = partial(watched.value, "vts_store_connections_in_use")
+    watched.valkey.freeze()
+    with ThreadPoolExecutor(1) as callers:
+        callers.submit(admin(watched.service.url).ask, "GET", "/v1/admin/rooms")
+        until(in_use, what="a call")
+        watched.valkey.thaw()
+    until(lambda: not in_use(), what="its end")
 
 
 def test_what_a_replica_uses_is_told(watched: Watched, exported: Exported) -> None:

@@ -47,6 +47,8 @@ class Counted:
         """Not of interest here."""
         return nullcontext()
 
+    using_redis = waiting_for_redis
+
     def breaker(self, name: str, state: str) -> None:
         """Not of interest here."""
 
