@@ -155,7 +155,7 @@ class Broker:
         snapshot = self._snapshot(before.request, count=False)
         if snapshot.records.room is None and before.access.room.template is not None:
             # Swept as idle in this very moment: the next call makes it again.
-            raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
+            raise _room_changed()
         snapshot = replace(snapshot, calls=before.snapshot.calls, window_left=before.snapshot.window_left)
         return self._authorize(before.request, snapshot)
 
@@ -187,19 +187,22 @@ class Broker:
     def _renew(self, authorized: AuthorizedRequest, *, advisory: bool) -> IssuedToken:
         request, held = authorized.request, authorized.held
         try:
-            flight = self._single_flight.join((request.alias, request.owner), lambda: self._renewal.run(authorized))
+            # By the id at Telnyx too: what befalls a room that was replaced says nothing of the new one.
+            key = (request.alias, request.owner, authorized.access.room_id)
+            flight = self._single_flight.join(key, lambda: self._renewal.run(authorized))
             if advisory and not flight.started and held is not None:
                 return self._answer(authorized, held)
             renewed = self._wait_for_renewal(authorized, flight, advisory=advisory)
         except UpstreamRoomMissing:
-            # Its tokens were forgotten: the one at hand opens nothing any more. Perhaps it is gone here too.
-            self._look_again(authorized)
+            # Its tokens were forgotten: the one at hand opens nothing any more. It may be gone or replaced here too.
+            if self._look_again(authorized).access.room_id != authorized.access.room_id:
+                raise _room_changed() from None
             raise
         except (OwnTrouble, RateLimited, TimeoutError) as trouble:
             return self._serve_stale(authorized, trouble)
         current = self._look_again(authorized)
         if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, self._left(renewed)):
-            raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
+            raise _room_changed()
         if not flight.started:
             return self._answer(current, replace(renewed, source="cache"))
         self._reconciler.schedule(request.alias)
@@ -235,7 +238,7 @@ class Broker:
             raise refusal from None
         current = self._look_again(authorized)
         if current.access.room_id != authorized.access.room_id:
-            raise StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
+            raise _room_changed()
         # Redis may have taken its time to say so.
         if not self._is_servable(replace(current, held=held)):
             raise refusal from None
@@ -281,6 +284,10 @@ class Broker:
 
 def _name(request: TokenRequest, member: Member | None) -> str | None:
     return request.principal.name or (member.name if member else None) or request.display_name
+
+
+def _room_changed() -> StoreUnavailable:
+    return StoreUnavailable("The room changed while the token was made; ask again", retry_after=1.0)
 
 
 def _pay_for_guess() -> None:

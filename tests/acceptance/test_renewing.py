@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from service.storage.redis_keys import Owner, RoomKeys
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room, until
+from tests.processes import API_KEY, Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room, until
 
 # The least that Telnyx grants: with it the advisory window begins after about 5 s.
 SHORT = {"token_ttl_secs": 10}
@@ -207,6 +207,21 @@ def test_forgotten_tokens_are_not_handed_out_again(service: ServiceProcess, sand
     assert forgotten.status_code == 204
     assert alice.token(alias).json()["source"] == "issued"
     assert upstream(sandbox, service, alias) == (2, 0)
+
+
+def test_a_room_that_was_missing_and_is_made_again_is_joined_at_once(service: ServiceProcess, sandbox: Sandbox) -> None:
+    """What is remembered of the room that was gone says nothing about the new one."""
+    alias = fresh()
+    room_id = make_room(service.url, alias, "alice")
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    assert requests.delete(f"{sandbox.api_url}/rooms/{room_id}", headers=headers, timeout=5).ok
+    alice = Caller(service.url, "alice")
+    missing = [alice.token(alias) for _ in range(6)]
+    make_room(service.url, alias, "alice")
+    joined = [alice.token(alias) for _ in range(6)]
+
+    assert {answer.json()["code"] for answer in missing} == {"upstream_room_missing"}
+    assert [answer.status_code for answer in joined] == [200] * 6
 
 
 def test_tokens_end_with_the_room(service: ServiceProcess) -> None:
