@@ -289,11 +289,15 @@ class Meeting:
         return {user for user in users if user in hosts and not user.startswith(f"{GUEST}:")}
 
     def _ban(self, moderator: Moderator, users: Sequence[str], until: float | None, *, replacing: bool) -> list[Ban]:
-        """The bans that stand then, in order. Raises ``RoomNotFound`` for a guest whose invite has ended meanwhile."""
+        """The bans that stand then, in order. Raises ``RoomNotFound`` for a guest whose invite has ended meanwhile, and
+        where no room has been made yet: bans do not end with one, so there are none of rooms that may never be.
+        """
         now, by, alias = self._clock.wall(), moderator.principal.user, moderator.room.alias
         records = {user: dump(Ban(user, until, by, now, moderator.invite).to_json()) for user in users}
         if not records:
             return []
+        if moderator.room.room_id is None:
+            raise RoomNotFound
         if (caller := calling.get()) is not None:
             caller.spend(BANS, len(records))
         spec = (alias, records, rfc3339(now), moderator.invite)

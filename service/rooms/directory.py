@@ -25,7 +25,7 @@ from service.errors import (
 )
 from service.identity.revocations import check_revoked
 from service.identity.verifier import Principal
-from service.rooms.access import Moderator, authorize, evaluate, upstream_room
+from service.rooms.access import Moderator, evaluate, upstream_room
 from service.rooms.aliases import is_alias, template_for
 from service.rooms.housekeeping import IdleRooms
 from service.rooms.listings import Page, RoomListing, listing_of, matches, page_of
@@ -91,17 +91,17 @@ class Directory:
         (records,) = self._access_records([alias], principal)
         entry = self._listing_if_any(records, principal)
         if entry is None:
-            template = self.template(alias)
-            if records.room is not None or template is None:
+            room = self._room_to_make(alias)
+            if records.room is not None or room is None:
                 raise RoomNotFound
-            candidate = replace(template, alias=alias, template=template.alias)
-            entry = listing_of(candidate, principal, records, self._clock.wall())
+            entry = listing_of(room, principal, records, self._clock.wall())
         if entry is None:
             raise RoomNotFound
         return entry
 
     def moderator(self, principal: Principal, alias: str) -> Moderator:
-        """The caller as a moderator of the room ``alias``: while their role is open, and administrators.
+        """The caller as a moderator of the room ``alias``, or of one that a template would make: while their role is
+        open, and administrators.
 
         Raises ``SessionRevoked``; ``RoomNotFound`` for those without a role, ``Banned``, ``NotOpenYet`` or ``Closed``
         as at the door, ``InsufficientRole`` for participants; for everybody ``StoreUnavailable`` without Redis.
@@ -109,15 +109,24 @@ class Directory:
         if not is_alias(alias):
             raise RoomNotFound
         (records,) = self._access_records([alias], principal)
-        if principal.admin:
-            return Moderator(principal, upstream_room(records.room, records.adopted)[0])
         try:
-            access = authorize(records, principal, self._clock.wall())
+            return self._moderator_of(upstream_room(records.room, records.adopted)[0], principal, records)
+        except RoomNotFound:
+            room = self._room_to_make(alias)
+            if records.room is not None or room is None:
+                raise
+        return self._moderator_of(room, principal, records)
+
+    def _moderator_of(self, room: Room, principal: Principal, records: AccessRecords) -> Moderator:
+        if principal.admin:
+            return Moderator(principal, room)
+        try:
+            role, until, _ = evaluate(room, principal, records, self._clock.wall())
         except (WaitingForAdmission, AdmissionRefused):
             raise InsufficientRole from None
-        if access.role is not Role.MODERATOR:
+        if role is not Role.MODERATOR:
             raise InsufficientRole
-        return Moderator(principal, access.room, access.until)
+        return Moderator(principal, room, until)
 
     def upstream_room(self, alias: str) -> Room:
         """A room as it is at Telnyx now. Raises ``RoomNotFound``, for a template too, and ``RecordUnreadable``."""
@@ -165,6 +174,11 @@ class Directory:
         name = template_for(alias, self._store.templates())
         record = self._store.record(name) if name else None
         return Room.parse(record) if record else None
+
+    def _room_to_make(self, alias: str) -> Room | None:
+        """What a template would make of ``alias``."""
+        template = self.template(alias)
+        return None if template is None else replace(template, alias=alias, template=template.alias)
 
     def make_from_template(self, principal: Principal, alias: str, records: AccessRecords, deadline: Deadline) -> None:
         """Create the room of a template on the first admitted join; ``records`` tell of a ban that outlived it.

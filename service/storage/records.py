@@ -111,8 +111,9 @@ def read_snapshot(reply: Any, revoked: Iterable[bytes | None], waited: float = 0
     ``RecordUnreadable`` for what it cannot have answered.
     """
     match reply:
-        case [None, *more]:
-            return RoomSnapshot(AccessRecords(None, *more, revoked=tuple(revoked)), None, -1, 0.0)
+        case [None, *more, int(listed)]:
+            records = AccessRecords(None, *more, revoked=tuple(revoked))
+            return RoomSnapshot(records, None, -1, 0.0, listed=listed == 1)
         case [bytes(room), *more, token, int(left), int(calls), int(window), occupancy, int(other), int(listed)]:
             records = AccessRecords(_shared(room), *more, revoked=tuple(revoked))
             sealed = read_sealed(token, left, waited)

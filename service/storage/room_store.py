@@ -189,7 +189,8 @@ class RoomStore:
 def _snapshot_call(alias: str, owner: Owner, *, count: bool) -> Call:
     keys, user = RoomKeys(alias), owner.user_field
     names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
-    more = (keys.rate(user), keys.invites, keys.live, keys.devices(user), keys.meeting, keys.hosts, keys.waiting)
+    door = (keys.meeting, keys.hosts, keys.waiting, keys.waiters)
+    more = (keys.rate(user), keys.invites, keys.live, keys.devices(user), *door)
     args = (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base, LISTED_SECS * 1000, MAX_WAITING)
     return script("meeting", "snapshot").on((*names, *more), args, reads=True)
 

@@ -122,16 +122,12 @@ class Broker:
     def _first_look(self, request: TokenRequest) -> AuthorizedRequest:
         snapshot = self._snapshot(request, count=True)
         if snapshot.records.room is None:
-            check_revoked(request.principal, snapshot.records.revoked)
-            _pay_for_guess()
-            self._directory.make_from_template(request.principal, request.alias, snapshot.records, request.deadline)
-            snapshot = self._snapshot(request, count=True)
+            snapshot = self._make_room(request, snapshot)
         try:
             return self._authorize(request, snapshot)
         except WaitingForAdmission:
             self._check_rate(snapshot)
-            if not snapshot.listed:
-                self._enlist(request, snapshot)
+            self._enlist(request, snapshot)
             raise
         except RoomNotFound:
             # A room that is not theirs must take as long to refuse as one that is not there.
@@ -142,7 +138,20 @@ class Broker:
             self._check_rate(snapshot)
             raise
 
+    def _make_room(self, request: TokenRequest, snapshot: RoomSnapshot) -> RoomSnapshot:
+        """Make the room of a template; nobody has one made who has to wait for a moderator."""
+        check_revoked(request.principal, snapshot.records.revoked)
+        _pay_for_guess()
+        try:
+            self._directory.make_from_template(request.principal, request.alias, snapshot.records, request.deadline)
+        except WaitingForAdmission:
+            self._enlist(request, snapshot)
+            raise
+        return self._snapshot(request, count=True)
+
     def _enlist(self, request: TokenRequest, snapshot: RoomSnapshot) -> None:
+        if snapshot.listed:
+            return
         principal, (member, _, _) = request.principal, read_person(snapshot.records)
         name, guest = _name(request, member), principal.invited is not None
         waiter = Waiter(principal.user, name, guest=guest, since=self._clock.wall())

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.storage.redis_keys import RoomKeys
+from service.storage.room_store import LISTED_SECS
 from tests.acceptance.guests import EVERYBODY, guest_of, refused
 from tests.acceptance.round_trips import commands_for
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room
@@ -161,6 +162,30 @@ def test_no_room_is_made_for_somebody_who_has_to_wait(service: ServiceProcess, s
 
     assert Caller(service.url, "hugo", groups=["hosts"]).token(f"{prefix}-1").status_code == 200
     assert bob.token(f"{prefix}-1").status_code == 200
+
+
+def test_who_waits_for_a_room_that_is_not_made_yet_is_seen_and_let_in(
+    service: ServiceProcess, valkey: Valkey, sandbox: Sandbox, bob: Caller
+) -> None:
+    """A template's room comes with the first who is let in; until then its moderators see an empty room."""
+    prefix = fresh("lesson")
+    access = [*EVERYBODY, {"claim": "groups", "contains": "hosts", "role": "moderator"}]
+    spec = {"access": access, "waiting_room": "participants"}
+    assert admin(service.url).ask("PUT", f"/v1/admin/rooms/{prefix}-*", json=spec).ok
+    alias, hugo = f"{prefix}-1", Caller(service.url, "hugo", groups=["hosts"])
+    rooms = sandbox.counts()["create_room"]
+    refused(bob.token(alias), 403, "waiting_for_admission")
+
+    assert [one["user"] for one in waiting(hugo, alias)] == ["bob"]
+    assert hugo.ask("GET", f"/v1/rooms/{alias}/participants").json() == {"data": []}
+    refused(hugo.ask("PUT", f"/v1/rooms/{alias}/bans/bob", json={}), 404, "room_not_found")
+    refused(bob.ask("GET", f"/v1/rooms/{alias}/waiting"), 403, "insufficient_role")
+    assert valkey.client.pttl(RoomKeys(alias).waiters) <= LISTED_SECS * 1000
+    decide(hugo, "refuse", alias, all=True)
+    refused(bob.token(alias), 403, "admission_refused")
+    assert sandbox.counts()["create_room"] == rooms
+    decide(hugo, "admit", alias, users=["bob"])
+    assert bob.token(alias).status_code == 200
 
 
 def test_a_meeting_is_over_when_nobody_has_had_a_token_for_a_while(

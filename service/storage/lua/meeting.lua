@@ -6,10 +6,12 @@ local function lenient(...)
   return reply
 end
 -- When the meeting began, what was decided in it or that the user was given a token in it, and for all others 1 if a
--- moderator has a token. All that only where somebody may have to wait: else nothing.
+-- moderator has a token. All that only where somebody may have to wait, or a template may make the room: else nothing.
 local function look_at_meeting(record, user, meeting, devices, hosts, base)
   -- In a JSON text these stand for members and for nothing else: within a string the quotes would be escaped.
-  if not (record:find('"waiting_room":', 1, true) or record:find('"host_required":', 1, true)) then return end
+  if record and not (record:find('"waiting_room":', 1, true) or record:find('"host_required":', 1, true)) then
+    return
+  end
   local begun = redis.call('HGET', meeting, 'begun')
   local admission = begun and redis.call('HGET', meeting, user)
   local newest = begun and not admission and lenient('ZRANGE', devices, -1, -1, 'WITHSCORES') or {}
