@@ -43,7 +43,7 @@ class SecretFile(Secret):
 
     def reveal(self) -> str:
         with suppress(OSError, ValueError):
-            self._value = self._path.read_text("utf-8").strip() or self._value
+            self._value = self._path.read_text("utf-8-sig").strip() or self._value
         return self._value
 
 

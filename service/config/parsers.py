@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from service.identity.setting import read_matching, read_texts, read_url
+from service.identity.setting import read_matching, read_text, read_texts, read_url
 from service.secret import Secret, SecretBytes
 from service.storage import redis_url
 
@@ -26,6 +26,7 @@ def room_name_prefix(text: str) -> str:
 
 
 def one_api_key(text: str) -> tuple[Secret, ...]:
+    text = text.strip()
     if not text.isascii() or any(character.isspace() or character == "," for character in text):
         raise ValueError("must be one API key; for two use TELNYX_API_KEYS=new,old")
     return (Secret(text),)
@@ -39,7 +40,7 @@ def api_keys(text: str) -> tuple[Secret, ...]:
 
 
 def store_url(text: str) -> Secret:
-    redis_url.parse(text)
+    redis_url.parse(text := text.strip())
     return Secret(text)
 
 
@@ -61,7 +62,20 @@ def public_keys(text: str) -> tuple[bytes, ...]:
 
 
 def url(text: str) -> str:
-    return read_url(text.rstrip("/"))
+    advice = "must be an https URL without user, query and fragment"
+    return read_matching(read_url(text).rstrip("/"), "[^?#@]+", advice)
+
+
+def one_scope(text: str) -> str:
+    return read_matching(read_text(text), "[^,]+", "must be one scope, without a comma")
+
+
+def host(text: str) -> str:
+    address = read_text(text).removeprefix("[").removesuffix("]")
+    try:
+        return str(ipaddress.IPv6Address(address)) if ":" in address else read_matching(address, "[A-Za-z0-9._-]+", "")
+    except ValueError:
+        raise ValueError("must be an address or a name, without port, like 0.0.0.0 or ::") from None
 
 
 def origins(text: str) -> tuple[str, ...]:

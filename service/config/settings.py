@@ -27,6 +27,8 @@ _RENAMED: Final = {
     "IMPOSTORS": "IMPOSTOR_POLICY",
     "TOKEN_CALLS_PER_MINUTE": "TOKEN_RATE_LIMIT_PER_MINUTE",
 }
+# So an env file's quotes arrive under Docker. No secret begins and ends like this by chance.
+_QUOTED: Final = re.compile(r"""(["']).*\1|\[\s*".*"\s*\]""", re.DOTALL)
 _OUR_PREFIXES: Final = ("AUTH_", "TELNYX_", "SERVICE_")
 # What the vendor's SDKs read for themselves, in the same environment, and this service does not.
 _OF_SDKS: Final = frozenset({"TELNYX_BASE_URL", "TELNYX_CLIENT_ID", "TELNYX_CLIENT_SECRET", "TELNYX_CUSTOM_HEADERS"})
@@ -59,7 +61,7 @@ class Settings:
         "32 random bytes in base64; `new,old` to rotate.", secret=True)]
     issuers: Annotated[tuple[IssuerConfig, ...], Setting(read_table,
         "The issuer table as TOML, for more than one issuer (mostly as AUTH_ISSUERS_FILE).", "auth_issuers")] = ()
-    admin_scope: Annotated[str, Setting(str, "The scope that makes an administrator.")] = "rooms:admin"
+    admin_scope: Annotated[str, Setting(parsers.one_scope, "The scope that makes an administrator.")] = "rooms:admin"
     allowed_origins: Annotated[tuple[str, ...], Setting(parsers.origins,
         "Origins of web pages and app shells that may read answers (CORS), with commas; none by default.")] = ()
     console: Annotated[str, Setting(parsers.one_of("on", "off"),
@@ -76,7 +78,7 @@ class Settings:
     token_ttl_secs: Annotated[int, Setting(Between(10, 3600),
         "Life asked for client tokens, in seconds; a room may set its own.")] = 600
     token_rate_limit_per_minute: Annotated[int, Setting(Between(1, 1_000_000), "Token calls per user and room.")] = 60
-    host: Annotated[str, Setting(str, "Address to listen on; `::` for IPv6 and IPv4.")] = "0.0.0.0"  # noqa: S104
+    host: Annotated[str, Setting(parsers.host, "Address to listen on; `::` for IPv6 and IPv4.")] = "0.0.0.0"  # noqa: S104
     port: Annotated[int, Setting(Between(0, 65_535), "Port to listen on.")] = 8080
     metrics_port: Annotated[int, Setting(Between(0, 65_535), "Port for /metrics, never to be public.")] = 9090
     web_concurrency: Annotated[int, Setting(Between(1, 64), "Worker processes.")] = 2
@@ -142,7 +144,10 @@ def _texts(env: Mapping[str, str]) -> tuple[dict[str, str | None], list[Fault]]:
         direct, path = env.get(variable), env.get(f"{variable}_FILE")
         fault = None
         try:
-            text = Path(path).read_text("utf-8").strip() if path else (direct or "").encode().decode()
+            # Windows' editors begin a file with a mark.
+            text = Path(path).read_text("utf-8-sig").strip() if path else (direct or "").encode().decode()
+            if _QUOTED.fullmatch(text) and "BEGIN " not in text:
+                fault = Fault(variable, "must be the text itself, without quotes and JSON; several with commas")
         except UnicodeEncodeError:
             fault = Fault(variable, "is not UTF-8")
         except (OSError, ValueError) as error:

@@ -46,7 +46,7 @@ def read_required_claims(value: Any) -> Required:
     found: dict[str, frozenset[str]] = {}
     # A lone comma would require nothing, in silence.
     for text in read_some_texts(value) if value else ():
-        where, _, wanted = text.partition("=")
+        where, wanted = (part.strip() for part in text.partition("=")[::2])
         if not where or not wanted:
             raise ValueError("must be claim=value")
         found[where] = found.get(where, frozenset()) | {wanted}

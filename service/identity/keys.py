@@ -8,6 +8,7 @@ turn (RFC 7517 section 4.5). Pure; messages never show a secret.
 
 import base64
 import contextlib
+import itertools
 import logging
 import math
 import re
@@ -39,7 +40,7 @@ _NOTORIOUS: Final = (
     "hjtxiz2usn5kbqfbttnwbpdmhkv8fjg-onbc6mxccyg",
 )  # fmt: skip
 # What tells how a secret should be is the stand-in for one: jwt.io's own, and those that Supabase ships.
-_STAND_INS: Final = ("at-least", "at_least", "at least")
+_STAND_INS: Final = ("at-least", "at_least", "at least", "${", "<your", "your secret")
 _MIN_DISTINCT: Final = 10
 # The points whose order divides 8 have these y and either sign: one signature of such a key is good for any text.
 _FIELD: Final = 2**255 - 19
@@ -57,6 +58,7 @@ _PEM_READERS: Final[Mapping[str, Callable[[bytes], Any]]] = {
 }
 # Environments and files of settings keep line breaks as they are, as two characters, or not at all.
 _PEM_BREAKS: Final = re.compile(r"\\+[rn]|\s")
+_PUBLISHED: Final = ("{", "ssh-", "ecdsa-", "https://", "http://")
 _PRIVATE: Final = ("d", "p", "q", "dp", "dq", "qi", "k")
 _RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _OF_CURVES: Final = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
@@ -91,7 +93,7 @@ class UnusableSet(ValueError):
 def shared_secret(text: str) -> Secret:
     """Raises ``UnfitKey`` unless this is at least 32 bytes that nobody can guess."""
     if _is_public(text):
-        raise UnfitKey("is a key, not a shared secret; public keys belong in public_key")
+        raise UnfitKey("is a key, a token or a URL, not a shared secret; public keys belong in public_key")
     if len(text.encode()) < MIN_HMAC_BYTES:
         raise UnfitKey(f"must be at least {MIN_HMAC_BYTES} bytes of randomness")
     plain = text.lower()
@@ -102,12 +104,21 @@ def shared_secret(text: str) -> Secret:
 
 
 def _is_public(text: str) -> bool:
-    """Whether this is a key or certificate as issuers publish them, with which any reader of it could sign."""
-    if "BEGIN " in text or text.lstrip("\ufeff \t\r\n").startswith(("{", "ssh-", "ecdsa-")):
+    """Whether this is a key or certificate as issuers publish them, in any coding, or a bearer of theirs, with which
+    any reader of it could sign.
+    """
+    compact = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    forms = [text.removeprefix("\ufeff").encode()]
+    for decode in (bytes.fromhex, lambda coded: base64.b64decode(f"{coded}==")):
+        with contextlib.suppress(ValueError):
+            forms.append(decode(compact))
+    texts = [form.decode("ascii").lstrip() for form in forms if form.isascii()]
+    is_bearer = text.startswith("eyJ") and text.count(".") == 2  # noqa: PLR2004 - between its segments
+    if is_bearer or any("BEGIN " in plain or plain.startswith(_PUBLISHED) for plain in texts):
         return True
-    for load in (load_der_public_key, load_der_x509_certificate):
+    for form, load in itertools.product(forms, (load_der_public_key, load_der_x509_certificate)):
         with contextlib.suppress(ValueError, UnsupportedAlgorithm):
-            load(base64.b64decode(text))
+            load(form)
             return True
     return False
 
@@ -116,7 +127,12 @@ def pem_keys(text: Any) -> tuple[Any, ...]:
     """One or two public keys; of X.509 certificates theirs, whatever else is in them (until when they are good does not
     count: the key is trusted because it is in the table). Raises ``UnfitKey``.
     """
-    blocks = _PEM.findall(read_text(text))
+    text = read_text(text)
+    if "BEGIN " not in text:
+        # Where a variable may have one line only, PEM is given in base64.
+        with contextlib.suppress(ValueError):
+            text = base64.b64decode("".join(text.split()), validate=True).decode()
+    blocks = _PEM.findall(text)
     if not 1 <= len(blocks) <= 2:  # noqa: PLR2004 - one key, or two while one follows the other
         raise UnfitKey("must hold one or two PEM public keys or certificates")
     found = [_from_pem(label, body) for label, body in blocks]
@@ -155,8 +171,10 @@ def algorithms_of(key: object) -> tuple[str, ...]:
 def read_set(document: object, allowed: Sequence[str]) -> tuple[VerificationKey, ...]:
     """The usable keys of a JWK set for the ``allowed`` algorithms. Raises ``UnusableSet``."""
     entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+    if not isinstance(entries, list):
         raise UnusableSet("not a set of keys")
+    if len(entries) > MAX_KEYS:
+        raise UnusableSet(f"more than {MAX_KEYS} keys")
     keys: list[VerificationKey] = []
     unfit: list[str] = []
     for entry in entries:

@@ -91,7 +91,7 @@ def read_url(value: Any) -> str:
     try:
         parts = urlsplit(url)
         safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS)
-        safe = safe and bool(parts.hostname) and parts.port != 0
+        safe = safe and bool(parts.hostname) and parts.port != 0 and re.fullmatch("[!-~]+", url) is not None
     except ValueError:
         safe = False
     if not safe:
@@ -100,11 +100,12 @@ def read_url(value: Any) -> str:
 
 
 def read_text(value: Any) -> str:
-    if value == "":
-        raise ValueError("is required")
     if not isinstance(value, str):
         raise ValueError("must be a text")  # noqa: TRY004 - a wrong value is one fault, whatever its type
-    return value
+    # Nobody means the line feed or the blank that a file of variables left at an end.
+    if not (text := value.strip()):
+        raise ValueError("is required")
+    return text
 
 
 def read_texts(value: Any) -> Texts:

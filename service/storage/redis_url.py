@@ -138,7 +138,8 @@ def _options(scheme: str, query: str) -> dict[str, str]:
     if scheme in SENTINEL:
         allowed |= _SENTINEL_OPTIONS
     options: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
+    # A plus is one: what makes a blank of it are forms of web pages.
+    for name, value in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True):
         if name not in allowed or name in options:
             known = ", ".join(allowed) or "none"
             raise ValueError(f"may have these options behind the ?, each once: {known}")

@@ -89,6 +89,12 @@ GOOD: dict[str, tuple[dict[str, str | None], str, Any]] = {
     "the shortest token life": ({"TOKEN_TTL_SECS": "10"}, "token_ttl_secs", 10),
     "the longest token life": ({"TOKEN_TTL_SECS": "3600"}, "token_ttl_secs", 3600),
     "calls": ({"TOKEN_RATE_LIMIT_PER_MINUTE": "1000000"}, "token_rate_limit_per_minute", 1_000_000),
+    "an address in brackets": ({"HOST": "[::1]"}, "host", "::1"),
+    "a line feed of Windows": (
+        {"PUBLIC_URL": "https://tokens.example.com\r"},
+        "public_url",
+        "https://tokens.example.com",
+    ),
     "a host": ({"HOST": "::"}, "host", "::"),
     "any free port": ({"PORT": "0"}, "port", 0),
     "a port for metrics": ({"METRICS_PORT": "65535"}, "metrics_port", 65535),
@@ -147,6 +153,15 @@ BAD: list[tuple[str, str]] = [
     ("ALLOWED_ORIGINS", "https://a.example.com https://b.example.com"),
     ("PUBLIC_URL", "http://tokens.example.com"),
     ("PUBLIC_URL", "tokens.example.com"),
+    ("PUBLIC_URL", "https://tokens.example.com/?tenant=a"),
+    ("TELNYX_API_URL", "https://user:password@api.telnyx.com/v2"),
+    ("TELNYX_API_KEYS", '"KEY0"'),
+    ("AUTH_ISSUER", "'https://login.example.com/'"),
+    ("AUTH_AUDIENCE", '["video", "mobile"]'),
+    ("ADMIN_SCOPE", "rooms:admin,video:admin"),
+    ("HOST", "0.0.0.0:8080"),
+    ("HOST", "http://0.0.0.0"),
+    ("HOST", "*"),
     ("ROOM_NAME_PREFIX", "x" * 41),
     ("ROOM_NAME_PREFIX", "räume-"),
     ("ROOM_NAME_PREFIX", "a\tb"),
@@ -225,6 +240,13 @@ def test_a_variable_may_come_from_a_file(variable: str, value: str, tmp_path: Pa
     (tmp_path / "value").write_text(f"{value}\n", "utf-8")
 
     assert read(**{variable: None, f"{variable}_FILE": str(tmp_path / "value")}) == read(**{variable: value})
+
+
+def test_a_file_of_windows_is_read(tmp_path: Path) -> None:
+    """The mark at its beginning is no part of the value, which may be read anew while the service runs."""
+    (tmp_path / "value").write_bytes(b"\xef\xbb\xbfredis://h\r\n")
+
+    assert read(REDIS_URL=None, REDIS_URL_FILE=str(tmp_path / "value")).redis_url.reveal() == "redis://h"
 
 
 @pytest.mark.parametrize("variable", ["SERVICE_SECRETS", "AUTH_HS256_SECRET", "TELNYX_API_KEYS", "PORT"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from service.identity.issuers import ASYMMETRIC, IssuerConfig, read_issuer
 from service.identity.setting import Faults
 from service.secret import Secret
-from tests.identity.forge import AUDIENCE, ISSUER, SECRET, UNHURRIED, jwk, pem, private_key
+from tests.identity.forge import AUDIENCE, ISSUER, SECRET, UNHURRIED, jwk, pem, private_key, token
 
 URL = "https://login.example.com/keys"
 
@@ -200,15 +200,20 @@ def published() -> dict[str, str]:
         "JWK with BOM": "\ufeff" + json.dumps(jwk("EdDSA"), separators=("\t", ":")),
         "DER": base64.b64encode(der).decode(),
         "PEM body": "".join(pem("RS256").splitlines(keepends=True)[1:-1]),
+        "PEM in base64": base64.b64encode(pem("RS256").encode()).decode(),
+        "DER for URLs": base64.urlsafe_b64encode(der).decode().rstrip("="),
+        "DER in hex": der.hex(),
+        "a bearer": token(),
+        "where keys are": "https://login.example.com/.well-known/jwks.json",
         "PKCS 1": base64.b64encode(public.public_bytes(Encoding.DER, PublicFormat.PKCS1)).decode(),
     }
 
 
-@pytest.mark.parametrize("encoding", ["PEM", "PEM with BOM", "SSH", "JWK", "JWK with BOM", "DER", "PEM body", "PKCS 1"])
+@pytest.mark.parametrize("encoding", published())
 def test_what_everybody_can_read_is_no_shared_secret(encoding: str) -> None:
     """A public key in the place of the secret would let anybody sign."""
     assert wrong(hs256_secret=published()[encoding]) == {
-        "hs256_secret": "is a key, not a shared secret; public keys belong in public_key"
+        "hs256_secret": "is a key, a token or a URL, not a shared secret; public keys belong in public_key"
     }
 
 

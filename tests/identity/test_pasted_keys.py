@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -108,6 +109,7 @@ BREAKS: dict[str, Callable[[str], str]] = {
     "blanks": lambda text: text.replace("\n", " "),
     "none": lambda text: text.replace("\n", ""),
     "indented": lambda text: text.replace("\n", "\n    "),
+    "in base64": lambda text: base64.b64encode(text.encode()).decode(),
     "quoted": lambda text: '"' + text.replace("\n", r"\n") + '"',
     "among words": lambda text: f"subject=CN = x\n{text}\nthe end",
 }

@@ -22,6 +22,9 @@ GOOD = {
     "unix://u:p@/run/r.sock": RedisUrl("unix", path="/run/r.sock", user="u", password="p"),
     "redis+sentinel://a,b:7/main": RedisUrl("redis+sentinel", (("a", 26379), ("b", 7)), master="main"),
     "rediss+sentinel://:p@a/main/4": RedisUrl("rediss+sentinel", (("a", 26379),), "", "main", 4, None, "p", {}),
+    "redis+sentinel://a/main?sentinel_password=p+%2B": RedisUrl(
+        "redis+sentinel", (("a", 26379),), master="main", sentinel={"sentinel_password": "p++"}
+    ),
     "redis+cluster://a,b:7": RedisUrl("redis+cluster", (("a", 6379), ("b", 7))),
     "redis+cluster://a/0": RedisUrl("redis+cluster", (("a", 6379),)),
     "rediss+cluster://a?ssl_cert_reqs=none": RedisUrl("rediss+cluster", (("a", 6379),), tls={"ssl_cert_reqs": "none"}),
