@@ -9,8 +9,10 @@ import itertools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +26,7 @@ from playwright.sync_api import expect
 
 from tests.cli.test_dev import Dev
 from tests.console.browser import NoBrowser, started
+from tests.edge.test_helm import HELM
 from tests.processes import ROOT
 
 pytestmark = pytest.mark.processes
@@ -32,6 +35,7 @@ pytestmark = pytest.mark.processes
 # Pages whose blocks are run, in this order, on one ``make run``.
 PAGES = ("README.md", "docs/reference/calls.md", "docs/reference/http.md", "docs/how-to/replace-a-token-route.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r"(GET|POST|PUT|DELETE) +(/\S+)(.*)", re.DOTALL)
 # What is another one each time, and must be of the same kind: moments, ids, and secrets that are cut short.
 OTHERS = re.compile(
@@ -86,7 +90,7 @@ class Reader:
             cwd=self.dev.log.parent,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         return done.returncode == 0, done.stdout + done.stderr
@@ -235,11 +239,103 @@ def test_the_api_of_telnyx(dev: Dev) -> None:
     status, printed = re.fullmatch(r"GET .*?\s{2,}(\d{3}) (.*)", looking).groups()  # type: ignore[union-attr]
     answer = reader.ask(f"GET /v2/rooms/{room}", "bob")
     error = answer.json()["errors"][0]
+    (events,) = [text for language, text in blocks("docs/how-to/webhooks.md") if language == ""]
+    for call in events.strip().splitlines():
+        found = reader.ask(call.replace("/rooms/{id}", f"/rooms/{room}").replace("{id}", session["id"]), "alice").json()
+    assert [one["context"].startswith('{"id":"bob"') for one in found["data"] if one["id"] == bob] == [True]
     assert answer.status_code == int(status)
     assert f'"code": "{error["code"]}", "title": "{error["title"]}"' in printed
+
+
+def test_the_waiting_room(dev: Dev) -> None:
+    """A moderator sees a guest who waits, admits her, and refuses whoever else is there, as printed."""
+    reader, room = Reader(dev), "waiting-for-ada"
+    (text,) = [text for language, text in blocks("docs/how-to/waiting-room.md") if language == ""]
+    spec = json.dumps({"waiting_room": "guests", "access": [{"authenticated": True, "role": "moderator"}]})
+    reader.ask(f"PUT /v1/admin/rooms/{room} {spec}", "ada")
+    code = reader.ask(f'POST /v1/rooms/{room}/invites {{"role": "participant"}}', "alice").json()["code"]
+    guest = reader.ask(f'POST /v1/invites/redeem {{"code": "{code}", "display_name": "Grace"}}', None).json()["token"]
+    asked: dict[str, Any] = {"headers": {"Authorization": f"Bearer {guest}"}, "timeout": 10}
+    waits = requests.post(f"{reader.url}/v1/rooms/{room}/token", **asked).json()
+    assert (waits["code"], waits["retry_after"] > 0) == ("waiting_for_admission", True)
+    for shown in text.replace("{room}", room).split("\n\n"):
+        call, _, printed = shown.partition("\n     200 ")
+        answer = reader.ask(call, "alice")
+        assert answer.status_code == 200, answer.text
+        if printed:
+            reader.compare(json.loads(printed), answer.json(), call)
+    assert requests.post(f"{reader.url}/v1/rooms/{room}/token", **asked).ok
 
 
 def test_the_addresses_that_the_documents_name(dev: Dev) -> None:
     """The console, the documentation, and what operators ask."""
     for path in ("/console/", "/docs", "/openapi.yaml", "/healthz", "/readyz", "/version", "/.well-known/jwks.json"):
         assert requests.get(f"http://127.0.0.1:{dev.ports['PORT']}{path}", timeout=10).ok, path
+
+
+# In place of what needs an engine or a cluster: what is to run in the service's container runs here, and what would be
+# made is rendered. Anything else fails.
+STAND_INS = {
+    "docker": """
+case "$*" in
+  *" exec service "* | *" exec -T service "*) while [ "$1" != service ]; do shift; done; shift; exec "$@" ;;
+  "compose -f deploy/compose.yaml "*) test -f deploy/compose.yaml ;;
+  "volume rm "*) ;;
+  *) exit 1 ;;
+esac""",
+    "kubectl": """
+case "$*" in
+  "kustomize "*) exec $KUBECTL "$@" ;;
+  "apply -k "*) exec $KUBECTL kustomize "$3" ;;
+  *"create "*) exec $KUBECTL "$@" --dry-run=client --output=yaml ;;
+  *" exec "*) while [ "$1" != -- ]; do shift; done; shift; exec "$@" ;;
+  *) exit 1 ;;
+esac""",
+    "helm": """
+[ "$1 $2" = "upgrade --install" ] || exit 1
+shift 2
+exec $HELM template "$@" """,
+}
+DEPLOYMENT = ("one-machine", "kubernetes", "backup")
+
+
+@pytest.fixture(scope="module")
+def machine(dev: Dev, clone: Path) -> Reader:
+    """An operator in a clone, on a machine where ``docker``, ``kubectl`` and ``helm`` are ``STAND_INS``."""
+    shutil.copytree(ROOT / "deploy", clone / "deploy", ignore=shutil.ignore_patterns("secrets", "files", ".env"))
+    (clone / "telnyx-api-key.txt").write_text("KEY-of-no-account\n", "utf-8")
+    (clone / "snapshot.rdb").touch()
+    (clone / "bin").mkdir()
+    for name, script in STAND_INS.items():
+        (clone / "bin" / name).write_text(f"#!/bin/sh\n{script}\n", "utf-8")
+        (clone / "bin" / name).chmod(0o755)
+    reader = Reader(dev)
+    reader.variables = [
+        f"KUBECTL={shutil.which('kubectl')} HELM={HELM} TOKEN={reader.bearer('bob')}",
+        f"export KUBECTL HELM PATH={clone}/bin:{Path(sys.executable).parent}:$PATH; . .run/env",
+    ]
+    return reader
+
+
+# The last of all: it changes a room.
+@pytest.mark.rows(2)
+@pytest.mark.parametrize("page", DEPLOYMENT)
+def test_the_commands_of_a_deployment(page: str, machine: Reader) -> None:
+    """In the order of the page, up to what installs packages on the machine itself; the first token is one."""
+    if page == "kubernetes" and not (HELM and shutil.which("kubectl")):
+        pytest.skip("kubectl and helm are needed")
+    text = (ROOT / "docs" / "how-to" / f"{page}.md").read_text("utf-8").partition("\n## Without Docker")[0]
+    done = ""
+    for _, language, block in INDENTED.findall(text):
+        commands = textwrap.dedent(block).replace("https://video-tokens.example.com/", f"{machine.url}/")
+        if language == "yaml":
+            (machine.dev.log.parent / "mine.yaml").write_text(block, "utf-8")
+            continue
+        if "<<'END'\n" in commands:
+            (machine.dev.log.parent / "rooms.toml").write_text(commands.split("\n", 1)[1].rpartition("END")[0], "utf-8")
+        well, done = machine.paste(commands)
+        assert well, commands + done
+    if page == "one-machine":
+        assert "telnyx_client_token" in done
+    if page == "kubernetes":
+        assert "kind: Deployment" in done
