@@ -11,7 +11,6 @@ Rules for editors:
   so often a minute that joining is never starved.
 """
 
-import contextlib
 import logging
 import secrets
 import threading
@@ -83,6 +82,8 @@ class Reconciler:
         self._metrics = metrics
         self._lists: deque[float] = deque(maxlen=MAX_LISTS_A_MINUTE)
         self._owner = secrets.token_hex(8)
+        # Rooms to be scheduled with the next look for work: nobody who gets a token waits for that.
+        self._due: dict[str, float] = {}
         self._woken = threading.Event()
 
     def start(self) -> None:
@@ -134,12 +135,16 @@ class Reconciler:
 
     def schedule(self, alias: str) -> None:
         """Somebody was given a new token for this room: see later whether they came."""
-        with contextlib.suppress(StoreUnavailable):
-            self._events.schedule(alias, self._clock.wall() + RECONCILE_EVERY_SECS)
+        self._due.setdefault(alias, self._clock.wall() + RECONCILE_EVERY_SECS)
 
     def _work(self) -> bool | None:
         """Do the next of what is to be done; says whether there was any, ``None`` while it is another's turn."""
-        work = self._events.take(self._owner, self._clock.wall())
+        due, self._due = self._due, {}
+        try:
+            work = self._events.take(self._owner, self._clock.wall(), due)
+        except StoreUnavailable:
+            self._due |= due
+            raise
         if work is None:
             return None
         events, alias = work

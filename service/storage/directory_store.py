@@ -10,10 +10,11 @@ from typing import Final, Literal, cast
 from uuid import UUID
 
 from service.storage import redis_keys, revocation_store
-from service.storage.records import AccessRecords, sha1
+from service.storage.records import AccessRecords, read_access, sha1
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys, UserKeys
 from service.storage.removals import Removal
+from service.storage.room_store import access_call
 from service.storage.scripts import Call, command, script
 
 _HOUR_MS: Final = 3_600_000
@@ -38,11 +39,11 @@ class DirectoryStore:
 
     def access_records(self, aliases: Sequence[str], owner: Owner) -> list[AccessRecords]:
         """What the rooms say of one user, in one round trip and in order."""
-        looks = [_access_call(RoomKeys(alias), owner) for alias in aliases]
+        looks = [access_call(alias, owner) for alias in aliases]
         revocations = revocation_store.calls(owner)
         replies = self._redis.read_much([*looks, *revocations])
-        revoked = tuple(revocation_store.moments(replies[len(looks) :]))
-        return [AccessRecords(*reply, revoked=revoked) for reply in replies[: len(looks)]]
+        revoked = revocation_store.moments(replies[len(looks) :])
+        return [read_access(reply, revoked) for reply in replies[: len(looks)]]
 
     def aliases(self, after: str, limit: int) -> list[str]:
         """Up to ``limit`` names of rooms that sort after ``after``."""
@@ -239,12 +240,6 @@ class DirectoryStore:
     def lease(self, name: str, owner: str, seconds: int) -> bool:
         """Take a lease that ends by itself; for what one of all replicas should do."""
         return self._redis.run(command("SET", redis_keys.lease(name), owner, "EX", seconds, "NX")) is not None
-
-
-def _access_call(keys: RoomKeys, owner: Owner) -> Call:
-    names = (keys.record, keys.members, keys.bans, keys.adopted, keys.invites)
-    more = (keys.meeting, keys.devices(owner.user_field), keys.hosts)
-    return script("meeting", "access").on((*names, *more), (owner.user_field, owner.invite, keys.base), reads=True)
 
 
 def _calls_for_aliases(room_id: UUID) -> list[Call]:

@@ -1,6 +1,6 @@
 """Events of webhooks between their arrival and their effect (state), and whose turn it is to see to that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from service.storage import redis_keys
@@ -25,12 +25,14 @@ class EventStore:
         args = (redis_keys.digest(ident), now, now - IDS_SECS, event)
         return bool(self._redis.run_replicated(script("record_event").on(names, args)))
 
-    def take(self, owner: str, now: float) -> tuple[list[bytes], str | None] | None:
+    def take(self, owner: str, now: float, due: Mapping[str, float]) -> tuple[list[bytes], str | None] | None:
         """What ``owner`` is to do: the oldest events that have not taken effect, and a room that is due to be compared.
-        ``None`` while it is another's turn.
+        ``None`` while it is another's turn. ``due``: rooms to be scheduled, as by ``schedule``, on the way.
         """
         names = (redis_keys.EVENT_LEASE, redis_keys.EVENTS, redis_keys.ROOMS_DUE)
-        found = self._redis.run(script("take_work").on(names, (owner, LEASE_SECS * 1000, MOST_AT_ONCE, now)))
+        rooms = (part for alias, moment in due.items() for part in (moment, alias))
+        args = (owner, LEASE_SECS * 1000, MOST_AT_ONCE, now, *rooms)
+        found = self._redis.run(script("take_work").on(names, args))
         return None if found is None else (found[0], found[1].decode() if found[1] else None)
 
     def finish(self, events: Sequence[bytes]) -> None:

@@ -44,8 +44,12 @@ class LocalFallback:
         """Redis answered this to what was asked at the monotonic moment ``asked``. The token to go on with, which is
         the snapshot's own unless this process has one that lives longer.
         """
-        self._access.put((alias, owner.user, owner.session), (snapshot.records, asked), MAX_AGE_SECS)
+        self.saw_access(alias, owner, snapshot.records, asked)
         return self._saw(self._tokens, (alias, owner), snapshot.token, asked)
+
+    def saw_access(self, alias: str, owner: Owner, records: AccessRecords, asked: float) -> None:
+        """As ``saw``, for the records that access is decided on."""
+        self._access.put((alias, owner.user, owner.session), (records, asked), MAX_AGE_SECS)
 
     def saw_tokens(
         self, alias: str, owner: Owner, token: SealedToken | None, refresh: SealedToken | None, asked: float

@@ -106,6 +106,14 @@ class TokenWrite:
     moderator: bool = False
 
 
+def read_access(reply: Any, revoked: Iterable[bytes | None]) -> AccessRecords:
+    """What ``access.lua`` and the revocation read answered; raises ``RecordUnreadable`` for what they cannot have."""
+    match reply:
+        case [None | bytes(), _, _, _, _, _, _, int()]:
+            return AccessRecords(*reply, revoked=tuple(revoked))
+    raise RecordUnreadable
+
+
 def read_snapshot(reply: Any, revoked: Iterable[bytes | None], waited: float = 0.0) -> RoomSnapshot:
     """What ``snapshot.lua`` and the revocation read answered, ``waited`` seconds after they were asked. Raises
     ``RecordUnreadable`` for what it cannot have answered.

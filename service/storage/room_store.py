@@ -4,7 +4,9 @@ While Redis is out, ``fallback.LocalFallback`` answers from what this process sa
 """
 
 import contextlib
+import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -19,6 +21,7 @@ from service.storage.records import (
     RoomSnapshot,
     SealedToken,
     TokenWrite,
+    read_access,
     read_sealed,
     read_snapshot,
     sha1,
@@ -26,7 +29,7 @@ from service.storage.records import (
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RATE_WINDOW_SECS, Owner, RoomKeys, digest
 from service.storage.removals import Removal
-from service.storage.scripts import Call, command, script
+from service.storage.scripts import Call, Reply, command, script
 
 LEASE_SECS: Final = 4
 # Somebody who waits asks every few seconds, from a browser's tab in the background once a minute; whoever has not asked
@@ -37,6 +40,8 @@ MAX_WAITING: Final = 500
 MEETING_PAUSE_SECS: Final = 300
 MAX_DEVICES_PER_USER: Final = 5
 
+_log: Final = logging.getLogger(__name__)
+
 
 class RoomStore:
     """Tokens and access records of rooms; raises ``StoreUnavailable`` where neither Redis nor memory can answer."""
@@ -46,19 +51,20 @@ class RoomStore:
         self._fallback = fallback
         self._clock = clock
 
-    def snapshot(self, alias: str, owner: Owner, *, count: bool) -> RoomSnapshot:
-        """Access records, token and rate in one round trip."""
+    def snapshot(self, alias: str, owner: Owner) -> RoomSnapshot:
+        """Access records and token in one round trip, which also counts the call."""
         began = self._clock.monotonic()
-        calls = (_snapshot_call(alias, owner, count=count), *revocation_store.calls(owner))
+        calls = (_snapshot_call(alias, owner), *revocation_store.calls(owner))
         try:
             reply, *revoked = self._redis.run_all(calls)
         except StoreOutage:
-            return self._remembered(alias, owner, count=count)
+            records, counted = self._remembered(alias, owner), self._fallback.count(alias, owner)
+            return RoomSnapshot(records, self._fallback.tokens(alias, owner)[0], counted, RATE_WINDOW_SECS)
         snapshot = read_snapshot(reply, revocation_store.moments(revoked), self._clock.monotonic() - began)
         token = self._fallback.saw(alias, owner, snapshot, began)
         if token is not snapshot.token:
             snapshot = replace(snapshot, token=token, unstored=snapshot.calls > 0)
-        if count and snapshot.calls < 0 and snapshot.records.room is not None:
+        if snapshot.calls < 0 and snapshot.records.room is not None:
             counted = self._fallback.count(alias, owner)
             snapshot = replace(snapshot, calls=counted, window_left=float(RATE_WINDOW_SECS))
         return snapshot
@@ -69,12 +75,27 @@ class RoomStore:
         args = (owner.user_field, record, LISTED_SECS * 1000, MAX_WAITING)
         self._redis.run(script("enlist").on((keys.waiting, keys.waiters), args))
 
-    def _remembered(self, alias: str, owner: Owner, *, count: bool) -> RoomSnapshot:
+    def access(self, alias: str, owner: Owner) -> AccessRecords:
+        """The access records alone, in one round trip."""
+        began = self._clock.monotonic()
+        try:
+            reply, *revoked = self._redis.run_all((access_call(alias, owner), *revocation_store.calls(owner)))
+        except StoreOutage:
+            return self._remembered(alias, owner)
+        return self._saw_access(alias, owner, reply, revocation_store.moments(revoked), began)
+
+    def _saw_access(
+        self, alias: str, owner: Owner, reply: Reply, revoked: Sequence[bytes | None], asked: float
+    ) -> AccessRecords:
+        records = read_access(reply, revoked)
+        self._fallback.saw_access(alias, owner, records, asked)
+        return records
+
+    def _remembered(self, alias: str, owner: Owner) -> AccessRecords:
         records = self._fallback.records(alias, owner)
         if records is None:
             raise StoreUnavailable
-        calls = self._fallback.count(alias, owner) if count else -1
-        return RoomSnapshot(records, self._fallback.tokens(alias, owner)[0], calls, RATE_WINDOW_SECS)
+        return records
 
     def acquire_lease(self, alias: str, owner: Owner, lease: str) -> LeaseResult:
         """Look at the tokens again, and take the lease if it is free or the caller's; it then lasts ``LEASE_SECS``.
@@ -97,28 +118,32 @@ class RoomStore:
         tokens = self._fallback.saw_tokens(alias, owner, *found, asked)
         return LeaseResult(*tokens, acquired=acquired == 1, clock_lead=server_ms - (asked + waited) * 1000)
 
-    def store_token(self, alias: str, owner: Owner, new: TokenWrite) -> bool:
-        """Store a token and release the lease; ``False`` if the records that it was issued on have changed.
+    def store_token(self, alias: str, owner: Owner, new: TokenWrite) -> AccessRecords | None:
+        """Store a token and release the lease, unless the records that it was issued on have changed.
 
-        A revocation lies in a hash slot of its own, out of the script's reach: it is read on the way, and whoever is
-        asked for the token reads it again.
+        Answers the access records as they were read after that, in the same round trip; ``None`` where they have to be
+        asked for. A revocation lies in a hash slot of its own, out of the script's reach: it is read on the way.
         """
         began = self._clock.monotonic()
-        calls = (self._store_call(alias, owner, new), *revocation_store.calls(owner))
+        calls = (self._store_call(alias, owner, new), access_call(alias, owner), *revocation_store.calls(owner))
         try:
-            reply, *revoked = self._redis.run_all(calls)
+            reply, found, *revocations = self._redis.run_all(calls)
         except StoreUnavailable:
-            reply, revoked = b"unavailable", []
-        if reply == b"changed":
-            return False
-        if revoked and tuple(revocation_store.moments(revoked)) != new.records.revoked:
+            self._stored(alias, owner, new, began, in_redis=False)
+            return None
+        revoked = revocation_store.moments(revocations)
+        if tuple(revoked) != new.records.revoked:
             self._take_back(alias, owner)
-            return False
-        late = self._clock.monotonic() - began
+        elif reply != b"changed":
+            self._stored(alias, owner, new, began, in_redis=reply != b"late")
+            return self._saw_access(alias, owner, found, revoked, began)
+        _log.info("access changed while a token was issued: it is not stored", extra={"room": alias})
+        return None
+
+    def _stored(self, alias: str, owner: Owner, new: TokenWrite, asked: float, *, in_redis: bool) -> None:
+        late = self._clock.monotonic() - asked
         refresh = new.refresh.after(late) if new.refresh is not None else None
-        stored = reply not in {b"late", b"unavailable"}
-        self._fallback.stored(alias, owner, new.token.after(late), refresh, began, in_redis=stored)
-        return True
+        self._fallback.stored(alias, owner, new.token.after(late), refresh, asked, in_redis=in_redis)
 
     def _take_back(self, alias: str, owner: Owner) -> None:
         """Drop a token that was stored while its user was signed out."""
@@ -186,12 +211,20 @@ class RoomStore:
             return
 
 
-def _snapshot_call(alias: str, owner: Owner, *, count: bool) -> Call:
+def access_call(alias: str, owner: Owner) -> Call:
+    """Reads what a room says of one user; ``records.read_access`` reads the reply."""
+    keys, user = RoomKeys(alias), owner.user_field
+    names = (keys.record, keys.members, keys.bans, keys.adopted, keys.invites)
+    more = (keys.meeting, keys.devices(user), keys.hosts)
+    return script("meeting", "access").on((*names, *more), (user, owner.invite, keys.base), reads=True)
+
+
+def _snapshot_call(alias: str, owner: Owner) -> Call:
     keys, user = RoomKeys(alias), owner.user_field
     names = (keys.record, keys.members, keys.bans, keys.adopted, keys.token(owner.entry))
     door = (keys.meeting, keys.hosts, keys.waiting, keys.waiters)
     more = (keys.rate(user), keys.invites, keys.live, keys.devices(user), *door)
-    args = (user, int(count), RATE_WINDOW_SECS * 1000, owner.invite, keys.base, LISTED_SECS * 1000, MAX_WAITING)
+    args = (user, RATE_WINDOW_SECS * 1000, owner.invite, keys.base, LISTED_SECS * 1000, MAX_WAITING)
     return script("meeting", "snapshot").on((*names, *more), args, reads=True)
 
 

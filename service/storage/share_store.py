@@ -13,7 +13,7 @@ from typing import Final
 from service.errors import RateLimited, StoreUnavailable
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import UserKeys
-from service.storage.scripts import command, script
+from service.storage.scripts import Call, Reply, command, script
 
 # An administrator is a back end or an operator, who does the work of many.
 ADMIN_FACTOR: Final = 10
@@ -53,15 +53,18 @@ class CallerShares:
     reads: bool
     scale: int
 
-    def spend(self, share: Share, count: int = 1) -> None:
-        """Use some; raises ``RateLimited`` where those are too many."""
+    def spend(self, share: Share, count: int = 1, *, also: Call | None = None) -> Reply:
+        """Use some; raises ``RateLimited`` where those are too many. The reply to what is asked on the way (``also``),
+        or ``None``.
+        """
         call = script("count").on((self._key(share),), (share.seconds * 1000, count), repeatable=False)
         try:
-            used, left = self.redis.run(call)
+            (used, left), *others = self.redis.run_all([call] if also is None else [call, also])
         except StoreUnavailable:
-            return
+            return None
         if used > self._most(share):
             raise self._refusal(share, left)
+        return others[0] if others else None
 
     def require(self, share: Share) -> None:
         """Raises ``RateLimited`` unless there is one left, which is not used."""

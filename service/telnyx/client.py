@@ -35,7 +35,7 @@ from service.observability import tracing
 from service.observability.telemetry import Metrics
 from service.secret import Secret
 from service.storage.cooldown_store import Cooldowns
-from service.storage.share_store import LOOK_UPS, MODERATION, NEW_TOKENS, calling
+from service.storage.share_store import LOOK_UPS, MODERATION, NEW_TOKENS, CallerShares, Share, calling
 from service.telnyx.breaker import Breaker
 from service.telnyx.operations import OPERATIONS, Kind, Operation
 from service.telnyx.responses import Answer, error_of, is_last_page, items_of, nothing_to_end, read, upstream_code
@@ -128,7 +128,8 @@ class Telnyx:
 
         Raises ``RateLimited`` too, where it would be more than the share of the caller whom the request is of.
         """
-        operation = _of_caller(OPERATIONS[name])
+        caller = calling.get()
+        operation, share = _of_caller(OPERATIONS[name], caller)
         if ("{id}" in operation.path) != isinstance(target, UUID):
             # Anything else could be a path of its own.
             raise TypeError(f"{name} takes {'a UUID' if '{id}' in operation.path else 'no id'}")
@@ -152,7 +153,7 @@ class Telnyx:
             )
 
         with self._place(operation.kind, deadline):
-            left = self._cooldowns.left(operation.kind)
+            left = self._cooldowns.left(operation.kind, caller, share)
             if left > 0:
                 raise UpstreamThrottled(retry_after=left)
             self._retry_credit = min(RETRY_BURST, self._retry_credit + RETRY_SHARE)
@@ -302,13 +303,10 @@ class _Repeatable(Exception):
         self.error = error
 
 
-def _of_caller(operation: Operation) -> Operation:
-    """The operation as it counts in this request, after its caller's share has paid for it."""
-    caller = calling.get()
-    if caller is None:
-        return operation
+def _of_caller(operation: Operation, caller: CallerShares | None) -> tuple[Operation, Share]:
+    """The operation as it counts in the request that it is made for, and the share that it is part of."""
     if operation.kind == "tokens":
-        caller.spend(NEW_TOKENS)
-        return operation
-    caller.spend(LOOK_UPS if caller.reads else MODERATION)
-    return operation if caller.reads else replace(operation, kind="moderation")
+        return operation, NEW_TOKENS
+    if caller is None or caller.reads:
+        return operation, LOOK_UPS
+    return replace(operation, kind="moderation"), MODERATION

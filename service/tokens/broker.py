@@ -35,11 +35,11 @@ from service.meetings.attendance import check_capacity
 from service.meetings.moderation import Waiter
 from service.meetings.reconciler import Reconciler
 from service.observability.telemetry import Metrics
-from service.rooms.access import authorize, read_person
+from service.rooms.access import Access, authorize, read_person
 from service.rooms.directory import Directory
 from service.rooms.models import Member, Role
 from service.secret import Secret
-from service.storage.records import RoomSnapshot
+from service.storage.records import AccessRecords, RoomSnapshot
 from service.storage.redis_keys import digest
 from service.storage.room_store import RoomStore
 from service.storage.share_store import CALLS, calling
@@ -108,9 +108,9 @@ class Broker:
 
     def forget(self, principal: Principal, alias: str) -> None:
         """Drop all tokens of this user for this room, on every device. Says nothing of whether there is such a room."""
-        snapshot = self._rooms.snapshot(alias, principal.owner(), count=False)
+        records = self._rooms.access(alias, principal.owner())
         try:
-            authorize(snapshot.records, principal, self._clock.wall())
+            authorize(records, principal, self._clock.wall())
         except RoomNotFound:
             # Nobody goes on from what is remembered of a stranger, so no process has to be told.
             self._rooms.drop_tokens(alias, principal.user)
@@ -120,7 +120,7 @@ class Broker:
         self._rooms.forget_tokens(alias, principal.user)
 
     def _first_look(self, request: TokenRequest) -> AuthorizedRequest:
-        snapshot = self._snapshot(request, count=True)
+        snapshot = self._rooms.snapshot(request.alias, request.owner)
         if snapshot.records.room is None:
             snapshot = self._make_room(request, snapshot)
         try:
@@ -147,7 +147,7 @@ class Broker:
         except WaitingForAdmission:
             self._enlist(request, snapshot)
             raise
-        return self._snapshot(request, count=True)
+        return self._rooms.snapshot(request.alias, request.owner)
 
     def _enlist(self, request: TokenRequest, snapshot: RoomSnapshot) -> None:
         if snapshot.listed:
@@ -159,23 +159,24 @@ class Broker:
         with contextlib.suppress(StoreUnavailable):
             self._rooms.enlist(request.alias, request.owner, waiter.to_bytes())
 
-    def _look_again(self, before: AuthorizedRequest) -> AuthorizedRequest:
-        """The same request by what Redis says now; it is not counted twice."""
-        snapshot = self._snapshot(before.request, count=False)
-        if snapshot.records.room is None and before.access.room.template is not None:
+    def _look_again(self, before: AuthorizedRequest, records: AccessRecords | None = None) -> AuthorizedRequest:
+        """The same request by what Redis says now; by ``records``, where it has said that already."""
+        request = before.request
+        records = records or self._rooms.access(request.alias, request.owner)
+        if records.room is None and before.access.room.template is not None:
             # Swept as idle in this very moment: the next call makes it again.
             raise _room_changed()
-        snapshot = replace(snapshot, calls=before.snapshot.calls, window_left=before.snapshot.window_left)
-        return self._authorize(before.request, snapshot)
-
-    def _snapshot(self, request: TokenRequest, *, count: bool) -> RoomSnapshot:
-        return self._rooms.snapshot(request.alias, request.owner, count=count)
+        access, limits = self._access(request, records)
+        return replace(before, access=access, limits=limits)
 
     def _authorize(self, request: TokenRequest, snapshot: RoomSnapshot) -> AuthorizedRequest:
-        now = self._clock.wall()
-        access = authorize(snapshot.records, request.principal, now)
-        limits = TokenLimits.of(access.room, access.until, self._default_ttl, now)
+        access, limits = self._access(request, snapshot.records)
         return AuthorizedRequest(request, access, limits, self._held(request, access.room_id, snapshot), snapshot)
+
+    def _access(self, request: TokenRequest, records: AccessRecords) -> tuple[Access, TokenLimits]:
+        now = self._clock.wall()
+        access = authorize(records, request.principal, now)
+        return access, TokenLimits.of(access.room, access.until, self._default_ttl, now)
 
     def _held(self, request: TokenRequest, room_id: UUID, snapshot: RoomSnapshot) -> HeldToken | None:
         if snapshot.token is None:
@@ -209,7 +210,8 @@ class Broker:
             raise
         except (OwnTrouble, RateLimited, TimeoutError) as trouble:
             return self._serve_stale(authorized, trouble)
-        current = self._look_again(authorized)
+        # What was read for the one who began it says nothing of another's bearer.
+        current = self._look_again(authorized, renewed.records if flight.started else None)
         if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, self._left(renewed)):
             raise _room_changed()
         if not flight.started:

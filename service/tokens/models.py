@@ -9,7 +9,7 @@ from service.identity.verifier import Principal
 from service.rooms.access import Access
 from service.rooms.models import Room
 from service.secret import Secret
-from service.storage.records import RoomSnapshot
+from service.storage.records import AccessRecords, RoomSnapshot
 from service.storage.redis_keys import Owner
 from service.tokens.policy import ClientToken, TokenLimits
 
@@ -34,12 +34,16 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True)
 class HeldToken:
-    """A client token that ends at the monotonic moment ``ends``, the upstream room it is for, and how it was had."""
+    """A client token that ends at the monotonic moment ``ends``, the upstream room it is for, and how it was had.
+
+    ``records``: what access of the caller for whom it was made is decided on, as it was read after it was stored.
+    """
 
     token: ClientToken
     ends: float
     room_id: UUID
     source: Source
+    records: AccessRecords | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Rules for editors:
 * refresh while the refresh token lives, else generate; a refused refresh is followed by exactly one generate;
 * an answer is stored only against the records it was issued on (``RoomStore.store_token`` compares), and whoever hands
-  it out evaluates access again;
+  it out evaluates access again, by what was read after that;
 * a room that is gone at Telnyx is looked up by its name once. What is found is remembered as cache: the directory's
   record does not change.
 """
@@ -12,6 +12,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 from uuid import UUID
@@ -221,6 +222,4 @@ class Renewal:
             clock_lead=found.clock_lead,
             max_refresh_secs=usable,
         )
-        if not self._rooms.store_token(request.alias, request.owner, write):
-            _log.info("access changed while a token was issued: it is not stored", extra={"room": request.alias})
-        return renewed
+        return replace(renewed, records=self._rooms.store_token(request.alias, request.owner, write))

@@ -49,7 +49,7 @@ class Cooldowns(cooldown_store.Cooldowns):
         self.started: list[tuple[Kind, float]] = []
         self._ends: dict[Kind, float] = {}
 
-    def left(self, kind: Kind) -> float:
+    def left(self, kind: Kind, _caller: object, _share: object) -> float:
         return max(0.0, self._ends.get(kind, 0.0) - self._clock.monotonic())
 
     def start(self, kind: Kind, seconds: float) -> None:

@@ -31,7 +31,7 @@ class BesideSlowRedis(Broker):
     def __init__(self, secs: float) -> None:
         self._clock, self._secs = Hands(), secs
 
-    def _look_again(self, before: AuthorizedRequest) -> AuthorizedRequest:
+    def _look_again(self, before: AuthorizedRequest, _records: Any = None) -> AuthorizedRequest:
         self._clock.now += self._secs
         return before
 
