@@ -2,7 +2,7 @@
 
 All that becomes ready at the same moment goes on before the loop looks again, so a herd of a thousand first joins kept
 a probe waiting until each of them had done its share, and the replica was taken out of service just then (measured).
-Those that begin one at a time stay apart in all that follows. Probes begin at once.
+Requests that were begun one at a time stay spread out afterwards. Probes begin at once.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ from gevent.event import Event
 
 from service.clock import let_others_run
 
-# So many under way begin as they come: less is no herd.
+# Up to this many requests begin as they come: fewer are no herd.
 MAX_AT_ONCE: Final = 16
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 
@@ -28,7 +28,7 @@ class Turns:
     def begin(self, path: str) -> None:
         """Return when this request may go on."""
         self._under_way += 1
-        if path in PROBES or self._under_way <= MAX_AT_ONCE:
+        if path in PROBES or (not self._waiting and self._under_way <= MAX_AT_ONCE):
             return
         turn = Event()
         self._waiting.append(turn)

@@ -1,7 +1,7 @@
 """Whether somebody may be in a room now: from records and a principal to ``Access`` or a refusal.
 
 The token, the lobby, moderation, administration and the gateway all ask here, so that none of them can be more lenient
-than the others. Pure and total: nothing here reads a clock or a store.
+than the others. Pure: nothing here reads a clock or a store, and every input ends as a value or a ``ServiceError``.
 
 Every rule of a room is evaluated and the highest role whose own window is open wins. Refusals come in one order:
 without any role the room does not exist, banned or not; with one, a ban outweighs it; then come the windows, then the
@@ -32,9 +32,10 @@ from service.storage.records import ADMITTED, ENTERED, REFUSED, AccessRecords
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """May be in ``room`` as ``role`` until ``until`` (epoch seconds, ``None`` for no end in sight).
+    """May be in ``room`` now, as ``role``, the highest that is open.
 
-    ``room_id`` is the id to use at Telnyx now, ``recorded_id`` the one that the directory records.
+    ``until`` is when the last of the grants that are open now ends, perhaps one of a lower role: epoch seconds, or
+    ``None`` for no end. ``room_id`` is the id to use at Telnyx now, ``recorded_id`` the one that the directory records.
     """
 
     room: Room
@@ -114,11 +115,11 @@ def evaluate(
 ) -> tuple[Role, float | None, Member | None]:
     """As what ``principal`` may enter ``room`` at ``now``, until when, and their own entry in it, if they have one.
 
-    Raises what ``admit`` raises and, where they have to wait at the door, ``AdmissionRefused`` or
+    Raises what ``decide_entry`` raises and, where they have to wait at the door, ``AdmissionRefused`` or
     ``WaitingForAdmission``; ``RecordUnreadable``.
     """
     member, ban, invite = read_person(records)
-    role, until = admit(room, principal, member, ban, now, invite)
+    role, until = decide_entry(room, principal, member, ban, now, invite)
     if role is not Role.MODERATOR and (room.waiting_room or room.host_required):
         _check_admitted(room, records, is_guest=principal.invited is not None)
     return role, until, member
@@ -145,7 +146,7 @@ def _check_admitted(room: Room, records: AccessRecords, *, is_guest: bool) -> No
         raise WaitingForAdmission("A moderator has to let you in")
 
 
-def admit(
+def decide_entry(
     room: Room, principal: Principal, member: Member | None, ban: Ban | None, now: float, invite: Invite | None = None
 ) -> tuple[Role, float | None]:
     """As what ``principal`` may enter ``room`` at ``now``, and until when; raises ``RoomNotFound``, ``Banned``,
@@ -155,18 +156,18 @@ def admit(
     if not granted:
         raise RoomNotFound
     if ban is not None and ban.stands(now):
-        # What a guest banned does not keep out a moderator who is no guest.
+        # A ban made by a guest does not apply to a moderator who is not a guest.
         is_host = principal.invited is None and highest(granted) is Role.MODERATOR
         if ban.invite is None or not is_host:
             raise Banned
-    outer = room.window
-    current = [(role, window) for role, window in granted if window.opens_at <= now < window.closes_at]
-    if current and outer.opens_at <= now < outer.closes_at:
-        until = min(outer.closes_at, max(window.closes_at for _, window in current))
+    windows = [(role, window.within(room.window)) for role, window in granted]
+    current = [(role, window) for role, window in windows if window.opens_at <= now < window.closes_at]
+    if current:
+        until = max(window.closes_at for _, window in current)
         return highest(current), None if until == math.inf else until
-    to_come = [window.opens_at for _, window in granted if now < min(window.closes_at, outer.closes_at)]
+    to_come = [window.opens_at for _, window in windows if now < window.opens_at < window.closes_at]
     if to_come:
-        raise NotOpenYet(opens_at=rfc3339(max(outer.opens_at, min(to_come))))
+        raise NotOpenYet(opens_at=rfc3339(min(to_come)))
     raise Closed
 
 
@@ -180,7 +181,7 @@ def grants(
 ) -> list[tuple[Role, Window]]:
     """Every role that the room's rules give this principal, open or not, and when; the room's window narrows all.
 
-    Of a guest they do not speak: a guest has what ``invite`` says, in the room that it was made for, and no more.
+    The rules do not apply to guests: a guest has what ``invite`` grants, in the room that it was made for, and no more.
     """
     if principal.invited is not None:
         if invite is None or principal.invited != Invited(room.alias, invite.invite_id):

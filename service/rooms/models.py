@@ -77,6 +77,10 @@ class Window:
             raise InvalidRequest.at("closes_at", "must be after opens_at")
         return window
 
+    def within(self, outer: Window) -> Window:
+        """What both have in common; where that is nothing, it does not close after it opens."""
+        return Window(max(self.opens_at, outer.opens_at), min(self.closes_at, outer.closes_at))
+
     def to_json(self) -> dict[str, str]:
         bounds = {"opens_at": self.opens_at, "closes_at": self.closes_at}
         return {name: rfc3339(bound) for name, bound in bounds.items() if math.isfinite(bound)}

@@ -78,7 +78,7 @@ class TokenLimits:
 
     @classmethod
     def of(cls, room: Room, until: float | None, default_ttl: int, now: float) -> TokenLimits:
-        """``until`` is the end of the admission, epoch seconds."""
+        """``until`` is the end of the access, epoch seconds."""
         left = None if until is None else until - now
         return cls(room.token_ttl_secs or default_ttl, until, left)
 

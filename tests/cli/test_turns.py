@@ -36,3 +36,21 @@ def test_after_a_herd_all_begin_at_once() -> None:
     gevent.sleep(0)
 
     assert alone.ready()
+
+
+def test_who_comes_later_passes_nobody_who_waits() -> None:
+    """Also when enough have ended for newcomers to begin at once."""
+    turns, begun = Turns(), list[int]()
+
+    def ask(number: int) -> None:
+        turns.begin("/v1/rooms")
+        begun.append(number)
+
+    callers = [gevent.spawn(ask, number) for number in range(MAX_AT_ONCE + 4)]
+    gevent.sleep(0)
+    for _ in range(MAX_AT_ONCE):
+        turns.end()
+    callers.append(gevent.spawn(ask, MAX_AT_ONCE + 4))
+    gevent.joinall(callers, timeout=10)
+
+    assert begun == sorted(begun)

@@ -1,9 +1,10 @@
-"""Admission by table and by property: who may enter what, as what, when."""
+"""Who may be in a room as what and when, by table and by property."""
 
 from __future__ import annotations
 
 import json
 import math
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from service.clock import rfc3339
 from service.errors import Banned, Closed, InvalidRequest, NotOpenYet, Refused, RoomNotFound
 from service.identity.verifier import Principal
-from service.rooms.access import admit, grants
+from service.rooms.access import decide_entry, grants
 from service.rooms.aliases import check_alias, template_for
 from service.rooms.models import Ban, Member, Role, Room, Window
 
@@ -74,7 +75,7 @@ def test_who_may_enter_gets_the_highest_open_role(
     room: Room, principal: Principal, member: Member | None, expected: Role
 ) -> None:
     """All rules are evaluated and the highest role whose own window is open wins."""
-    assert admit(room, principal, member, None, NOW)[0] is expected
+    assert decide_entry(room, principal, member, None, NOW)[0] is expected
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_who_may_enter_gets_the_highest_open_role(
 def test_without_any_role_there_is_no_room(room: Room, principal: Principal, member: Member | None) -> None:
     """No rule speaks of the caller: the room does not exist for them."""
     with pytest.raises(RoomNotFound):
-        admit(room, principal, member, None, NOW)
+        decide_entry(room, principal, member, None, NOW)
 
 
 @pytest.mark.parametrize(
@@ -118,12 +119,12 @@ def test_refusals_come_in_their_order(
 ) -> None:
     """No role, then banned, then not open yet, then closed."""
     with pytest.raises(expected):
-        admit(room, somebody(), member, ban, NOW)
+        decide_entry(room, somebody(), member, ban, NOW)
 
 
 def test_a_ban_that_is_over_does_not_count() -> None:
     """A ban ends at its own time, without being deleted."""
-    admit(room_of(MEMBERS), somebody(), member_of(), Ban("alice", NOW), NOW)
+    decide_entry(room_of(MEMBERS), somebody(), member_of(), Ban("alice", NOW), NOW)
 
 
 def test_not_open_yet_names_the_earliest_opening() -> None:
@@ -131,9 +132,21 @@ def test_not_open_yet_names_the_earliest_opening() -> None:
     room = room_of({**EVERYBODY, "opens_at": LATER}, MEMBERS)
 
     with pytest.raises(NotOpenYet) as refusal:
-        admit(room, somebody(), member_of(opens_at=SOON), None, NOW)
+        decide_entry(room, somebody(), member_of(opens_at=SOON), None, NOW)
 
     assert refusal.value.extra["opens_at"] == SOON
+
+
+def test_what_closes_before_the_room_opens_is_no_opening() -> None:
+    """A rule whose window the room's own window leaves out is passed over, for a later one or for good."""
+    early = {**EVERYBODY, "closes_at": SOON}
+    room = room_of(early, MEMBERS, opens_at=LATER)
+
+    with pytest.raises(NotOpenYet) as refusal:
+        decide_entry(room, somebody(), member_of(), None, NOW)
+    assert refusal.value.extra["opens_at"] == LATER
+    with pytest.raises(Closed):
+        decide_entry(room_of(early, opens_at=LATER), somebody(), None, None, NOW)
 
 
 def test_a_window_opens_and_closes_on_the_second() -> None:
@@ -142,17 +155,17 @@ def test_a_window_opens_and_closes_on_the_second() -> None:
 
     for moment, refusal in [(-1, NotOpenYet), (60, Closed)]:
         with pytest.raises(refusal):
-            admit(room, somebody(), None, None, NOW + moment)
+            decide_entry(room, somebody(), None, None, NOW + moment)
     for moment in (0, 59):
-        admit(room, somebody(), None, None, NOW + moment)
+        decide_entry(room, somebody(), None, None, NOW + moment)
 
 
-def test_admission_ends_with_the_last_open_reason() -> None:
-    """Somebody admitted by two rules may stay until the later one ends; a rule without an end has none."""
+def test_an_entry_ends_with_the_last_open_reason() -> None:
+    """Somebody who may enter by two rules may stay until the later one ends; a rule without an end has none."""
     room = room_of({**EVERYBODY, "closes_at": SOON}, MEMBERS)
 
-    assert admit(room, somebody(), member_of(closes_at=LATER), None, NOW) == (Role.PARTICIPANT, NOW + 3600)
-    assert admit(room, somebody(), member_of(), None, NOW) == (Role.PARTICIPANT, None)
+    assert decide_entry(room, somebody(), member_of(closes_at=LATER), None, NOW) == (Role.PARTICIPANT, NOW + 3600)
+    assert decide_entry(room, somebody(), member_of(), None, NOW) == (Role.PARTICIPANT, None)
 
 
 _moments = st.integers(-2, 2).map(lambda step: NOW + step * 60)
@@ -167,18 +180,23 @@ _windows = st.builds(Window, _moments | st.just(-math.inf), _moments | st.just(m
     groups=st.sampled_from([(), ("eng",)]),
     now=st.integers(-3, 3).map(lambda step: NOW + step * 60),
 )
-def test_admission_is_total_and_never_exceeds_a_rule(
+def test_every_entry_is_decided_and_never_exceeds_a_rule(
     rules: list[dict[str, Any]], room_window: Window, member: Member | None, ban: Ban | None, groups: Any, now: float
 ) -> None:
-    """Every combination ends in an admission that an open rule grants, or in a documented refusal."""
+    """Every combination ends in an entry that an open rule grants, or in a documented refusal; and who is told when it
+    opens may enter then.
+    """
     room = Room.of("standup", {"access": rules}, room_id=ROOM_ID, now=NOW)
     object.__setattr__(room, "window", room_window)
     principal = somebody(groups=groups)
     granted = list(grants(room, principal, member))
     try:
-        role, until = admit(room, principal, member, ban, now)
+        role, until = decide_entry(room, principal, member, ban, now)
     except (RoomNotFound, Banned, NotOpenYet, Closed) as refusal:
         assert isinstance(refusal, RoomNotFound) == (not granted)  # noqa: PT017 - which one is the property
+        if isinstance(refusal, NotOpenYet):
+            opens_at = datetime.fromisoformat(str(refusal.extra["opens_at"])).timestamp()
+            decide_entry(room, principal, member, None, opens_at)
         return
     assert ban is None or not ban.stands(now)
     assert room_window.opens_at <= now < room_window.closes_at

@@ -17,7 +17,7 @@ from service.identity import key_sources
 from service.identity.issuers import read_issuer
 from service.identity.setting import Faults
 from service.identity.verifier import Invited, Principal, Verifier
-from service.rooms.access import admit
+from service.rooms.access import decide_entry
 from service.rooms.aliases import is_alias
 from service.rooms.guests import guest_issuer
 from service.rooms.invites import LONGEST_SECS, Invite, new_code, read_code
@@ -153,7 +153,7 @@ def test_no_table_grants_what_guests_have() -> None:
 @pytest.mark.parametrize("role", Role)
 def test_a_guest_has_the_role_of_the_invite(role: Role) -> None:
     """Whatever the rules of the room say of everybody, and for no longer than the invite."""
-    assert admit(room_of(EVERYBODY), guest(), None, None, NOW, invite_of(role)) == (role, NOW + 60)
+    assert decide_entry(room_of(EVERYBODY), guest(), None, None, NOW, invite_of(role)) == (role, NOW + 60)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_guest_without_the_invite_has_no_role(principal: Principal, invite: In
     member = Member.of(principal.user, {"role": "moderator"})
 
     with pytest.raises(RoomNotFound):
-        admit(room_of(EVERYBODY, {"members": True}), principal, member, None, NOW, invite)
+        decide_entry(room_of(EVERYBODY, {"members": True}), principal, member, None, NOW, invite)
 
 
 def test_an_invite_is_nothing_to_others() -> None:
@@ -174,7 +174,7 @@ def test_an_invite_is_nothing_to_others() -> None:
     somebody = Principal("alice", "default", None, False, (), {}, {}, NOW, None)
 
     with pytest.raises(RoomNotFound):
-        admit(room_of(), somebody, None, None, NOW, invite_of())
+        decide_entry(room_of(), somebody, None, None, NOW, invite_of())
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_an_invite_is_nothing_to_others() -> None:
 def test_a_guest_is_refused_as_anybody(room: Room, ban: Ban | None, ends: float, expected: type[Exception]) -> None:
     """Bans and windows hold for guests too, and the end of the invite is the end of the window."""
     with pytest.raises(expected):
-        admit(room, guest(), None, ban, NOW + 2, invite_of(ends=ends))
+        decide_entry(room, guest(), None, ban, NOW + 2, invite_of(ends=ends))
 
 
 @given(st.text(max_size=150))
