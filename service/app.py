@@ -1,9 +1,10 @@
-"""The composition root: settings -> gateways -> rules -> blueprints.
+"""The composition root: settings -> Redis and Telnyx -> rules -> blueprints.
 
 Rules for editors:
 * this is the only module that knows everything; it decides nothing at request time;
-* ``face`` makes the HTTP application of given services, ``create_app`` the services of given settings;
-* background work starts here and nowhere else, in the process that will serve (after gunicorn has forked).
+* ``wsgi_app`` makes the HTTP application of given services, ``create_app`` the services of given settings;
+* background work starts here, in the process that will serve (after gunicorn has forked); but for the watch over silent
+  connections, which needs gunicorn's worker (``cli/gunicorn.conf.py``). docs/architecture.md lists all tasks.
 """
 
 import os
@@ -84,8 +85,8 @@ def create_from_env() -> Flask:
 
 def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
     """The whole service, connected and serving; it starts, and answers health, without Redis or Telnyx."""
-    gateways = _open_gateways(settings)
-    clock, metrics, redis, telnyx = gateways.clock, gateways.metrics, gateways.redis, gateways.telnyx
+    backends = _open_backends(settings)
+    clock, metrics, redis, telnyx = backends.clock, backends.metrics, backends.redis, backends.telnyx
     redis.follow_removals()
     store = DirectoryStore(redis)
     provisioning = _provisioning(settings, telnyx)
@@ -97,14 +98,14 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
         source.start()
     signer, guest_signer = TicketSigner(settings.service_secrets), GuestSigner(settings.service_secrets)
     verifier = verifier_of(settings, sources, guest_signer, clock, metrics.verification)
-    meeting, reconciler = _meeting(settings, gateways, directory, signer)
+    meeting, reconciler = _meeting(settings, backends, directory, signer)
     reconciler.start()
-    broker = _broker(settings, gateways, directory, provisioning, signer, reconciler)
+    broker = _broker(settings, backends, directory, provisioning, signer, reconciler)
     openapi = OPENAPI.read_bytes()
-    return face(
+    return wsgi_app(
         Services(
             clock=clock,
-            jitter=gateways.jitter,
+            jitter=backends.jitter,
             metrics=metrics,
             contract=OpenApiValidator.read(openapi),
             openapi=openapi,
@@ -115,7 +116,7 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             key_sources=sources,
             verifier=verifier,
             revocations=revocations,
-            store=redis,
+            redis=redis,
             telnyx=telnyx,
             directory=directory,
             broker=broker,
@@ -123,21 +124,21 @@ def create_app(settings: Settings, *, drain_file: Path | None = None) -> Flask:
             meeting=meeting,
             outcomes=OutcomeStore(redis),
             sealer=Sealer(settings.service_secrets),
-            gateway=_relay(settings, gateways, directory, broker, meeting, revocations),
+            gateway=_gateway_proxy(settings, backends, directory, broker, meeting, revocations),
             shares=Shares(redis, token_calls=settings.token_rate_limit_per_minute),
-            inbox=reconciler,
+            reconciler=reconciler,
         )
     )
 
 
 def open_directory(settings: Settings) -> Directory:
     """The directory alone, for the command line."""
-    gateways = _open_gateways(settings)
-    return Directory(DirectoryStore(gateways.redis), _provisioning(settings, gateways.telnyx), gateways.clock)
+    backends = _open_backends(settings)
+    return Directory(DirectoryStore(backends.redis), _provisioning(settings, backends.telnyx), backends.clock)
 
 
 @dataclass(frozen=True, slots=True)
-class _Gateways:
+class _Backends:
     """The ways to the outside that many share, and what these need."""
 
     clock: Clock
@@ -148,13 +149,13 @@ class _Gateways:
     telnyx: Telnyx
 
 
-def _open_gateways(settings: Settings) -> _Gateways:
+def _open_backends(settings: Settings) -> _Backends:
     clock, jitter, metrics = Clock(), random.Random(), Metrics(CollectorRegistry())
     redis = redis_client(settings, clock, metrics)
     telnyx = telnyx_client(settings, redis, clock, metrics, jitter)
     redis.start()
     rooms = RoomStore(redis, LocalFallback(clock, redis.removals), clock)
-    return _Gateways(clock, jitter, metrics, redis, rooms, telnyx)
+    return _Backends(clock, jitter, metrics, redis, rooms, telnyx)
 
 
 def redis_client(settings: Settings, clock: Clock, metrics: Metrics) -> RedisClient:
@@ -194,16 +195,16 @@ def _provisioning(settings: Settings, telnyx: Telnyx) -> Provisioning:
 
 
 def _meeting(
-    settings: Settings, gateways: _Gateways, directory: Directory, signer: TicketSigner
+    settings: Settings, backends: _Backends, directory: Directory, signer: TicketSigner
 ) -> tuple[Meeting, Reconciler]:
-    clock, metrics, redis, telnyx = gateways.clock, gateways.metrics, gateways.redis, gateways.telnyx
+    clock, metrics, redis, telnyx = backends.clock, backends.metrics, backends.redis, backends.telnyx
     store = MeetingStore(redis)
     presence = Presence(telnyx, signer, store)
     meeting = Meeting(
         telnyx,
         presence,
         store,
-        gateways.rooms,
+        backends.rooms,
         clock,
         metrics,
         default_ttl=settings.token_ttl_secs,
@@ -215,44 +216,44 @@ def _meeting(
 
 def _broker(
     settings: Settings,
-    gateways: _Gateways,
+    backends: _Backends,
     directory: Directory,
     provisioning: Provisioning,
     signer: TicketSigner,
     reconciler: Reconciler,
 ) -> Broker:
-    clock, metrics, telnyx = gateways.clock, gateways.metrics, gateways.telnyx
+    clock, metrics, telnyx = backends.clock, backends.metrics, backends.telnyx
     vault = Vault(Sealer(settings.service_secrets))
     single_flight: SingleFlight[HeldToken] = SingleFlight(clock)
     return Broker(
-        gateways.rooms,
+        backends.rooms,
         directory,
-        Renewal(gateways.rooms, provisioning, telnyx, vault, clock, metrics),
+        Renewal(backends.rooms, provisioning, telnyx, vault, clock, metrics),
         single_flight,
         vault,
         signer,
         clock,
         metrics,
-        gateways.jitter.random,
+        backends.jitter.random,
         reconciler,
         default_ttl=settings.token_ttl_secs,
         calls_per_minute=settings.token_rate_limit_per_minute,
     )
 
 
-def _relay(
+def _gateway_proxy(
     settings: Settings,
-    gateways: _Gateways,
+    backends: _Backends,
     directory: Directory,
     broker: Broker,
     meeting: Meeting,
     revocations: Revocations,
 ) -> GatewayProxy:
-    telnyx, clock = gateways.telnyx, gateways.clock
-    finder = Resolver(telnyx, directory, clock)
+    telnyx, clock = backends.telnyx, backends.clock
+    resolver = Resolver(telnyx, directory, clock)
     rooms = RoomHandlers(directory, telnyx, name_prefix=settings.room_name_prefix)
-    tokens = TokenHandlers(broker, Sealer(settings.service_secrets), finder, clock)
-    return GatewayProxy(telnyx, finder, rooms, tokens, meeting, revocations)
+    tokens = TokenHandlers(broker, Sealer(settings.service_secrets), resolver, clock)
+    return GatewayProxy(telnyx, resolver, rooms, tokens, meeting, revocations)
 
 
 class _App(Flask):
@@ -262,7 +263,7 @@ class _App(Flask):
         return func
 
 
-def face(services: Services) -> Flask:
+def wsgi_app(services: Services) -> Flask:
     """The WSGI application that lets callers ask ``services``."""
     app = _App("service", static_folder=None)
     app.config.update(PROVIDE_AUTOMATIC_OPTIONS=False)

@@ -24,6 +24,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 from prometheus_client import CollectorRegistry, Counter, multiprocess
 
+# Imported before the workers are forked: they begin sooner, and share what they never change.
 import service.app
 from service.cli import silent_connections
 from service.cli.turns import Turns
@@ -39,7 +40,6 @@ _OWN_FILES = 384
 _settings = Settings.from_env(os.environ)
 _drain_file = Path(os.environ["DRAIN_FILE"]) if "DRAIN_FILE" in os.environ else None
 
-# Imported here, once: the workers begin sooner, and share what they never change.
 wsgi_app = f"{service.app.__name__}:create_from_env()"
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 workers = _settings.web_concurrency
@@ -78,7 +78,7 @@ logconfig_dict = telemetry.logging_config(_settings.log_level, _settings.log_hit
 
 
 class _WithoutAccessLines(Logger):  # type: ignore[misc] # the library has no types
-    """Given a configuration of logging, gunicorn makes an access line for each request: 6 % of a token answer."""
+    """With a logging configuration gunicorn builds an access line for each request: 6 % of a token answer."""
 
     def access(self, *_: object) -> None:
         """Ours is JSON and knows the route."""
@@ -96,12 +96,12 @@ _LINGER_BYTES = 256 * 1024
 # The time limit of the request under way, and the turn of the event loop in which it began.
 _request: ContextVar[tuple[gevent.Timeout, int]] = ContextVar("request")
 _turns = Turns()
-# Counted by gunicorn's own process, which starts each of them anew.
+# Counted in gunicorn's own process, which replaces workers.
 _worker_restarts = Counter("vts_worker_restarts", "Workers that ended and were replaced.", registry=CollectorRegistry())
 
 
 def when_ready(server: Any) -> None:
-    """Once for all workers. What they share stays shared: the collector would write to each object that it looks at."""
+    """Once for all workers. The heap is frozen, or the collector would write to its pages, and they would be copied."""
     for warning in _settings.warnings():
         logging.getLogger("service.settings").warning(warning.message, extra={"variable": warning.variable})
     for listener in server.LISTENERS:
@@ -131,9 +131,9 @@ def pre_request(_worker: object, request: Any) -> None:
 def post_request(_worker: object, request: Any, environ: dict[str, Any], _response: object) -> None:
     """End the request's time, and let others have their turn before the next request of this connection.
 
-    A caller who sends requests without a pause and reads all answers never makes his greenlet wait, and gevent switches
-    nowhere else: four such callers stopped two workers until gunicorn killed them (measured). A request that waited for
-    anything has let others have theirs.
+    A caller who sends requests without a pause and reads all answers never makes their greenlet wait, and gevent
+    switches nowhere else: four such callers stopped two workers until gunicorn killed them (measured). A request that
+    waited for anything has let others have theirs.
     """
     limit, turn = _request.get()
     limit.close()

@@ -1,8 +1,8 @@
 """Tracks who is in each room: takes webhooks in and applies them, reconciles with Telnyx's own list, checks newcomers.
 
 While Telnyx waits an event is recorded and no more. What it does is done in the background: by one task in each
-process, one process at a time by a lease. It works at once when this process took an event in, soon while there is
-work, and once a second while there is none.
+process, of which the one that holds the lease works: within a second of an event's arrival, at once if it took the
+event in itself.
 
 Rules for editors:
 * an event is finished only after its effect is stored, and its effect is the same however often and in whatever order
@@ -47,7 +47,7 @@ OCCUPANCY_SECS: Final = 30.0
 RECONCILE_EVERY_SECS: Final = 60.0
 MIN_PAUSE_SECS: Final = 0.1
 IDLE_SECS: Final = 1.0
-# Of the others one takes over within this and the life of the lease.
+# A process without the lease looks again after this; a dead holder is replaced within this plus the life of the lease.
 WAITING_SECS: Final = 2.0
 ACTIVE_SECS: Final = 900.0
 LIST_SECS: Final = 4.0
@@ -118,9 +118,10 @@ class Reconciler:
         while True:
             self._woken.wait(pause)
             self._woken.clear()
-            pause = self._next_pause(pause)
+            pause = self._work_and_pause(pause)
 
-    def _next_pause(self, pause: float) -> float:
+    def _work_and_pause(self, pause: float) -> float:
+        """Answers for how long to wait then, seconds."""
         try:
             worked = self._work()
         except ServiceError as trouble:
@@ -150,7 +151,7 @@ class Reconciler:
         events, alias = work
         if events:
             self._apply_all(events)
-        reconciled = alias is not None and self._may_list()
+        reconciled = alias is not None and self._take_list_slot()
         if alias is not None and reconciled:
             self._reconcile(alias)
         return bool(events) or reconciled
@@ -184,7 +185,9 @@ class Reconciler:
             return "failed"
         for event in events:
             if event.kind in {RECORDED, COMPOSED}:
-                about = {"room": room.alias, "session": str(event.session_id), "participant": str(event.participant_id)}
+                about = {"room": room.alias, "session": str(event.session_id)}
+                if event.participant_id is not None:
+                    about["participant"] = str(event.participant_id)
                 audit_log.info("media ready", extra={**about, "kind": event.kind, "media": str(event.media_id)})
         self._events.schedule(room.alias, self._clock.wall() + RECONCILE_EVERY_SECS)
         return "applied"
@@ -194,14 +197,14 @@ class Reconciler:
             return
         age = self._clock.wall() - max(event.at for event in events) / _MICROS
         before = Attendance.from_bytes(self._store.roster(room.alias)).entries
-        self._change(room, lambda attendance: attendance.after(events), age)
+        self._update_attendance(room, lambda attendance: attendance.after(events), age)
         self._verify_newcomers(room, {}, age)
         departures = [(_entry_of(before, event), event) for event in events if event.kind == LEFT]
         left = {entry.user: event.at / _MICROS for entry, event in departures if entry and entry.here and entry.user}
         if left:
             self._meeting.measure_removals(room.alias, left)
 
-    def _change(self, room: Room, step: Callable[[Attendance], Attendance], age: float) -> Attendance:
+    def _update_attendance(self, room: Room, step: Callable[[Attendance], Attendance], age: float) -> Attendance:
         """Store what ``step`` makes of the attendance; ``age`` in seconds of the news that it is made of."""
         for _ in range(_MAX_TRIES):
             raw = self._store.roster(room.alias)
@@ -229,9 +232,9 @@ class Reconciler:
             _log.warning("participant check failed", extra={"room": room.alias, "code": trouble.code})
             return
         users = {place: proof.user for place, proof in proofs.items()}
-        self._change(room, lambda attendance: attendance.recognised(users, new), age)
+        self._update_attendance(room, lambda attendance: attendance.recognised(users, new), age)
 
-    def _may_list(self) -> bool:
+    def _take_list_slot(self) -> bool:
         now = self._clock.monotonic()
         if len(self._lists) == MAX_LISTS_A_MINUTE and now - self._lists[0] < RECONCILE_EVERY_SECS:
             return False
@@ -256,7 +259,7 @@ class Reconciler:
         places = {(one.session_id, one.participant_id): one for one in present}
         listed = {place: int(one.joined_at * _MICROS) for place, one in places.items()}
         age = self._clock.monotonic() - began
-        attendance = self._change(room, lambda current: current.corrected(listed, before), age)
+        attendance = self._update_attendance(room, lambda current: current.corrected(listed, before), age)
         self._verify_newcomers(room, places, age)
         newest = max((entry.at for entry in attendance.entries.values()), default=0) / _MICROS
         if attendance.present() or self._clock.wall() - newest <= ACTIVE_SECS:

@@ -33,7 +33,7 @@ def receive_telnyx_event() -> Response:
     """An event was recorded, had been recorded before, or is of no concern here: Telnyx need not send it again."""
     headers = request.headers
     stamp, signature = headers.get("telnyx-timestamp"), headers.get("telnyx-signature-ed25519")
-    return jsonify({"result": services().inbox.receive(stamp, signature, read_body(request.environ))})
+    return jsonify({"result": services().reconciler.receive(stamp, signature, read_body(request.environ))})
 
 
 def backchannel_logout() -> Response:

@@ -50,7 +50,7 @@ def get_readiness() -> Response:
     response = jsonify(
         {
             "status": status,
-            "redis": "down" if workers.get("redis") == "open" else asked.store.state,
+            "redis": "down" if workers.get("redis") == "open" else asked.redis.state,
             "telnyx": {name: workers.get(name, own) for name, own in asked.telnyx.breaker_states().items()},
             "keys": {name: {"loaded": count > 0, "keys": count} for name, count in keys.items()},
         }

@@ -49,14 +49,14 @@ class Services:
     key_sources: Mapping[str, KeySource]
     verifier: Verifier
     revocations: Revocations
-    store: RedisClient
+    redis: RedisClient
     telnyx: Telnyx
     directory: Directory
     broker: Broker
     guests: Guests
     meeting: Meeting
     gateway: GatewayProxy
-    inbox: Reconciler
+    reconciler: Reconciler
     shares: Shares
     outcomes: OutcomeStore
     sealer: Sealer

@@ -1,8 +1,8 @@
-"""``POST /v1/rooms/{room}/token`` and ``.../token/refresh``: the calls that running meetings make, whatever comes of
-them. Everything else goes to the framework.
+"""Answers ``POST /v1/rooms/{room}/token`` and ``.../token/refresh``, the calls that running meetings make, and their
+refusals, before the framework sees them. Everything else goes to the framework.
 
-Ours, because of what the framework takes to find a view, to wrap a request and an answer and to call its hooks: as much
-as all that the call is about (measured; see ``tests/bench/README.md`` and ``docs/decisions``).
+Finding a view, wrapping request and answer and calling hooks costs in the framework as much as all that these calls are
+about (measured; see ``tests/bench/README.md`` and ``docs/decisions/token-endpoint.md``).
 
 Rules for editors:
 * this is the only implementation of these two calls; the framework knows their paths, for preflights and refusals of
@@ -102,7 +102,7 @@ class TokenEndpoint:
         services.shares.begin(call.principal.user, admin=call.principal.admin, reads=False)
         wanted = self._wanted(environ, call)
         if not is_alias(call.alias):
-            # No room could have this name, which costs no look-up.
+            # No room can have this name, so nothing is looked up.
             raise RoomNotFound
         request = TokenRequest(
             principal=call.principal,

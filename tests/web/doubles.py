@@ -16,7 +16,7 @@ from uuid import UUID
 from flask import Flask
 from prometheus_client import CollectorRegistry
 
-from service.app import face
+from service.app import wsgi_app
 from service.clock import Clock, Deadline
 from service.crypto import Sealer
 from service.errors import InvalidToken, MissingCredentials, RoomNotFound
@@ -238,7 +238,7 @@ class Face:
 def make_face(drain_file: Path) -> Face:
     """The HTTP face of the service with nothing behind it."""
     told, store, dependencies, registry = Told(), Store(), Dependencies(), CollectorRegistry()
-    app = face(
+    app = wsgi_app(
         Services(
             clock=StandingClock(),
             jitter=random.Random(1),
@@ -252,14 +252,14 @@ def make_face(drain_file: Path) -> Face:
             key_sources={"default": cast("KeySource", dependencies)},
             verifier=cast("Verifier", Doorman()),
             revocations=cast("Revocations", told),
-            store=cast("RedisClient", store),
+            redis=cast("RedisClient", store),
             telnyx=cast("Telnyx", dependencies),
             directory=cast("Directory", told),
             broker=cast("Broker", told),
             guests=cast("Guests", told),
             meeting=cast("Meeting", told),
             gateway=cast("GatewayProxy", told),
-            inbox=cast("Reconciler", told),
+            reconciler=cast("Reconciler", told),
             shares=cast("Shares", dependencies),
             outcomes=cast("OutcomeStore", told),
             sealer=cast("Sealer", told),
