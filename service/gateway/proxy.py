@@ -16,11 +16,12 @@ from service.errors import (
     UpstreamRejectedRequest,
 )
 from service.gateway.filtering import AccountLists, Scope, cut, listed, one
-from service.gateway.operations import Call, Outcome
+from service.gateway.operations import Call, Outcome, Row
 from service.gateway.resolver import Resolver
 from service.gateway.room_handlers import RoomHandlers
 from service.gateway.token_handlers import TokenHandlers
 from service.identity.revocations import Revocations
+from service.identity.verifier import Principal
 from service.meetings.moderation import Meeting, ParticipantSelector
 from service.rooms.access import Moderator
 from service.storage.share_store import COMPOSITIONS, calling
@@ -53,15 +54,22 @@ class GatewayProxy:
         self._meeting = meeting
         self._revocations = revocations
 
+    def check_caller(self, row: Row, principal: Principal) -> None:
+        """What can be refused before it is known what exactly is asked for."""
+        if row.role == "participant":
+            # The broker has it in the round trip that reads the rest.
+            return
+        self._revocations.check(principal)
+        if row.role == "admin" and not principal.admin:
+            raise InsufficientScope
+        if not row.reads and row.kind != "room":
+            self._finder.check_moderates(principal)
+
     def answer(self, call: Call) -> Outcome:
-        """The answer to a call of anybody with a good bearer."""
+        """The answer to a call of anybody whom ``check_caller`` does not refuse."""
         row = call.row
         if row.role == "participant":
             return self._tokens.answer(call)
-        # Before any look-up; tokens have it from the broker, in the round trip that reads the rest.
-        self._revocations.check(call.principal)
-        if row.role == "admin":
-            _require_admin(call)
         # A refusal is of the caller's own request, not of one of ours: what it named is gone, or does not fit.
         try:
             outcome = self._managed(call)

@@ -31,7 +31,7 @@ KEPT_SECS: Final = 3600.0
 UNKNOWN_SECS: Final = 30.0
 # So many look-ups at a time may each caller have under way in a process.
 MAX_AT_ONCE: Final = 4
-# For so long somebody who moderated something may have ids looked up.
+# For so long whoever may moderate something may have ids looked up.
 TRUSTED_SECS: Final = 60.0
 
 
@@ -82,7 +82,7 @@ class Resolver:
         """Look up anything but a room; ``query`` goes with the call. The caller as a moderator of its room, and what
         Telnyx shows of it. Raises ``RateLimited`` after many in vain.
         """
-        self._check_moderates(call.principal)
+        self.check_moderates(call.principal)
         places = self._places.value(call.principal.user) or FairSemaphore(MAX_AT_ONCE)
         self._places.put(call.principal.user, places, TRUSTED_SECS)
         try:
@@ -173,7 +173,7 @@ class Resolver:
         except Refused:
             raise RoomNotFound from None
 
-    def _check_moderates(self, principal: Principal) -> None:
+    def check_moderates(self, principal: Principal) -> None:
         """Raises ``RoomNotFound`` for callers who moderate nothing.
 
         Looks at no more rooms than one page of ``GET /v1/rooms`` does; a caller of whom these say nothing, in a larger
@@ -182,10 +182,9 @@ class Resolver:
         if principal.admin or self._moderators.value((principal.issuer, principal.user)):
             return
         page = self._directory.listings(principal, "", MOST_LOOKED_AT)
-        if any(entry.open and entry.role is Role.MODERATOR for entry in page.items):
-            self._moderators.put((principal.issuer, principal.user), True, TRUSTED_SECS)
-        elif page.cursor is None:
+        if page.cursor is None and not any(entry.open and entry.role is Role.MODERATOR for entry in page.items):
             raise RoomNotFound
+        self._moderators.put((principal.issuer, principal.user), True, TRUSTED_SECS)
 
 
 def uuid_of(value: object) -> UUID | None:

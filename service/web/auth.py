@@ -34,9 +34,11 @@ class Gate(Enum):
 
 
 class GatedBlueprint(Blueprint):
-    """A blueprint all of whose views stand behind one gate; behind a gate every request is also validated."""
+    """A blueprint all of whose views stand behind one gate; behind a gate every request is also validated, by ``check``
+    where there is more to it.
+    """
 
-    def __init__(self, name: str, gate: Gate, routes: Routes) -> None:
+    def __init__(self, name: str, gate: Gate, routes: Routes, check: Callable[[], None] = check_request) -> None:
         super().__init__(name, __name__)
         self.gate = gate
         if gate is not Gate.OPEN:
@@ -45,7 +47,7 @@ class GatedBlueprint(Blueprint):
                 self.before_request(_require_moderator)
             if gate is Gate.ADMIN:
                 self.before_request(_require_admin)
-            self.before_request(check_request)
+            self.before_request(check)
         for route, view in routes.items():
             method, path = route.split()
             self.add_url_rule(path, view_func=view, methods=[method])

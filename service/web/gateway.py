@@ -9,31 +9,39 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 
 from service.errors import RoomNotFound
 from service.gateway.operations import TABLE, Call, Outcome, Row
 from service.observability.telemetry import audit_log
 from service.web.auth import Gate, GatedBlueprint, principal
 from service.web.idempotency import once
-from service.web.request_body import body, query
+from service.web.request_body import MAX_BYTES, MAX_TOKEN_CALL_BYTES, body, check_request, query
 from service.web.request_lifecycle import deadline, telnyx_rate_limit
 from service.web.services import services
 from service.web.token_response import record_issued
 
+_ENDPOINT: Final = "v2_"
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
 def blueprint() -> GatedBlueprint:
     """The 25 calls of ``TABLE``."""
-    gateway = GatedBlueprint("gateway", Gate.USER, {})
+    gateway = GatedBlueprint("gateway", Gate.USER, {}, check)
     for row in TABLE.values():
         rule = row.path.replace("{", "<").replace("}", ">")
         view = partial(handle, row)
         view_func = once(view) if row.name == "create_room_composition" else view
         # Operation ids are unique in the document, and the house has its own ``list_rooms``.
-        gateway.add_url_rule(rule, endpoint=f"v2_{row.name}", view_func=view_func, methods=[row.method])
+        gateway.add_url_rule(rule, endpoint=_ENDPOINT + row.name, view_func=view_func, methods=[row.method])
     return gateway
+
+
+def check() -> None:
+    """Whether the caller may ask for such a thing at all, before the body is looked at."""
+    row = TABLE[(request.endpoint or "").partition(_ENDPOINT)[2]]
+    services().gateway.check_caller(row, principal())
+    check_request(MAX_TOKEN_CALL_BYTES if row.role == "participant" else MAX_BYTES)
 
 
 def handle(row: Row, **path: str) -> Response:

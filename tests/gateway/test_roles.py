@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from service.gateway.operations import TABLE
@@ -44,3 +46,11 @@ def test_everybody_gets_what_the_table_says(world: World, operation: str, who: s
     if not answer.ok:
         assert all({"code", "title", "detail"} <= error.keys() for error in answer.json()["errors"])
         assert set(world.asked_upstream()) <= (LOOK_UPS if who == "moderator of another room" else set())
+
+
+@pytest.mark.parametrize(("operation", "who"), [("mute_participants", "stranger"), ("create_room", "moderator")])
+def test_who_may_not_ask_is_told_so_whatever_the_body_holds(world: World, operation: str, who: str) -> None:
+    """It is not looked at, which would cost more than the refusal."""
+    ask = replace(ask_for(operation, world.own), body={"participants": [0] * 4000})
+
+    assert world.ask(who, ask).status_code == expected(operation, who)

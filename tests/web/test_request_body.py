@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import time
 from typing import Any, cast
 
 import pytest
@@ -21,6 +22,8 @@ TOKEN_PATH = "/v1/rooms/standup/token"
 REFRESH_PATH = TOKEN_PATH + "/refresh"
 REDEEM_PATH = "/v1/invites/redeem"
 ROOM_PATH = "/v1/admin/rooms/standup"
+
+MAX_COST_SECS = 0.04
 
 MALFORMED = {
     "cut off": b'{"a":',
@@ -121,6 +124,35 @@ def test_a_name_shows_what_it_holds(operation: str, member: str, rest: dict[str,
         "\U0001f469\ufe0f\u200d\U0001f4bb",
     ):
         assert faults(name) == [], ascii(name)
+
+
+COSTLY: list[tuple[str, str]] = [
+    (operation, member)
+    for operation, members in {
+        "v2MuteParticipants": ("participants", "exclude"),
+        "v2CreateRoomComposition": ("audio_sources", "video_layout"),
+        "patchRoom": ("access", "opens_at", "waiting_room"),
+    }.items()
+    for member in members
+]
+
+
+@pytest.mark.parametrize(("operation", "member"), COSTLY)
+def test_no_body_costs_much_to_refuse(operation: str, member: str) -> None:
+    """Whatever a member holds: 20 ms of processor time at most, of which a busy machine makes more."""
+    costs = {}
+    for item, items in (("0", 32_000), ("0", 4_900), ("1e300", 10_000), ('"0"', 4_900), ("[[[[[[[[]]]]]]]]", 500)):
+        for value in ("[%s]", "[[%s]]"):
+            raw = f'{{"{member}":{value % ",".join([item] * items)}}}'.encode()
+            for _ in range(3):
+                began = time.process_time()
+                with pytest.raises(InvalidRequest):
+                    contract().check_body(operation, strict_json(raw), len(raw))
+                costs[item, items, value] = time.process_time() - began
+                if costs[item, items, value] < MAX_COST_SECS:
+                    break
+
+    assert max(costs.values()) < MAX_COST_SECS, costs
 
 
 def test_null_is_no_body_where_none_is_required() -> None:
