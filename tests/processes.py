@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +155,14 @@ def environment(sandbox: Sandbox | None, redis_url: str, **changes: str) -> dict
 
 
 class ServiceProcess:
-    """``python -m service serve`` of the tree ``root`` on a port of its own; its output is kept for tests to search."""
+    """``python -m service serve`` of the tree ``root`` on a port of its own; its output is kept for tests to search.
 
-    def __init__(self, env: Mapping[str, str], port: int | None = None, root: Path = ROOT) -> None:
+    ``runner`` is what its command begins with.
+    """
+
+    def __init__(
+        self, env: Mapping[str, str], port: int | None = None, root: Path = ROOT, runner: Sequence[str] = ()
+    ) -> None:
         self.port = port or free_port()
         self.metrics_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -166,7 +171,7 @@ class ServiceProcess:
         ports = {"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port)}
         path = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         with self.log.open("wb") as log:
-            command = [sys.executable, "-m", "service", "serve"]
+            command = [*runner, sys.executable, "-m", "service", "serve"]
             self.process = children.start(command, env={**path, **env, **ports}, output=log, cwd=root)
         until(self._ready, 60, f"the service ({self.log})")
 
