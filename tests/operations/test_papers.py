@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from service.__main__ import parser
 from service.observability import telemetry
 from tests.document import document
 from tests.observability.known import CODES
@@ -147,6 +149,18 @@ def test_codes_and_log_lines_of_the_troubleshooting_page_are_there() -> None:
     assert len(codes) > 10
     assert len(lines) > 2
     assert {text for text in (codes - CODES) | lines if f'"{text}"' not in source} == set()
+
+
+def test_commands_that_papers_name_are_there() -> None:
+    """The program takes them as they are written, and make has such targets."""
+    papers = "".join(map(text, PAPERS))
+    commands = [shlex.split(found) for found in re.findall(r"-m service ([a-z][^`|<>\n\\;]*)", papers)]
+    targets = re.findall(r"(?m)[`]make ([a-z]+(?:-[a-z]+)*)|^make ([a-z]+)", papers)
+
+    assert len(commands) > 20
+    for command in commands:
+        parser().parse_args(command)
+    assert {one or other for one, other in targets} <= set(re.findall(r"(?m)^([a-z-]+):", text("Makefile")))
 
 
 def test_settings_that_papers_name_are_settings() -> None:
