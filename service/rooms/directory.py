@@ -286,9 +286,11 @@ class Directory:
         """Create or replace many, all or none; how many are new. Raises as ``put_member``."""
         self._check_takes_members(alias)
         members = [_member_at(f"/members/{at}", spec) for at, spec in enumerate(specs)]
-        records = {member.user: dump(member.to_json()) for member in members}
-        if len(records) < len(members):
-            raise InvalidRequest.at("/members", "must name each user once")
+        records: dict[str, bytes] = {}
+        for at, member in enumerate(members):
+            if member.user in records:
+                raise InvalidRequest.at(f"/members/{at}/user", "must be there once")
+            records[member.user] = dump(member.to_json())
         created = self._store.write_members(alias, records, MAX_MEMBERS)
         if created is None:
             raise LimitReached(_TOO_MANY_MEMBERS)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+from unicodedata import combining, normalize
 
 from service.errors import AdmissionRefused, Banned, Closed, NotOpenYet, RoomNotFound, WaitingForAdmission
 from service.identity.verifier import Principal
@@ -49,9 +50,15 @@ class RoomListing:
 
 
 def matches(room: Room, words: str) -> bool:
-    """Whether all words are in the room's alias or title, whole or as a part, in large or small letters."""
-    text = f"{room.alias} {room.title or ''}".casefold()
-    return all(word in text for word in words.casefold().split())
+    """Whether all words are in the room's alias or title, whole or as a part, in large or small letters, with or without
+    accents.
+    """
+    text = _plain(f"{room.alias} {room.title or ''}")
+    return all(word in text for word in _plain(words).split())
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in normalize("NFKD", text.casefold()) if not combining(letter))
 
 
 def listing_of(room: Room, principal: Principal, records: AccessRecords, now: float) -> RoomListing | None:

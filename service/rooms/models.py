@@ -69,12 +69,14 @@ class Window:
     closes_at: float = math.inf
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any]) -> Window:
-        """Raises ``InvalidRequest`` where the end is not after the beginning or a time has no zone."""
-        opens_at, closes_at = _moment(spec, "opens_at"), _moment(spec, "closes_at")
+    def of(cls, spec: Mapping[str, Any], where: str = "") -> Window:
+        """From JSON that is at ``where``. Raises ``InvalidRequest`` where the end is not after the beginning or a time has
+        no zone.
+        """
+        opens_at, closes_at = _moment(spec, "opens_at", where), _moment(spec, "closes_at", where)
         window = cls(-math.inf if opens_at is None else opens_at, math.inf if closes_at is None else closes_at)
         if window.closes_at <= window.opens_at:
-            raise InvalidRequest.at("closes_at", "must be after opens_at")
+            raise InvalidRequest.at(f"{where}/closes_at", "must be after opens_at")
         return window
 
     def within(self, outer: Window) -> Window:
@@ -105,7 +107,8 @@ class Rule:
             raise InvalidRequest.at(where, fault)
         if spec.get("members"):
             return cls(Role.PARTICIPANT, Window(), members=True)
-        return cls(Role(spec["role"]), Window.of(spec), spec.get("claim"), spec.get("equals"), spec.get("contains"))
+        window = Window.of(spec, where)
+        return cls(Role(spec["role"]), window, spec.get("claim"), spec.get("equals"), spec.get("contains"))
 
     def to_json(self) -> dict[str, Any]:
         if self.members:
@@ -227,7 +230,7 @@ class Room:
         for member in ("max_rooms", "idle_delete_after", "unique_name"):
             if member in spec and is_template == (member == "unique_name"):
                 owner = "room" if is_template else "template (an alias ending in -*)"
-                raise InvalidRequest.at(member, f"only a {owner} has it")
+                raise InvalidRequest.at(f"/{member}", f"only a {owner} has it")
         defaults = {"access": [{"members": True}], **({"max_rooms": DEFAULT_MOST_ROOMS} if is_template else {})}
         return cls._read(alias, {**defaults, **spec}, room_id, now, now)
 
@@ -307,11 +310,11 @@ def check(precondition: Precondition | None, record: Record | None) -> None:
         raise PreconditionFailed
 
 
-def _moment(spec: Mapping[str, Any], member: str) -> float | None:
+def _moment(spec: Mapping[str, Any], member: str, where: str = "") -> float | None:
     text = spec.get(member)
     if text is None:
         return None
     try:
         return float(int(parse_rfc3339(text)))
     except (ValueError, OverflowError):
-        raise InvalidRequest.at(member, "must be an RFC 3339 timestamp with a zone") from None
+        raise InvalidRequest.at(f"{where}/{member}", "must be an RFC 3339 timestamp with a zone") from None

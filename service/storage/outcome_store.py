@@ -7,8 +7,6 @@ from service.storage.redis_keys import UserKeys
 from service.storage.scripts import command, script
 
 KEEP_SECS: Final = 86_400
-# Longer than a request takes, so that one which dies with its process can be sent again soon.
-BEGUN_SECS: Final = 30
 
 
 class OutcomeStore:
@@ -18,8 +16,11 @@ class OutcomeStore:
         self._redis = redis
 
     def begin(self, user: str, key: str, note: bytes) -> bytes | None:
-        """Note that a request has begun; what another one has noted, if it has."""
-        call = script("begin_once").on((UserKeys(user).outcome(key),), (note, BEGUN_SECS * 1000))
+        """Note that a request has begun; what another one has noted, if it has.
+
+        The note stays where a request dies with its process: nobody knows what that one has made.
+        """
+        call = script("begin_once").on((UserKeys(user).outcome(key),), (note, KEEP_SECS * 1000))
         return cast("bytes | None", self._redis.run(call))
 
     def keep(self, user: str, key: str, outcome: bytes) -> None:

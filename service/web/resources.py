@@ -48,11 +48,14 @@ def shown(record: Record) -> Response:
 
 def precondition() -> Precondition | None:
     """What ``If-Match`` and ``If-None-Match`` of this request ask for. A field that cannot be read matches nothing."""
-    if "If-Match" in request.headers:
-        return lambda found: found is not None and request.if_match.contains(found)
-    if "If-None-Match" in request.headers:
-        return lambda found: found is None or not request.if_none_match.contains_weak(found)
-    return None
+    match, no_match = "If-Match" in request.headers, "If-None-Match" in request.headers
+
+    def holds(found: str | None) -> bool:
+        if match and (found is None or not request.if_match.contains(found)):
+            return False
+        return not no_match or found is None or not request.if_none_match.contains_weak(found)
+
+    return holds if match or no_match else None
 
 
 class UserIdConverter(BaseConverter):

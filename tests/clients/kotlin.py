@@ -23,8 +23,7 @@ _COMPILER: Final = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 
 
 _WHEEL: Final = (
-    "kotlin-jupyter-kernel==0.19.0.944 "
-    "--hash=sha256:dc654a426a28e6621aeb0bd7772d268a9a877aabae4a17b73383752a416281a3"
+    "kotlin-jupyter-kernel==0.19.0.944 --hash=sha256:dc654a426a28e6621aeb0bd7772d268a9a877aabae4a17b73383752a416281a3"
 )
 _SERIALIZATION: Final = ("kotlinx-serialization-core-jvm-1.9.0.jar", "kotlinx-serialization-json-jvm-1.9.0.jar")
 

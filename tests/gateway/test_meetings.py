@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from service.storage.redis_keys import digest
+
 from tests.acceptance.guests import guest_of
 from tests.gateway.world import Ask, World, ask_for, error
-from tests.processes import fresh
+from tests.processes import Valkey, fresh, until
 
 
 def enter(world: World, who: str, room: str | None = None) -> dict[str, Any]:
@@ -178,6 +181,20 @@ def test_what_may_have_been_composed_is_not_composed_again(world: World) -> None
     assert made[0].status_code == 502
     error(made[1], 409, "request_in_progress")
     assert composed(world) == before + 1
+
+
+def test_a_composition_that_dies_with_its_process_is_not_made_again(world: World, valkey: Valkey) -> None:
+    """The note that it has begun is there before Telnyx is asked, and stays for a day."""
+    key = fresh("key")
+    world.sandbox.fault("create_room_composition", "latency", secs=1.0)
+    with ThreadPoolExecutor() as threads:
+        made = threads.submit(compose, world, key)
+        note = until(lambda: next(valkey.client.scan_iter(f"*outcome:{digest(key)}"), None), what="the note")
+        kept_seconds = valkey.client.ttl(note)
+        made.result()
+    world.sandbox.clear_faults()
+
+    assert kept_seconds > 86_000
 
 
 def test_bulk_deletion_needs_a_filter(world: World) -> None:

@@ -296,3 +296,12 @@ def test_what_makes_no_rule_is_refused(rule: dict[str, Any]) -> None:
         room_of({"members": True}, rule)
 
     assert [fault["field"] for fault in refused.value.extra["errors"]] == ["/access/1"]
+
+
+def test_a_rule_that_closes_before_it_opens_is_refused_where_it_is() -> None:
+    """The place is the rule's, not the room's."""
+    moments = {"opens_at": "2026-01-02T00:00:00Z", "closes_at": "2026-01-01T00:00:00Z"}
+    with pytest.raises(InvalidRequest) as refused:
+        room_of({"members": True}, {"authenticated": True, "role": "participant", **moments})
+
+    assert [fault["field"] for fault in refused.value.extra["errors"]] == ["/access/1/closes_at"]
