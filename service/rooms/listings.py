@@ -50,9 +50,7 @@ class RoomListing:
 
 
 def matches(room: Room, words: str) -> bool:
-    """Whether all words are in the room's alias or title, whole or as a part, in large or small letters, with or without
-    accents.
-    """
+    """Whether all words are in the room's alias or title, whole or in part, whatever their case and accents."""
     text = _plain(f"{room.alias} {room.title or ''}")
     return all(word in text for word in _plain(words).split())
 

@@ -44,7 +44,7 @@ def compiled() -> str:
 
 
 def generated(sources: Sequence[Path], made: Path) -> str:
-    """The class path of a client of openapi-generator that uses OkHttp and kotlinx-serialization. Raises ``NotHere``."""
+    """The class path of a generated client that uses OkHttp and kotlinx-serialization. Raises ``NotHere``."""
     libraries = _libraries()
     okhttp = (HOME / "node_modules" / "allure-commandline" / "dist" / "plugins" / "jira-plugin" / "lib").glob("ok*.jar")
     path = ":".join(map(str, [libraries / "kotlin-stdlib.jar", *okhttp, *_serialization()]))

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from service.storage.redis_keys import digest
-
 from tests.acceptance.guests import guest_of
 from tests.gateway.world import Ask, World, ask_for, error
 from tests.processes import Valkey, fresh, until
