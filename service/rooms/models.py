@@ -70,7 +70,7 @@ class Window:
 
     @classmethod
     def of(cls, spec: Mapping[str, Any], where: str = "") -> Window:
-        """From its JSON, which is at ``where``. Raises ``InvalidRequest`` for times without a zone or in wrong order."""
+        """From its JSON, which is at ``where``. Raises ``InvalidRequest`` for times without zone or in wrong order."""
         opens_at, closes_at = _moment(spec, "opens_at", where), _moment(spec, "closes_at", where)
         window = cls(-math.inf if opens_at is None else opens_at, math.inf if closes_at is None else closes_at)
         if window.closes_at <= window.opens_at:
