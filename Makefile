@@ -2,8 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-# Storms, restarts, floods and herds: they measure, and another test beside them would be measured too.
-ALONE := tests/faults/history tests/faults/test_figures.py tests/faults/test_keys.py tests/edge/test_draining.py tests/edge/test_slow.py tests/acceptance/test_herds.py tests/acceptance/test_outages.py
 # An environment is made anew when a requirements file changes. What only tests need is no part of that of `make run`.
 SUM := $(shell cat requirements.txt tests/requirements.txt | cksum | cut -d' ' -f1)
 RUNNABLE := $(VENV)/runnable-$(SUM)
@@ -28,8 +26,8 @@ unit: $(READY)
 # 20 minutes at most: after 19 what has not begun fails. First what bears company, then what measures, one at a time.
 faults: $(READY)
 	@export FAULTS=full FAULTS_UNTIL=$$(($$(date +%s) + 1140)); \
-	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside tests/bench tests/cli tests/cuts tests/acceptance tests/console tests/identity tests/faults tests/topologies tests/edge tests/gateway tests/agreement tests/telnyx tests/observability/test_firing.py $(addprefix --ignore=,$(ALONE)) $(ARGS); \
-	first=$$?; $(PY) -m pytest $(ALONE) $(ARGS) && exit $$first
+	$(PY) -m pytest -n 4 --dist loadfile -p tests.beside -m "not alone and not clients and (not quick or not unit)" $(ARGS); \
+	first=$$?; $(PY) -m pytest -m alone $(ARGS) && exit $$first
 
 # Until a million answers were checked: an hour or two on a machine that does nothing else.
 storms: $(READY)
@@ -39,7 +37,7 @@ storms: $(READY)
 nightly: faults clients fuzz soak
 
 clients: $(READY)
-	@FAULTS=full $(PY) -m pytest tests/clients tests/contract $(ARGS)
+	@FAULTS=full $(PY) -m pytest -m clients $(ARGS)
 
 check: $(READY)
 	$(PY) -m ruff check .
@@ -52,7 +50,7 @@ fuzz: $(READY)
 	@FUZZ_CASES=2000 $(PY) -m pytest -p tests.cooperative tests/web/test_fuzz.py $(ARGS)
 
 soak: $(READY)
-	@SOAK=1 $(PY) -m pytest -n 2 --dist loadfile tests/acceptance/test_renewing.py tests/acceptance/test_webhook_crashes.py -k 'never_dropped or through_crashes' $(ARGS)
+	@SOAK=1 $(PY) -m pytest -n 2 --dist loadfile -m soak $(ARGS)
 
 bench: $(READY)
 	@$(PY) -m tests.bench $(ARGS)

@@ -10,14 +10,15 @@ import sys
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import hypothesis
 import pytest
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadGroupScheduling
+from xdist.workermanage import WorkerController
 
 from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment, running
 
@@ -29,12 +30,18 @@ hypothesis.settings.load_profile("any machine")
 PROCESSES: Final = {"valkey", "sandbox", "service", "idp", "trust", "trusting", "started", "watched", "alarmed"}
 
 
-class _Places(LoadFileScheduling):
+class _Places(LoadGroupScheduling):
     """A worker for each file, or for a whole folder where that has a fixture of the scope ``package``."""
 
-    def _split_scope(self, nodeid: str) -> str:
-        folder = nodeid.partition("::")[0].rpartition("/")[0]
-        return folder if _is_shared(folder) else str(super()._split_scope(nodeid))
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Name each test's place after it, where nobody who reads a report sees it."""
+        super().add_node_collection(node, [f"{nodeid}@{_place(nodeid)}" for nodeid in collection])
+
+
+def _place(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    folder = file.rpartition("/")[0]
+    return folder if _is_shared(folder) else file
 
 
 @cache
@@ -56,15 +63,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not read a file or a folder of which this run would leave out everything: to read all takes many seconds."""
-    asked = set(config.option.markexpr.split())
+    words = re.findall(r"(not )?(\w+)", config.option.markexpr)
+    asked, refused = ({word for no, word in words if bool(no) == bad} for bad in (False, True))
     apart = config.pluginmanager.has_plugin("tests.cooperative")
     left_out = {"processes", "cooperative"} if "unit" in asked else set() if apart else {"cooperative"}
+    left_out |= refused
     if collection_path.is_dir():
         return bool(_of_packages(collection_path) & left_out) or None
     if not collection_path.name.startswith("test_"):
         return None
     text = collection_path.read_text("utf-8")
     marks = _marks_of(text) | _of_packages(collection_path.parent)
+    if (targets := asked & _TARGETS) and not (marks | set(_MARK.findall(text))) & targets:
+        return True
     # What comes from another file may be short there.
     if {"quick", "unit"} & asked and "long" in marks and not re.search(r"mark\.short|import \*", text):
         return True
@@ -78,6 +89,9 @@ def _is_of_this_part(file: Path) -> bool:
     return zlib.adler32(str(file.relative_to(ROOT)).encode()) % int(parts) == int(part)
 
 
+# Marks that have a target of the Makefile for them alone.
+_TARGETS: Final = {"alone", "clients", "soak"}
+_MARK: Final = re.compile(r"pytest\.mark\.(\w+)")
 # Tests that are marked so, or come from another file, where they are.
 _MAY_COOPERATE: Final = re.compile(r"mark\.cooperative|^from tests\.\w+\.test_", re.MULTILINE)
 _PYTESTMARK: Final = re.compile(r"^pytestmark = (?:pytest\S+|\[.*?\]\n)", re.MULTILINE | re.DOTALL)
@@ -85,7 +99,7 @@ _PYTESTMARK: Final = re.compile(r"^pytestmark = (?:pytest\S+|\[.*?\]\n)", re.MUL
 
 def _marks_of(text: str) -> set[str]:
     """The marks that a module gives to all its tests."""
-    return {name for found in _PYTESTMARK.findall(text) for name in re.findall(r"pytest\.mark\.(\w+)", found)}
+    return {name for found in _PYTESTMARK.findall(text) for name in _MARK.findall(found)}
 
 
 @cache
@@ -97,8 +111,8 @@ def _of_packages(folder: Path) -> set[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is for ``make unit`` and for ``make test``, for ``-m`` to choose from, and keep what this run is for
-    (``tests/cooperative.py``).
+    """Mark what is for ``make unit`` and for ``make test``, for ``-m`` to choose from, keep what this run is for
+    (``tests/cooperative.py``), and begin with what takes longest.
     """
     for module in {found for item in items if (found := item.getparent(pytest.Module))}:
         _inherit(module)
@@ -116,6 +130,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
+    urgency: dict[Path, int] = defaultdict(int)
+    for item in items:
+        urgency[item.path] = max(urgency[item.path], _urgency(item))
+    items.sort(key=lambda item: -urgency[item.path])
+
+
+def _urgency(item: pytest.Item) -> int:
+    """How early a file has to begin for the sake of this test, so that no worker is busy long after the others."""
+    return 2 if item.get_closest_marker("early") else int(item.get_closest_marker("unit") is None)
 
 
 def _inherit(module: pytest.Module) -> None:

@@ -30,5 +30,5 @@ esac
 for path in healthz readyz docs openapi.yaml console/; do
     curl -fsS -o /dev/null "http://127.0.0.1:8080/$path" && echo "/$path is there"
 done
-make test ARGS=tests/cli/test_documents.py
+make test ARGS=tests/docs/test_documents.py
 [ "$took" -lt 120 ]

@@ -21,7 +21,7 @@ import requests
 
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, mint, running
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 
 CALLERS = 1000 if os.environ.get("FAULTS") == "full" else 200

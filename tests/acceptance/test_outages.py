@@ -25,7 +25,7 @@ from tests.processes import (
     until,
 )
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 
 # An outage is one after 1.5 s; the rest is slack for a busy machine.

@@ -139,6 +139,7 @@ class Participant:
 
 
 @pytest.mark.long
+@pytest.mark.soak
 def test_a_participant_who_follows_refresh_after_is_never_dropped(service: ServiceProcess, sandbox: Sandbox) -> None:
     """Over at least five token lives, and over the usable part of two refresh tokens (two whole lives in the soak)."""
     alias = fresh("stay")

@@ -197,6 +197,7 @@ def expected(events: list[dict[str, Any]]) -> set[tuple[str, str]]:
     return here
 
 
+@pytest.mark.soak
 def test_each_acknowledged_event_counts_once_through_crashes(hooked: Hooked) -> None:
     """Shuffled, three of ten sent twice, a replica killed twice and the server restarted once meanwhile."""
     aliases = [hooked.room() for _ in range(ROOMS)]

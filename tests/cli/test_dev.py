@@ -19,7 +19,7 @@ from tests import house
 from tests.cli.cli import BASE
 from tests.processes import ROOT, environment, free_port, running, until
 
-pytestmark = [pytest.mark.rows(1), pytest.mark.processes]
+pytestmark = [pytest.mark.rows(1), pytest.mark.processes, pytest.mark.early]
 
 
 PORTS = ("PORT", "SANDBOX_PORT", "METRICS_PORT")

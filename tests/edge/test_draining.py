@@ -20,7 +20,7 @@ import requests
 from tests.edge.balancing import Haproxy, Load, Nginx, Relay, Replica, haproxy, nginx
 from tests.processes import Sandbox, Valkey, environment, fresh, make_room, mint, until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone, pytest.mark.early]
 
 
 FULL = os.environ.get("FAULTS") == "full"

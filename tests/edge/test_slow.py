@@ -16,7 +16,7 @@ import requests
 from tests.edge.wire import Crowd, figure, request, said_to, statuses
 from tests.processes import Sandbox, ServiceProcess, Valkey, environment, memory_kib, mint, running, workers
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 
 FULL = os.environ.get("FAULTS") == "full"

@@ -17,7 +17,7 @@ from tests.faults.stage import EVERYBODY, Answer, Rig, Stage
 from tests.faults.table import KEY_REJECTED, REJECTED
 from tests.processes import API_KEY, Caller, ServiceProcess, admin, fresh, make_room, running
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.early]
 
 
 ROOM_MISSING = (502, "upstream_room_missing")

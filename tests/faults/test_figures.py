@@ -27,7 +27,7 @@ from tests.faults.stage import EVERYBODY, Rig, timed
 from tests.faults.table import GENERATE, REFRESH
 from tests.processes import Caller, Sandbox, Valkey, environment, fresh, make_room, mint, running, until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 
 HERD, LATENCY_SECS = 1000, 0.3

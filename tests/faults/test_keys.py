@@ -25,7 +25,7 @@ from tests.identity.forge import jwk, private_key, token
 from tests.identity.idp import IdentityProvider, document
 from tests.processes import AUDIENCE, HMAC_SECRET, ISSUER, ROOT, ServiceProcess, fresh, make_room, running, until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 
 COOL_DOWN_SECS = 30.0

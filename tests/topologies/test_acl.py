@@ -17,7 +17,7 @@ from tests.processes import ROOT, Sandbox, environment, running
 from tests.topologies.servers import Server
 
 # What comes with the star is not for here.
-pytestmark: list[pytest.MarkDecorator] = []  # type: ignore[no-redef]
+pytestmark = [pytest.mark.early]  # type: ignore[assignment]
 
 PASSWORD = "made-for-tests"
 

@@ -14,6 +14,8 @@ import pytest
 from tests.faults.conftest import Tell
 from tests.faults.history import runs
 
+pytestmark = [pytest.mark.alone, pytest.mark.early]
+
 FULL = os.environ.get("FAULTS") == "full"
 SCALE, ROUNDS = (runs.FULL, 3) if FULL else (runs.SHORT, 1)
 # A busy machine answers less. What it answers is checked all the same.
