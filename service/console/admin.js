@@ -1,7 +1,7 @@
 /* What administrators do: rooms, members, recordings. */
 
 import { announce, button, el, keyed, named, say, set } from "./dom.js";
-import { confirmed, roleChoice, toast } from "./dialogs.js";
+import { confirmed, roleChoice, sending, toast } from "./dialogs.js";
 import { changedRoom, newRoom } from "./room_form.js";
 import { moment, title } from "./words.js";
 
@@ -42,6 +42,15 @@ export class Admin {
       ),
       this.#detail,
     );
+  }
+
+  /** Show what an address names: all rooms, and of one of them its members or recordings. */
+  async open(alias = null, part = null) {
+    this.#chosen = alias;
+    this.#detail.replaceChildren();
+    const show = { members: (record) => this.#members(record), recordings: (record) => this.#recordings(record) }[part];
+    if (show) await this.#api.get(path(alias)).then(show).catch(toast);
+    await this.refresh();
   }
 
   async refresh() {
@@ -106,6 +115,8 @@ export class Admin {
     const template = record.alias.endsWith("-*");
     const act = (text, work, more = "") =>
       button(text, work, { class: `quiet ${more}`, "aria-label": `${text} ${more ? "" : "of "}${record.alias}` });
+    const link = (text, view) =>
+      el("a", { class: "button quiet", href: `#/${view}`, "aria-label": `${text} of ${record.alias}`, text });
     const cells = [
       el(
         "th",
@@ -120,16 +131,9 @@ export class Admin {
         "td",
         { class: "do" },
         act("Edit", () => this.#edit(record).catch(toast)),
-        act("Members", () => this.#members(record)),
-        template ? null : act("Recordings", () => this.#recordings(record)),
-        template
-          ? null
-          : el("a", {
-              class: "button quiet",
-              href: `#/rooms/${record.alias}`,
-              "aria-label": `Meeting of ${record.alias}`,
-              text: "Meeting",
-            }),
+        template ? null : link("Members", `administration/${record.alias}/members`),
+        template ? null : link("Recordings", `administration/${record.alias}/recordings`),
+        template ? null : link("Meeting", `rooms/${record.alias}`),
         act("Delete", () => this.#delete(record), "danger"),
       ),
     ];
@@ -163,11 +167,12 @@ export class Admin {
     if (!(await confirmed(`Delete ${record.alias}?`, "It goes here and at Telnyx, with its members.", "Delete")))
       return;
     await this.#do(() => this.#api.delete(path(record.alias)), `${record.alias} is gone`);
-    if (this.#chosen === record.alias) this.#detail.replaceChildren();
+    if (this.#chosen !== record.alias) return;
+    history.replaceState(null, "", "#/administration");
+    await this.open();
   }
 
   async #members(record) {
-    this.#chosen = record.alias;
     const list = el("ul", { class: "people" });
     const user = el("input", { id: "member", required: true, maxlength: 290, placeholder: "user id", ...PLAIN });
     let most = 500;
@@ -218,18 +223,17 @@ export class Admin {
         () => null,
       );
     };
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
+    sending(form, async () => {
       const who = user.value.trim();
-      await this.#do(() => this.#api.put(at(who), { role: role.value }), `${who} is a member`);
+      await this.#api.put(at(who), { role: role.value });
+      announce(`${who} is a member`);
       form.reset();
-      await show().catch(toast);
+      await show();
     });
     await this.#show(`Members of ${record.alias}`, show, form, list, rest);
   }
 
   async #recordings(record) {
-    this.#chosen = record.alias;
     const list = el("ul", { class: "people" });
     const note = el("p", { class: "note" });
     const show = async () => {
@@ -277,15 +281,9 @@ export class Admin {
 
   async #show(heading, fetching, ...content) {
     const head = el("h2", { id: "detail-title", tabindex: -1, text: heading });
-    try {
-      await fetching();
-    } catch (problem) {
-      toast(problem);
-      return;
-    }
+    await fetching();
     this.#detail.replaceChildren(el("section", { class: "card", "aria-labelledby": "detail-title" }, head, ...content));
     head.focus();
-    await this.refresh();
   }
 
   async #do(work, done) {

@@ -14,6 +14,7 @@ const KEPT = 60;
 export class Call extends EventTarget {
   state = "idle"; // joining, in, ended
   reason = null; // the code or reason that ended it, or that holds up joining
+  detail = null; // the service's own words for it
   grant = null; // the last answer
   lives = []; // one for each token: {from, until, life, about}, milliseconds on this page's clock
   answers = []; // {at, source, code, left, took, retry}, the newest first
@@ -113,7 +114,7 @@ export class Call extends EventTarget {
     this.#remember({ code: known.code, left: this.left() / 1000, retry: retry && retry / 1000, took });
     if (retry === null) return this.#end(known.code);
     if (this.state === "in" && this.left() === 0) return this.#end("token_expired");
-    this.reason = known.code;
+    Object.assign(this, { reason: known.code, detail: known.message });
     this.#askIn(retry);
     this.#changed();
   }

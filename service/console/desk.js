@@ -23,7 +23,7 @@ export class Desk {
   #lobby;
   #health = new Health();
   #weather = null;
-  #middle = el("div", { class: "middle" });
+  #middle = el("div", { class: "middle" }, el("p", { class: "card note", text: "No room is chosen." }));
   #timers = [];
   #asking = false;
   #others = new Map();
@@ -62,6 +62,8 @@ export class Desk {
 
   /** Begin with the room of this alias, or with the first that is open where there is a place for it. */
   async start(alias) {
+    this.#health.refresh();
+    this.#weather?.refresh();
     const entries = await this.#lobby.refresh();
     const first = (entries ?? []).find((entry) => entry.open);
     if (alias) await this.open(alias);
@@ -99,7 +101,7 @@ export class Desk {
     try {
       return await this.#lobby.entry(alias).catch(async (problem) => {
         if (!this.#me.admin) throw problem;
-        return { ...(await this.api.get(`/v1/admin/rooms/${alias}`)), open: true, role: undefined };
+        return { ...(await this.api.get(`/v1/admin/rooms/${alias}`)), open: false, code: "no_role" };
       });
     } catch (problem) {
       toast(problem);

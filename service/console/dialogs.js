@@ -36,9 +36,9 @@ export async function confirmed(heading, text, yes) {
   return (await open(heading, form).closed) === "yes";
 }
 
-/** Fill in a form and have `work(values)` do what it is for; answers what that answers, or null. `fields` is [name,
- * label, input, hint] for each, named as the service names them: what it refuses is told at the field, and the form
- * stays open.
+/** Fill in a form and have `work(values, names of those that were changed)` do what it is for; answers what that
+ * answers, or null. `fields` is [name, label, input, hint] for each, named as the service names them: what it refuses
+ * is told at the field, and the form stays open.
  */
 export async function filled(heading, fields, yes, work) {
   const inputs = fields.map(([name, label, input, note]) => {
@@ -47,13 +47,15 @@ export async function filled(heading, fields, yes, work) {
   });
   const wrong = el("p", { class: "wrong", role: "alert" });
   const form = el("form", { method: "dialog" }, inputs, wrong, choices(yes));
+  const before = valuesOf(form);
   let done = null;
   form.addEventListener("input", (event) => event.target.setCustomValidity(""));
   form.addEventListener("submit", async (event) => {
     if (event.submitter?.value !== "yes") return;
     event.preventDefault();
     try {
-      done = await work(Object.fromEntries(new FormData(form)));
+      const given = valuesOf(form);
+      done = await work(given, Object.keys(given).filter((name) => given[name] !== before[name]));
       form.closest("dialog").close("yes");
     } catch (problem) {
       blame(form, wrong, problem);
@@ -63,16 +65,45 @@ export async function filled(heading, fields, yes, work) {
   return done;
 }
 
+function valuesOf(form) {
+  return Object.fromEntries(new FormData(form));
+}
+
+/** A message that names other fields, by their labels. */
+function inWords(message, form) {
+  return message.replaceAll(/\b[a-z]+(?:_[a-z]+)+\b/gu, (name) => {
+    const label = form.elements.namedItem(name)?.labels?.[0];
+    return label ? `“${label.textContent}”` : name;
+  });
+}
+
 function blame(form, wrong, problem) {
   const faults = problem.faults ?? [];
   const rest = [];
   for (const { field: place, message } of faults) {
     const input = form.elements.namedItem(place.split("/").find(Boolean) ?? "");
-    if (input?.setCustomValidity) input.setCustomValidity(message);
+    if (input?.setCustomValidity) input.setCustomValidity(inWords(message, form));
     else rest.push(`${place} ${message}`);
   }
-  say(wrong, faults.length ? rest.join("; ") : `${title(problem.code)}. ${hint(problem.code)}`);
+  say(wrong, faults.length ? rest.join("; ") : sentence(problem));
   form.reportValidity();
+}
+
+function sentence(problem) {
+  const faults = (problem.faults ?? []).map((fault) => `${fault.field.replace("/", "")} ${fault.message}`);
+  return `${title(problem.code ?? "unexpected")}. ${faults.join("; ") || hint(problem.code) || problem.message}`;
+}
+
+/** Do the work of a form in the page when it is sent; what goes wrong is told below its fields. */
+export function sending(form, work) {
+  const wrong = el("p", { class: "wrong", role: "alert" });
+  form.append(wrong);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    say(wrong, "");
+    await work().catch((problem) => say(wrong, sentence(problem)));
+  });
+  return form;
 }
 
 /** Participant or moderator. */

@@ -29,12 +29,13 @@ export class Health {
 }
 
 function rows(told) {
-  const breakers = { closed: ["asked", "good"], half_open: ["tried with one call", "fair"], open: ["left alone", "bad"] };
+  // What this service does about Telnyx, which is not how Telnyx is.
+  const breakers = { closed: ["made", ""], half_open: ["tried with one", "fair"], open: ["held back", "bad"] };
   const loaded = Object.values(told.keys).some((source) => source.loaded);
   return [
     ["Redis", told.redis, told.redis === "up" ? "good" : "bad"],
-    ["Telnyx, for tokens", ...(breakers[told.telnyx.tokens] ?? [told.telnyx.tokens, "fair"])],
-    ["Telnyx, for meetings", ...(breakers[told.telnyx.management] ?? [told.telnyx.management, "fair"])],
+    ["Calls for tokens", ...(breakers[told.telnyx.tokens] ?? [told.telnyx.tokens, "fair"])],
+    ["Calls for meetings", ...(breakers[told.telnyx.management] ?? [told.telnyx.management, "fair"])],
     ["Sign-in keys", loaded ? "known" : "none", loaded ? "good" : "bad"],
   ];
 }

@@ -2,7 +2,7 @@
 
 import { room } from "./api.js";
 import { announce, button, el, svg } from "./dom.js";
-import { filled, open, roleChoice, toast } from "./dialogs.js";
+import { confirmed, filled, open, roleChoice, sending, toast } from "./dialogs.js";
 import { qrcode } from "./qrcode.mjs";
 import { moment } from "./words.js";
 
@@ -61,6 +61,7 @@ function show(api, alias, made) {
       button(
         "Revoke",
         async () => {
+          if (!(await confirmed("Revoke this invite?", "It cannot be made good again.", "Revoke"))) return;
           try {
             await api.delete(room(alias, `/invites/${encodeURIComponent(made.id)}`));
             announce("The invite is revoked");
@@ -112,9 +113,5 @@ export function redeeming(code, redeem) {
     el("div", { class: "field" }, el("label", { for: "guest", text: "Your name" }), name),
     el("button", { type: "submit", class: "solid", text: "Enter as a guest" }),
   );
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    await redeem(name.value.trim()).catch(toast);
-  });
-  return form;
+  return sending(form, () => redeem(name.value.trim()));
 }

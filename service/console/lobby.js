@@ -2,7 +2,7 @@
 
 import { room } from "./api.js";
 import { button, el, keyed, say, set } from "./dom.js";
-import { toast } from "./dialogs.js";
+import { sending } from "./dialogs.js";
 import { moment, title } from "./words.js";
 
 export class Lobby {
@@ -32,10 +32,7 @@ export class Lobby {
       class: "mono",
     });
     const form = el("form", { class: "joined" }, alias, el("button", { type: "submit", text: "Ask" }));
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      await this.#ask(alias.value.trim());
-    });
+    sending(form, async () => this.#choose(await this.entry(alias.value.trim())));
     this.node = el(
       "section",
       { class: "card lobby", "aria-labelledby": "rooms-title" },
@@ -107,7 +104,7 @@ export class Lobby {
   #state(entry) {
     if (this.#calls.get(entry.alias)?.state === "in") return ["proven", "in call"];
     if (entry.open) return ["open", "open"];
-    if (entry.code === "waiting_for_admission") return ["later", "waiting room"];
+    if (entry.code === "waiting_for_admission") return ["later", "waits"];
     return entry.code === "not_open_yet" ? ["later", "later"] : ["refused", title(entry.code ?? "closed")];
   }
 
@@ -118,10 +115,6 @@ export class Lobby {
     const entry = await this.#api.get(room(alias));
     this.#extra.set(alias, entry);
     return entry;
-  }
-
-  async #ask(alias) {
-    await this.entry(alias).then(this.#choose, toast);
   }
 }
 

@@ -53,22 +53,23 @@ async function enter(me) {
   views(me);
   show("meetings");
   main.querySelector("h2").focus();
-  await desk.start(place().alias);
+  const { view, alias } = place();
+  await desk.start(view === "meetings" ? alias : undefined);
   go();
 }
 
-/** What the address names: a room, administration, or the list of rooms. */
+/** What the address names: a room, administration and perhaps a part of a room's, or the list of rooms. */
 function place() {
-  const [, view, alias] = location.hash.match(/^#\/(\w+)(?:\/([\w-]+))?$/u) ?? [];
-  return { view: view === "administration" && admin ? "administration" : "meetings", alias };
+  const [, view, alias, part] = location.hash.match(/^#\/(\w+)(?:\/([\w-]+)(?:\/(\w+))?)?$/u) ?? [];
+  return { view: view === "administration" && admin ? "administration" : "meetings", alias, part };
 }
 
 /** Show what the address names. */
 function go() {
   if (desk === null) return;
-  const { view, alias } = place();
+  const { view, alias, part } = place();
   show(view);
-  if (view === "administration") admin.refresh();
+  if (view === "administration") admin.open(alias, part);
   else if (alias) desk.open(alias);
   else if (location.hash === "#/") desk.list();
 }

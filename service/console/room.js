@@ -10,6 +10,7 @@ import { SOURCES, clock, hint, hour, title } from "./words.js";
 
 const SHOWN = 30;
 const WAITS = "waiting_for_admission";
+const CALM = new Set(["left", "no_role"]);
 
 export class RoomView {
   #entry;
@@ -150,7 +151,7 @@ export class RoomView {
     this.#explain(call);
     say(this.#go, call?.running ? "Leave" : state === "ended" ? "Join again" : "Join");
     set(this.#go, "class", call?.running ? "quiet go" : "solid go");
-    const knocks = this.#entry.open || this.#entry.code === WAITS || this.#entry.role === undefined;
+    const knocks = this.#entry.open || this.#entry.code === WAITS;
     set(this.#go, "disabled", !call?.running && !knocks);
     set(this.#again, "hidden", !inside);
     set(this.#copy, "hidden", !inside || this.#desk.sandbox !== null);
@@ -172,12 +173,12 @@ export class RoomView {
     set(
       this.#why,
       "class",
-      `why ${call?.running || isLater(code) ? "waiting" : code === "left" ? "calm" : "over"}`,
+      `why ${call?.running || isLater(code) ? "waiting" : CALM.has(code) ? "calm" : "over"}`,
     );
     if (!code) return;
     say(this.#why.firstElementChild, call ? title(code) : refusal(this.#entry));
-    const more = call?.state === "joining" && code !== WAITS ? "Asking again until it can." : hint(code);
-    say(this.#why.lastElementChild, more);
+    const joining = call?.state === "joining" && (code === WAITS ? `${call.detail}.` : "Asking again until it can.");
+    say(this.#why.lastElementChild, joining || hint(code));
     set(this.#why, "data-code", code);
   }
 
@@ -225,13 +226,14 @@ function badge(entry, call) {
 
 function line(answer) {
   const words = answer.code ? title(answer.code) : SOURCES[answer.source];
+  const left = answer.left > 0 ? `; ${clock(answer.left)} left` : "";
   const next = answer.retry ? `, asks again in ${clock(answer.retry)}` : "";
   return el(
     "li",
     {},
     el("time", { text: hour(answer.at) }),
     el("span", { class: `mark ${answer.code ? "refused" : answer.source}`, text: answer.code ? "no token" : answer.source }),
-    el("span", { class: "words", text: `${words}; ${clock(answer.left)} left${next}` }),
+    el("span", { class: "words", text: words + left + next }),
     el("span", { class: "took", text: `${Math.round(answer.took)} ms` }),
   );
 }

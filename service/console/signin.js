@@ -2,7 +2,7 @@
 
 import { Api } from "./api.js";
 import { avatar, button, el, named } from "./dom.js";
-import { toast } from "./dialogs.js";
+import { sending, toast } from "./dialogs.js";
 
 const ROLES = {
   alice: "Moderates the stand-up and the huddle",
@@ -69,14 +69,7 @@ function pasted(enter, folded) {
     ),
     el("button", { type: "submit", text: "Sign in" }),
   );
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    try {
-      enter(await withBearer(text.value.trim()));
-    } catch (problem) {
-      toast(problem);
-    }
-  });
+  sending(form, async () => enter(await withBearer(text.value.trim())));
   return folded ? el("details", { class: "paste" }, el("summary", { text: "Or paste a bearer token" }), form) : form;
 }
 

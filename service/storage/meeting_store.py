@@ -45,7 +45,7 @@ class MeetingStore:
         """
         fields = [part for user, record in records.items() for part in (redis_keys.digest(user), record)]
         keys, args = RoomKeys(alias), (int(replace), now, most, invite or "", *fields)
-        call = script("write_bans").on((keys.bans, keys.invites), args)
+        call = script("write_bans").on((keys.bans, keys.invites, keys.waiting, keys.waiters), args)
         standing = cast('list[bytes] | Literal[b"gone"] | None', self._redis.run_replicated(call))
         if isinstance(standing, list):
             self._redis.announce(*(Removal(alias, user) for user in records))

@@ -156,6 +156,7 @@ class RoomStore:
         names = (
             *(keys.record, keys.members, keys.bans, keys.token(entry), keys.refresh(entry), keys.lease(entry)),
             *(keys.devices(owner.user_field), keys.used, keys.invites, keys.life, keys.meeting, keys.hosts),
+            *(keys.waiting, keys.waiters),
         )
         refresh = new.refresh or SealedToken(b"", new.max_refresh_secs)
         args = (

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from service.web import pages
 from service.web.services import EXTENSION
+from tests.observability.known import CODES
 from tests.processes import ROOT
 from tests.web.doubles import make_face
 
@@ -68,6 +69,17 @@ def test_the_page_and_its_scripts_name_only_what_is_there(client: FlaskClient) -
         named |= set(re.findall(r'(?:from "\./|import\("/console/)([^"]+)"', FILES[name].read_text("utf-8")))
 
     assert named == {*OURS, "qrcode.mjs", "sdk.js"} - {"index.html"}
+
+
+def test_every_refusal_has_words_for_people() -> None:
+    """But those that only back ends, Telnyx or an identity provider can meet."""
+    written = set(re.findall(r"^  (\w+): \[", FILES["words.js"].read_text("utf-8"), re.MULTILINE))
+
+    assert CODES - written == {
+        *("malformed_request", "unsupported_media_type", "body_too_large", "not_found", "method_not_allowed"),
+        *("request_in_progress", "invalid_refresh_token", "invalid_logout_token", "bad_signature"),
+        "webhooks_not_configured",
+    }
 
 
 def test_the_page_has_no_script_or_style_of_its_own(client: FlaskClient) -> None:

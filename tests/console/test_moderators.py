@@ -65,6 +65,7 @@ def test_a_revoked_invite_leads_nowhere(visiting: Visiting, meeting: str) -> Non
     alice.button("Make the invite").click()
     link = alice.page.get_by_label("Link of the invite").input_value()
     alice.confirm("Revoke")
+    alice.page.locator("dialog").last.get_by_role("button", name="Revoke").click()
     expect(alice.page.locator("dialog")).to_have_count(0)
     guest = visiting().visit(link)
     guest.expected = {404}
@@ -82,7 +83,7 @@ def test_an_administrator_makes_a_room_with_a_member(visiting: Visiting, stage: 
     ada.page.get_by_label("Alias").fill(alias)
     ada.page.get_by_label("Title").fill("Made by hand")
     ada.confirm("Make the room")
-    ada.button(f"Members of {alias}").click()
+    ada.link(f"Members of {alias}").click()
     ada.page.get_by_label("User id").fill("carol")
     ada.page.get_by_label("Role").select_option("moderator")
     ada.button("Add").click()
@@ -101,6 +102,9 @@ def test_an_administrator_edits_a_room_and_overwrites_none(visiting: Visiting, s
     ada.button(f"Edit of {alias}").click()
     ada.page.get_by_label("Title").fill("By another name")
     ada.page.get_by_label("Places").fill("20")
+    ada.page.get_by_label("Who may enter").select_option("By rules of its own")
+    ada.page.get_by_label("Rules").fill('[{"claim": "dept", "equals": "ops", "role": "participant"}]')
+    ada.page.get_by_label("Without a ticket one is an impostor").select_option("Yes")
     ada.confirm("Save")
     expect(ada.page.locator("tbody tr", has_text="By another name")).to_contain_text("20")
     ada.button("New room").click()
@@ -112,6 +116,8 @@ def test_an_administrator_edits_a_room_and_overwrites_none(visiting: Visiting, s
 
     record = stage.ask("ada", "GET", f"/v1/admin/rooms/{alias}").json()
     assert (record["title"], record["max_participants"], record["token_ttl_secs"]) == ("By another name", 20, 60)
+    assert record["access"] == [{"claim": "dept", "equals": "ops", "role": "participant"}]
+    assert record["require_ticket"] is True
 
 
 def test_nobody_removes_themselves(visiting: Visiting, meeting: str) -> None:
@@ -147,7 +153,7 @@ def test_an_administrator_finds_any_room(visiting: Visiting, stage: Stage) -> No
     ada = visiting().enter_as("Ada Admin")
     ada.link("Administration").click()
     expect(ada.page.get_by_text(f"The first {_LISTED} are listed.")).to_be_visible()
-    assert ada.button(f"Members of {alias}").count() == 0
+    assert ada.link(f"Members of {alias}").count() == 0
     ada.page.get_by_label("Find a room").fill(alias)
     ada.button("Find").click()
     expect(ada.button(f"Edit of {alias}")).to_be_focused()
@@ -167,7 +173,7 @@ def test_an_administrator_sees_all_members(visiting: Visiting, stage: Stage, mee
     ada.link("Administration").click()
     ada.page.get_by_label("Find a room").fill(meeting)
     ada.button("Find").click()
-    ada.button(f"Members of {meeting}").click()
+    ada.link(f"Members of {meeting}").click()
     expect(ada.page.locator(".person")).to_have_count(_LISTED)
     ada.button("Show more").click()
 
@@ -184,7 +190,7 @@ def test_an_administrator_sees_recordings(visiting: Visiting, stage: Stage) -> N
     ada.link("Administration").click()
     ada.page.get_by_label("Find a room").fill(alias)
     ada.button("Find").click()
-    ada.button(f"Recordings of {alias}").click()
+    ada.link(f"Recordings of {alias}").click()
     rows = ada.page.locator(".person")
     expect(rows).not_to_have_count(0)
     before = rows.count()

@@ -56,7 +56,7 @@ def views(visitor: Visitor, alias: str) -> Iterator[str]:
     yield "after a call"
     visitor.button("Sign out").click()
     visitor.enter_as("Ada Admin").link("Administration").click()
-    visitor.button(f"Members of {alias}").click()
+    visitor.link(f"Members of {alias}").click()
     expect(page.locator(".person")).not_to_have_count(0)
     yield "administration"
 

@@ -1,5 +1,5 @@
 -- Store a new token, unless what permission was decided on has changed, or a longer-lived token is there already.
--- KEYS: record, members, bans, token, refresh, lease, devices, used, invites, life, meeting, hosts
+-- KEYS: record, members, bans, token, refresh, lease, devices, used, invites, life, meeting, hosts, waiting, waiters
 -- ARGV: user field, fingerprint of (record, member, ban, invite), token, its ms, refresh token or '', its ms (without
 --       one: for how long the one that is there can be used), SHA-1 of an unreadable token seen or '-', lease owner,
 --       now, entry, most devices, base of the room's keys, a guest's invite or '', this server's time when the command
@@ -40,6 +40,8 @@ if redis.call('ZCARD', devices) == 1 or redis.call('PTTL', devices) < life then
   redis.call('PEXPIRE', devices, life)
 end
 if not meeting then redis.call('HSET', KEYS[11], 'begun', stamp) end
+-- Who waited for a moderator to come waits no more.
+if redis.pcall('ZREM', KEYS[13], ARGV[1]) == 1 then redis.pcall('HDEL', KEYS[14], ARGV[1]) end
 if redis.call('PTTL', KEYS[11]) < left + ARGV[17] then redis.call('PEXPIRE', KEYS[11], left + ARGV[17]) end
 if ARGV[18] == '1' then
   redis.call('ZADD', KEYS[12], stamp, ARGV[10])

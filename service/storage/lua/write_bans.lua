@@ -1,5 +1,5 @@
 -- Ban users, all of them or none. Answers the bans that stand then, in order, nothing if there were too many, or 'gone'.
--- KEYS: bans, invites
+-- KEYS: bans, invites, waiting, waiters
 -- ARGV: 1 to replace whatever is there, 0 to leave a ban that outweighs the new one, now, most bans, a guest's invite
 --       or '', field, record ...
 -- What ends with the invite must not begin after it.
@@ -20,6 +20,7 @@ for i = 5, #ARGV, 2 do
   local readable, ban = pcall(cjson.decode, held or '')
   local outweighed = held and readable and (ban['until'] or '~') > ARGV[2] and weight(ban) > weight(cjson.decode(record))
   if not outweighed then redis.call('HSET', KEYS[1], field, record) end
+  if redis.pcall('ZREM', KEYS[3], field) == 1 then redis.pcall('HDEL', KEYS[4], field) end
   stand[#stand + 1] = outweighed and held or record
 end
 return stand
