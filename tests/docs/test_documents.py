@@ -26,7 +26,7 @@ from playwright.sync_api import expect
 
 from tests.cli.test_dev import Dev
 from tests.console.browser import NoBrowser, started
-from tests.edge.test_helm import HELM
+from tests.edge.manifests import HELM
 from tests.processes import ROOT
 
 pytestmark = pytest.mark.processes
@@ -273,8 +273,8 @@ def test_the_addresses_that_the_documents_name(dev: Dev) -> None:
         assert requests.get(f"http://127.0.0.1:{dev.ports['PORT']}{path}", timeout=10).ok, path
 
 
-# In place of what needs an engine or a cluster: what is to run in the service's container runs here, and what would be
-# made is rendered. Anything else fails.
+# In place of what needs an engine or a cluster: what is to run in compose's container runs here, and what would be made
+# in a cluster is rendered. Anything else fails.
 STAND_INS = {
     "docker": """
 case "$*" in
@@ -288,7 +288,7 @@ case "$*" in
   "kustomize "*) exec $KUBECTL "$@" ;;
   "apply -k "*) exec $KUBECTL kustomize "$3" ;;
   *"create "*) exec $KUBECTL "$@" --dry-run=client --output=yaml ;;
-  *" exec "*) while [ "$1" != -- ]; do shift; done; shift; exec "$@" ;;
+  *" exec "*"deployment/video-token-service -- python -m service "*) ;;
   *) exit 1 ;;
 esac""",
     "helm": """
@@ -304,7 +304,8 @@ def machine(dev: Dev, clone: Path) -> Reader:
     """An operator in a clone, on a machine where ``docker``, ``kubectl`` and ``helm`` are ``STAND_INS``."""
     shutil.copytree(ROOT / "deploy", clone / "deploy", ignore=shutil.ignore_patterns("secrets", "files", ".env"))
     (clone / "telnyx-api-key.txt").write_text("KEY-of-no-account\n", "utf-8")
-    (clone / "snapshot.rdb").touch()
+    for file in ("rooms.toml", "snapshot.rdb"):
+        (clone / file).touch()
     (clone / "bin").mkdir()
     for name, script in STAND_INS.items():
         (clone / "bin" / name).write_text(f"#!/bin/sh\n{script}\n", "utf-8")
@@ -331,8 +332,6 @@ def test_the_commands_of_a_deployment(page: str, machine: Reader) -> None:
         if language == "yaml":
             (machine.dev.log.parent / "mine.yaml").write_text(block, "utf-8")
             continue
-        if "<<'END'\n" in commands:
-            (machine.dev.log.parent / "rooms.toml").write_text(commands.split("\n", 1)[1].rpartition("END")[0], "utf-8")
         well, done = machine.paste(commands)
         assert well, commands + done
     if page == "one-machine":

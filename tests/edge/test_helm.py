@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +14,9 @@ import pytest
 import yaml
 
 from service.observability import telemetry
-from tests.edge.test_kubernetes import COMPOSE, VERSION, Objects
+from tests.edge.manifests import COMPOSE, HELM, VERSION, Objects
 from tests.processes import ROOT
 
-# That of the tests' requirements, or another one.
-HELM: Final = shutil.which("helm", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}") or ""
 CHART: Final = ROOT / "deploy" / "helm"
 SWITCHES: Final = ("ingress", "autoscaling", "serviceMonitor")
 # What tells releases of one chart apart, and what is a name that changes with the content in Kustomize.

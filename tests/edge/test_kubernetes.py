@@ -18,10 +18,9 @@ import yaml
 from service.cli import children
 from service.config.settings import Settings, variables
 from service.observability import telemetry
+from tests.edge.manifests import COMPOSE, VERSION, Objects
 from tests.processes import ROOT
 
-COMPOSE: Final = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_bytes())["services"]["service"]
-VERSION: Final = "1.32"
 NAME: Final = {"app.kubernetes.io/name": "video-token-service"}
 
 ISSUERS: Final = """
@@ -32,8 +31,6 @@ audience = "video"
 discovery_url = "true"
 trust = ["admin"]
 """
-
-Objects = dict[tuple[str, str], dict[str, Any]]
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on PATH")
 
