@@ -33,6 +33,7 @@ class LocalFallback:
     """Access records and tokens seen by this process, tokens that Redis would not take, calls that it did not count."""
 
     def __init__(self, clock: Clock, removals: RecentRemovals) -> None:
+        self._clock = clock
         self._removals = removals
         self._access: Expiring[tuple[str, str, str | None], tuple[AccessRecords, float]]
         self._access = Expiring(clock, most=MAX_ENTRIES)
@@ -41,7 +42,7 @@ class LocalFallback:
         self._calls: Expiring[tuple[str, str], int] = Expiring(clock, most=MAX_ENTRIES)
 
     def saw(self, alias: str, owner: Owner, snapshot: RoomSnapshot, asked: float) -> SealedToken | None:
-        """Redis answered this to what was asked at the monotonic moment ``asked``. The token to go on with, which is
+        """Redis answered this as of the monotonic moment ``asked``. The token to go on with, which is
         the snapshot's own unless this process has one that lives longer.
         """
         self.saw_access(alias, owner, snapshot.records, asked)
@@ -49,7 +50,8 @@ class LocalFallback:
 
     def saw_access(self, alias: str, owner: Owner, records: AccessRecords, asked: float) -> None:
         """As ``saw``, for the records that access is decided on."""
-        self._access.put((alias, owner.user, owner.session), (records, asked), MAX_AGE_SECS)
+        left = asked + MAX_AGE_SECS - self._clock.monotonic()
+        self._access.put((alias, owner.user, owner.session), (records, asked), left)
 
     def saw_tokens(
         self, alias: str, owner: Owner, token: SealedToken | None, refresh: SealedToken | None, asked: float

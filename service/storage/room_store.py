@@ -61,7 +61,7 @@ class RoomStore:
             records, counted = self._remembered(alias, owner), self._fallback.count(alias, owner)
             return RoomSnapshot(records, self._fallback.tokens(alias, owner)[0], counted, RATE_WINDOW_SECS)
         snapshot = read_snapshot(reply, revocation_store.moments(revoked), self._clock.monotonic() - began)
-        token = self._fallback.saw(alias, owner, snapshot, began)
+        token = self._fallback.saw(alias, owner, snapshot, self._redis.servers.as_of(began))
         if token is not snapshot.token:
             snapshot = replace(snapshot, token=token, unstored=snapshot.calls > 0)
         if snapshot.calls < 0 and snapshot.records.room is not None:
@@ -88,7 +88,7 @@ class RoomStore:
         self, alias: str, owner: Owner, reply: Reply, revoked: Sequence[bytes | None], asked: float
     ) -> AccessRecords:
         records = read_access(reply, revoked)
-        self._fallback.saw_access(alias, owner, records, asked)
+        self._fallback.saw_access(alias, owner, records, self._redis.servers.as_of(asked))
         return records
 
     def _remembered(self, alias: str, owner: Owner) -> AccessRecords:

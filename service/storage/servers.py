@@ -91,6 +91,10 @@ class Servers:
         """Why nobody vouches that the servers in use are the right ones to write to; empty if somebody does."""
         return ""
 
+    def as_of(self, moment: float) -> float:
+        """The monotonic moment of which what was read at ``moment`` tells."""
+        return moment
+
     def server_at(self, name: str) -> Server | None:
         """The server of this name (``host:port``), if it is in use."""
         return next((server for server in self.each() if server.name == name), None)
@@ -181,6 +185,10 @@ class _SentinelServers(Servers):
 
     def why_unconfirmed(self) -> str:
         return self._why if self._unconfirmed_for(UNCONFIRMED_WRITE_SECS) else ""
+
+    def as_of(self, moment: float) -> float:
+        # The majority may have another master since then, with bans of which this one never hears.
+        return self._confirmed if self._unconfirmed_for(UNCONFIRMED_WRITE_SECS) else moment
 
     def _unconfirmed_for(self, seconds: float) -> bool:
         return self._clock.monotonic() - self._confirmed > seconds

@@ -15,12 +15,15 @@ import requests
 
 from service.clock import Clock
 from service.errors import StoreUnavailable
+from service.storage.fallback import LocalFallback
 from service.storage.redis_client import RedisClient
+from service.storage.redis_keys import Owner
 from service.storage.redis_url import parse
+from service.storage.room_store import RoomStore
 from service.storage.scripts import command
-from service.storage.servers import UNCONFIRMED_WRITE_SECS
+from service.storage.servers import UNCONFIRMED_READ_SECS, UNCONFIRMED_WRITE_SECS
 from tests.acceptance.test_outages import load, open_room
-from tests.processes import Sandbox, ServiceProcess, admin, environment, running, until
+from tests.processes import Sandbox, ServiceProcess, admin, environment, fresh, running, until
 from tests.topologies.servers import MASTER, SentinelTopology, Server
 from tests.topologies.test_connection import Counted
 
@@ -72,6 +75,15 @@ class Scripted:
                 client.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(p), p) for p in parts))
 
 
+class Hurried(Clock):
+    """One that a test puts on."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
 @dataclass
 class Scene:
     """Three scripted Sentinels, two servers that both take themselves for the master, and a client."""
@@ -79,6 +91,7 @@ class Scene:
     sentinels: list[Scripted]
     servers: list[Server]
     client: RedisClient
+    clock: Hurried
 
     def used(self) -> int:
         (server,) = self.client.servers.each()
@@ -97,9 +110,10 @@ def scene() -> Iterator[Scene]:
     servers = [Server(), Server()]
     sentinels = [Scripted(servers[0].port) for _ in range(3)]
     places = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in sentinels)
-    client = RedisClient(parse(f"redis+sentinel://{places}/{MASTER}"), Clock(), Counted(), max_calls=4)
+    clock = Hurried()
+    client = RedisClient(parse(f"redis+sentinel://{places}/{MASTER}"), clock, Counted(), max_calls=4)
     client.start()
-    yield from running(Scene(sentinels, servers, client))
+    yield from running(Scene(sentinels, servers, client, clock))
 
 
 def test_the_newest_epoch_of_a_majority_is_followed(scene: Scene) -> None:
@@ -169,6 +183,21 @@ def test_without_a_majority_writes_end_and_reads_go_on(scene: Scene) -> None:
         sentinel.master = scene.servers[0].port
     until(lambda: scene.client.state == "up", 10, "their return")
     assert scene.client.run(command("SET", "vts:a", 2)) == b"OK"
+
+
+def test_without_a_majority_nobody_is_vouched_for_longer_than_300_seconds(scene: Scene) -> None:
+    """Neither by the old master nor by what was read there meanwhile: another may have banned them."""
+    store = RoomStore(scene.client, LocalFallback(scene.clock, scene.client.removals), scene.clock)
+    alias, owner = fresh(), Owner("issuer", "alice", "")
+    for sentinel in scene.sentinels[:2]:
+        sentinel.master = None
+    until(lambda: scene.client.state == "read_only", 10, "the end of writes")
+    scene.clock.ahead = UNCONFIRMED_READ_SECS - 10
+    store.access(alias, owner)
+    scene.clock.ahead = UNCONFIRMED_READ_SECS + 10
+
+    with pytest.raises(StoreUnavailable):
+        store.access(alias, owner)
 
 
 @pytest.mark.long
