@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from service.errors import (
+    InsufficientRole,
     InsufficientScope,
     InvalidRequest,
     RoomNotFound,
@@ -109,6 +110,9 @@ class GatewayProxy:
         moderator, shown = self._finder.find(call, kind, call.ident, call.query if retrieves else None)
         if retrieves:
             return Outcome(one(shown, kind), moderator.room.alias)
+        if moderator.invite is not None:
+            # What is deleted would be so after the guest's invite too.
+            raise InsufficientRole
         self._ask(call)
         return Outcome(None, moderator.room.alias)
 

@@ -71,7 +71,7 @@ class Guests:
         Its role may be any, since a moderator's own is the highest there is. Raises ``InsufficientRole`` for guests,
         whose invites would outlast them, ``InvalidRequest``, ``TooManyInvites`` and ``RoomNotFound``.
         """
-        if moderator.principal.invited is not None:
+        if moderator.invite is not None:
             raise InsufficientRole
         now, alias = self._clock.wall(), moderator.room.alias
         code = new_code(alias)
@@ -91,7 +91,11 @@ class Guests:
         return page_of(standing, lambda one: one.invite_id, cursor, limit)
 
     def revoke(self, moderator: Moderator, invite_id: str) -> None:
-        """Its code is void, and so are the bearers that were given for it. Raises ``InviteNotFound``."""
+        """Its code is void, and so are the bearers that were given for it. Raises ``InsufficientRole`` for guests, who
+        would put others out for good, and ``InviteNotFound``.
+        """
+        if moderator.invite is not None:
+            raise InsufficientRole
         if not self._store.erase_invite(moderator.room.alias, invite_id):
             raise InviteNotFound
 

@@ -368,6 +368,14 @@ def test_a_guest_whose_invite_ends_meanwhile_bans_nobody(mia: Caller, alias: str
     assert bob.token(alias).ok
 
 
+def test_a_guest_revokes_no_invite(mia: Caller, alias: str) -> None:
+    """Whoever came with it would be out for good."""
+    guest, made = guest_of(mia, alias, role="moderator"), invite(mia, alias)
+
+    refused(guest.ask("DELETE", f"/v1/rooms/{alias}/invites/{made['id']}"), 403, "insufficient_role")
+    assert redeem(mia.url, made["code"]).ok
+
+
 def test_a_guest_undoes_no_ban_of_others(mia: Caller, alias: str) -> None:
     """Neither by lifting it, nor by one of their own in its place that would end with the invite."""
     made = invite(mia, alias, role="moderator")

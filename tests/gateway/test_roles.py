@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from service.gateway.operations import TABLE
-from tests.gateway.world import LOOK_UPS, ROLES, World, ask_for
+from tests.acceptance.guests import guest_of
+from tests.gateway.world import LOOK_UPS, ROLES, World, ask_for, error
 
 BY_PATH_OF_ROOM = {"retrieve_room", "list_room_sessions_of_room"}
 NAMED_ROOM = {"list_rooms", "list_room_sessions", "list_room_recordings"}
@@ -54,3 +55,13 @@ def test_who_may_not_ask_is_told_so_whatever_the_body_holds(world: World, operat
     ask = replace(ask_for(operation, world.own), body={"participants": [0] * 4000})
 
     assert world.ask(who, ask).status_code == expected(operation, who)
+
+
+@pytest.mark.parametrize("kind", ["recording", "composition"])
+def test_a_guest_deletes_nothing(world: World, kind: str) -> None:
+    """Though a moderator by invite: it would stay deleted when the invite has ended."""
+    guest = guest_of(world.people["moderator"], world.own.alias, role="moderator")
+
+    path = f"/v2/room_{kind}s/{world.own.of(kind)}"
+    error(guest.ask("DELETE", path), 403, "insufficient_role")
+    assert guest.ask("GET", path).ok
