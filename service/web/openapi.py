@@ -28,7 +28,7 @@ MAX_ERRORS: Final = 20
 UNKNOWN: Final = "is not known here"
 # All errors of a body up to this size are collected.
 _SMALL_BYTES: Final = 2048
-_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:[0-5]\d)", re.ASCII)
 _EPOCH_YEAR: Final = 1970
 _RESOLUTION: Final = re.compile(r"(\d{2,4})x(\d{2,4})", re.ASCII)
 _SMALLEST, _LARGEST, _MOST_PIXELS = 16, 1280, 1280 * 720

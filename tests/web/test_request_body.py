@@ -82,6 +82,7 @@ UNFIT: list[tuple[str, Any, str]] = [
     (ROOM_PATH, {"opens_at": "2026-11-22T15:00:00"}, "/opens_at"),
     (ROOM_PATH, {"opens_at": "2026-11-22"}, "/opens_at"),
     (ROOM_PATH, {"opens_at": "2026-13-22T15:00:00Z"}, "/opens_at"),
+    (ROOM_PATH, {"opens_at": "2026-11-22T15:00:00+00:60"}, "/opens_at"),
     (ROOM_PATH, {"opens_at": "0001-01-01T00:00:00+14:00"}, "/opens_at"),
     (ROOM_PATH, {"closes_at": "9999-12-31T23:59:59-14:00"}, "/closes_at"),
     (ROOM_PATH, {"closes_at": "1970-01-01T00:00:00+00:01"}, "/closes_at"),
@@ -93,7 +94,7 @@ UNFIT: list[tuple[str, Any, str]] = [
     ("/v1/admin/revocations", {"user": "eve\u202e"}, "/user"),
 ]
 # Of each kind of character that shows nothing, or shows others otherwise than they are.
-UNSEEN = "\x7f\x85\xad\u061c\u200b\u200e\u2028\u202e\u2060\u2069\ufeff\ue000\U000e0041"
+UNSEEN = "\x7f\x85\xad\u034f\u061c\u115f\u200b\u200e\u2028\u202e\u2060\u2069\u2800\u3164\ufe0f\ufeff\ue000\U000e0041\U000e0101"
 NAMED: list[tuple[str, str, dict[str, str]]] = [
     ("issueToken", "display_name", {}),
     ("refreshToken", "display_name", {}),
@@ -115,13 +116,15 @@ def test_a_name_shows_what_it_holds(operation: str, member: str, rest: dict[str,
             return [fault["field"] for fault in cast("list[dict[str, str]]", refusal.extra["errors"])]
         return []
 
-    for name in (*(f"Al{character}ice" for character in UNSEEN), "Al\u200dice", "\u0627\u200c", " ", "\u3000"):
+    for name in (*(f"Al{character}ice" for character in UNSEEN), "Al\u200dice", "\u0627\u200c", "Al" + "\u0301" * 7, "\u0301Al", " "):
         assert faults(name) == [f"/{member}"], ascii(name)
     for name in (
         "Zoë O'Neil-Łoś",
         "山田\u3000太郎",
         "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
         "\U0001f469\ufe0f\u200d\U0001f4bb",
+        "葛\U000e0100城",
+        "Zoe\u0308",
     ):
         assert faults(name) == [], ascii(name)
 
