@@ -41,5 +41,6 @@ def _is_hidden(before: str, one: str, after: str) -> bool:
         return min(before, after) < _FIRST_JOINED_SCRIPT
     if _SELECTORS.match(one):
         # Of letters that have them, and of signs that can be emoji, as those of a keycap.
-        return before.isspace() or bool(_SELECTORS.match(before)) or (before.isalpha() and before < _FIRST_JOINED_SCRIPT)
+        has_none = before.isspace() or (before.isalpha() and before < _FIRST_JOINED_SCRIPT)
+        return has_none or bool(_SELECTORS.match(before))
     return unicodedata.category(one) in _HIDDEN or bool(_EMPTY.match(one))

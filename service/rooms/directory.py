@@ -243,6 +243,8 @@ class Directory:
         if room.room_id is not None and not keep_upstream:
             self._provisioning.delete(room.room_id, deadline)
         self._store.erase(alias, room.room_id)
+        if room.unique_name is not None:
+            self._store.forget_name(room.unique_name, alias)
         if room.template is not None:
             self._store.unreserve(room.template, alias)
 

@@ -117,6 +117,8 @@ class RoomWriter:
             if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
                 if room.is_template:
                     self._store.list_template(alias)
+                if existing is not None and existing.unique_name not in {None, room.unique_name}:
+                    self._store.forget_name(existing.name, alias)
                 return room, existing is None
             # Until the next try, which may be refused, Telnyx has the settings of the record that is there.
             if (current := self._store.record(alias)) is not None:

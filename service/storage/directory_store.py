@@ -84,6 +84,10 @@ class DirectoryStore:
         """Remember the room of a name that is not its alias; whoever reads it checks that the room still has it."""
         self._redis.run(command("HSET", redis_keys.ROOM_NAMES, redis_keys.digest(name), alias))
 
+    def forget_name(self, name: str, alias: str) -> None:
+        """The room is not called so any more; another one may be."""
+        self._redis.run(script("erase_field").on((redis_keys.ROOM_NAMES,), (redis_keys.digest(name), alias)))
+
     def alias_named(self, name: str) -> str | None:
         """The room that a name was last given to."""
         found = self._redis.run(command("HGET", redis_keys.ROOM_NAMES, redis_keys.digest(name)))

@@ -53,7 +53,7 @@ class MeetingStore:
 
     def erase_ban(self, alias: str, user: str, record: bytes) -> bool:
         """Lift a ban that still is as it was read; says whether it was."""
-        call = script("erase_ban").on((RoomKeys(alias).bans,), (redis_keys.digest(user), record))
+        call = script("erase_field").on((RoomKeys(alias).bans,), (redis_keys.digest(user), record))
         return bool(self._redis.run(call))
 
     def members(self, alias: str, users: Collection[str]) -> list[bytes]:

@@ -40,6 +40,7 @@ LOOK_UPS: Final = Share("look-ups at the video platform", 4, scaled=True)
 MODERATION: Final = Share("actions at the video platform", 4, scaled=True)
 UNKNOWN_IDS: Final = Share("ids that are unknown or of other rooms", 30)
 BANS: Final = Share("bans", 5, 3600, scaled=True)
+KEYED: Final = Share("requests with an Idempotency-Key", 5, 3600, scaled=True)
 COMPOSITIONS: Final = Share("compositions", 60, 3600)
 
 

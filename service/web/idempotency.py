@@ -23,6 +23,7 @@ from service.errors import (
     UpstreamInvalidResponse,
     UpstreamTimeout,
 )
+from service.storage.share_store import KEYED, calling
 from service.web.auth import principal
 from service.web.request_body import body
 from service.web.services import services
@@ -53,6 +54,8 @@ def once(view: View) -> View:
 
 
 def _once(view: Callable[[], Response], key: str) -> Response:
+    if (caller := calling.get()) is not None:
+        caller.spend(KEYED)
     outcomes, sealer, user = services().outcomes, services().sealer, principal().user
     asked = json.dumps([request.method, request.path, body()], sort_keys=True)
     note: dict[str, Any] = {"asked": hashlib.sha256(asked.encode()).hexdigest()}

@@ -13,7 +13,7 @@ from service.meetings.moderation import MAX_BANS
 from service.rooms.directory import MAX_MEMBERS
 from service.rooms.room_writer import MAX_ROOMS, MAX_TEMPLATES
 from service.storage.redis_keys import REMOVALS, ROOM_INDEX, TEMPLATES, RoomKeys, UserKeys, digest
-from service.storage.share_store import BANS, CALLS, COMPOSITIONS, LOOK_UPS, MODERATION, NEW_TOKENS, Share
+from service.storage.share_store import BANS, CALLS, COMPOSITIONS, KEYED, LOOK_UPS, MODERATION, NEW_TOKENS, Share
 from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room
 
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
@@ -145,6 +145,8 @@ def test_each_caller_has_a_share_of_what_reaches_telnyx(service: ServiceProcess,
     valkey.client.delete(*(UserKeys(mia.user).share(one.name) for one in (LOOK_UPS, MODERATION)))
     use_up(valkey, BANS, mia.user)
     asked_too_often(mia.ask("PUT", f"/v1/rooms/{alias}/bans/bob", json={}))
+    use_up(valkey, KEYED, mia.user)
+    asked_too_often(mia.ask("POST", f"/v1/rooms/{alias}/invites", json={}, headers={"Idempotency-Key": "a"}))
     use_up(valkey, COMPOSITIONS, mia.user)
     composed = mia.ask("POST", "/v2/room_compositions", json={"session_id": "9e1c3a52-9be4-4e6e-9d4e-1f3b0f0b6a52"})
     assert (composed.status_code, composed.json()["errors"][0]["meta"]["code"]) == (429, "rate_limited")

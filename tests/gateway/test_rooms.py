@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import requests
 
+from service.storage.redis_keys import ROOM_NAMES, digest
 from tests.gateway.world import Ask, World, ask_for, error
-from tests.processes import fresh, until
+from tests.processes import Valkey, fresh, until
 
 
 def create(world: World, **body: Any) -> requests.Response:
@@ -267,6 +268,17 @@ def test_moderators_list_their_room_by_its_name(world: World) -> None:
 
     assert room["id"] == world.own.room
     assert [session["id"] for session in room["sessions"]] == [world.own.session]
+
+
+def test_names_that_rooms_had_leave_nothing(world: World, valkey: Valkey) -> None:
+    """However often they are changed, the list of names does not grow."""
+    names = [fresh("Stand up") for _ in range(3)]
+    room = f"/v2/rooms/{create(world, unique_name=names[0]).json()['data']['id']}"
+    for name in names[1:]:
+        assert world.ask("admin", Ask("PATCH", room, body={"unique_name": name})).ok
+    assert world.ask("admin", Ask("DELETE", room)).ok
+
+    assert not any(valkey.client.hmget(ROOM_NAMES, [digest(name) for name in names]))
 
 
 def test_every_change_leaves_a_line(world: World) -> None:
