@@ -35,13 +35,13 @@ class DirectoryStore:
 
     def records(self, aliases: Sequence[str]) -> list[bytes | None]:
         """The records of many rooms in one round trip, in order."""
-        return self._redis.read_much([command("GET", RoomKeys(alias).record) for alias in aliases]) if aliases else []
+        return self._redis.read_bulk([command("GET", RoomKeys(alias).record) for alias in aliases]) if aliases else []
 
     def access_records(self, aliases: Sequence[str], owner: Owner) -> list[AccessRecords]:
         """What the rooms say of one user, in one round trip and in order."""
         looks = [access_call(alias, owner) for alias in aliases]
         revocations = revocation_store.calls(owner)
-        replies = self._redis.read_much([*looks, *revocations])
+        replies = self._redis.read_bulk([*looks, *revocations])
         revoked = revocation_store.moments(replies[len(looks) :])
         return [read_access(reply, revoked) for reply in replies[: len(looks)]]
 
@@ -95,7 +95,7 @@ class DirectoryStore:
 
     def aliases_with_any(self, room_ids: Collection[UUID]) -> list[str]:
         """As ``aliases_with``, of many in one round trip."""
-        return _aliases(self._redis.read_much([call for one in room_ids for call in _calls_for_aliases(one)]))
+        return _aliases(self._redis.read_bulk([call for one in room_ids for call in _calls_for_aliases(one)]))
 
     def room_and_adopted(self, alias: str) -> tuple[bytes | None, bytes | None]:
         """A room's record, and what was adopted for it."""
@@ -106,7 +106,7 @@ class DirectoryStore:
     def rooms_and_adopted(self, aliases: Sequence[str]) -> list[tuple[bytes | None, bytes | None]]:
         """As ``room_and_adopted``, of many in one round trip."""
         keys = [RoomKeys(alias) for alias in aliases]
-        found = self._redis.read_much([command("GET", name) for one in keys for name in (one.record, one.adopted)])
+        found = self._redis.read_bulk([command("GET", name) for one in keys for name in (one.record, one.adopted)])
         return list(zip(found[::2], found[1::2], strict=True))
 
     def erase(self, alias: str, room_id: UUID | None) -> None:
@@ -149,7 +149,7 @@ class DirectoryStore:
 
     def members_of(self, aliases: Sequence[str]) -> list[list[bytes]]:
         """The members of many rooms in one round trip, in order."""
-        return self._redis.read_much([command("HVALS", RoomKeys(alias).members) for alias in aliases])
+        return self._redis.read_bulk([command("HVALS", RoomKeys(alias).members) for alias in aliases])
 
     def member(self, alias: str, user: str) -> bytes | None:
         return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).members, redis_keys.digest(user))))
@@ -192,7 +192,7 @@ class DirectoryStore:
     def invites(self, alias: str) -> list[tuple[bytes, int]]:
         """Records of a room, each with the number of its uses."""
         keys = RoomKeys(alias)
-        records, uses = self._redis.read_much([command("HGETALL", keys.invites), command("HGETALL", keys.invite_uses)])
+        records, uses = self._redis.read_bulk([command("HGETALL", keys.invites), command("HGETALL", keys.invite_uses)])
         used = dict(zip(uses[::2], uses[1::2], strict=True))
         return [(record, int(used.get(name, 0))) for name, record in zip(records[::2], records[1::2], strict=True)]
 
@@ -232,7 +232,7 @@ class DirectoryStore:
 
     def instances(self, template: str) -> list[str]:
         """Names of the rooms made from a template."""
-        (found,) = self._redis.read_much([command("ZRANGE", redis_keys.instances(template), 0, -1)])
+        (found,) = self._redis.read_bulk([command("ZRANGE", redis_keys.instances(template), 0, -1)])
         return [name.decode() for name in found]
 
     def count_creation(self, user: str) -> int:

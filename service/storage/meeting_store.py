@@ -26,7 +26,7 @@ class MeetingStore:
         self._redis = redis
 
     def bans(self, alias: str) -> list[bytes]:
-        return cast("list[bytes]", self._redis.read_much([command("HVALS", RoomKeys(alias).bans)])[0])
+        return cast("list[bytes]", self._redis.read_bulk([command("HVALS", RoomKeys(alias).bans)])[0])
 
     def bans_of(self, alias: str, users: Collection[str]) -> list[bytes]:
         """Those of these users that there are."""
@@ -68,7 +68,7 @@ class MeetingStore:
         """Records of those who wait, in no order."""
         keys = RoomKeys(alias)
         call = script("list_waiting").on((keys.waiting, keys.waiters), (LISTED_SECS * 1000,), reads=True)
-        return cast("list[bytes]", self._redis.read_much([call])[0])
+        return cast("list[bytes]", self._redis.read_bulk([call])[0])
 
     def decide(self, alias: str, users: Sequence[str], life: float, *, most: int, admit: bool) -> bool:
         """Admit or refuse users for this meeting; ``False`` if ``most`` have been decided on. ``life`` is that of a

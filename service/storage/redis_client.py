@@ -5,10 +5,12 @@ as a greenlet, for free. Each server has ``max_calls`` places, and who comes lat
 lot (lists, exports, reconciling) has places and a time of its own, so that it never looks like an outage to anybody.
 
 Rules for editors:
-* ``run``, ``run_all``, ``run_replicated``, ``run_removal`` and ``read_much`` are the only ways to Redis; they raise
-  ``StoreUnavailable`` and nothing else;
-* refusals are sorted here, once: *not now* (asked again), *no writes* (reads go on), *not readable* (nobody else may
-  decide in its place);
+* requests reach Redis only by ``run``, ``run_all``, ``run_replicated``, ``run_removal``, ``announce`` and
+  ``read_bulk``; probes and the reader of removals use a ``Server`` directly;
+* what they raise is ``StoreOutage`` (a caller may go on from what it remembers), ``RecordUnreadable`` (it never may) or
+  another ``StoreUnavailable``;
+* refusals are classified here, once: *not now* (asked again), *no writes* (reads go on), *not readable* (nobody else
+  may decide in its place);
 * what may have been run is sent again only if the call says that this does no harm.
 """
 
@@ -55,12 +57,12 @@ _ON_THE_WAY: Final = (exceptions.AskError, exceptions.TryAgainError)
 
 
 @dataclass(frozen=True, slots=True)
-class _Manner:
+class _CallMode:
     """How calls are made: the limits of an attempt, and the seconds in which all attempts have to come to an end."""
 
     limits: TimeLimits
     seconds: float
-    much: bool = False
+    bulk: bool = False
     replicated: bool = False
 
 
@@ -75,9 +77,11 @@ class RedisClient:
         self.availability = Availability(self.servers, limits, clock, metrics)
         self.removals = RecentRemovals(clock)
         self._reader = RemovalReader(self.servers, self.removals, limits, clock, metrics)
-        self._usual = _Manner(limits, limits.outage + _PATIENCE_SECS)
-        self._lasting = _Manner(limits, limits.outage + _PATIENCE_SECS, replicated=True)
-        self._bulk = _Manner(TimeLimits(BULK_SECS, limits.connect), BULK_SECS, much=True)
+        self._usual = _CallMode(limits, limits.outage + _PATIENCE_SECS)
+        # A slow replica must not look like a write that was not made.
+        waiting = TimeLimits(limits.call + REPLICA_MS / 1000, limits.connect)
+        self._lasting = _CallMode(waiting, limits.outage + _PATIENCE_SECS, replicated=True)
+        self._bulk = _CallMode(TimeLimits(BULK_SECS, limits.connect), BULK_SECS, bulk=True)
         self._clock = clock
         self._metrics = metrics
 
@@ -141,29 +145,30 @@ class RedisClient:
             self.removals.note(removal)
         self._reader.skip(self.run(announcement(removals)))
 
-    def read_much(self, calls: Sequence[Call]) -> list[Reply]:
+    def read_bulk(self, calls: Sequence[Call]) -> list[Reply]:
         """As ``run_all``, for reads that are long or many: what they take is never taken for an outage."""
         return self._complete(calls, self._bulk)
 
-    def _complete(self, calls: Sequence[Call], manner: _Manner) -> list[Reply]:
+    def _complete(self, calls: Sequence[Call], mode: _CallMode) -> list[Reply]:
         """Ask until each call is answered; raises ``StoreUnavailable`` when that is no use any more."""
         began = self._clock.monotonic()
-        replies = self._ask(calls, manner)
+        replies = self._attempt(calls, mode)
         if any(isinstance(reply, Exception) for reply in replies):
             try:
-                with time_limit(max(0.0, began + manner.seconds - self._clock.monotonic())):
-                    self._persist(calls, replies, manner)
+                with time_limit(max(0.0, began + mode.seconds - self._clock.monotonic())):
+                    self._retry(calls, replies, mode)
             except TimeoutError:
                 self._give_up(calls, replies)
         return replies
 
-    def _persist(self, calls: Sequence[Call], replies: list[Reply], manner: _Manner) -> None:
+    def _retry(self, calls: Sequence[Call], replies: list[Reply], mode: _CallMode) -> None:
+        """Put a reply into the place of each error; raises what is final."""
         again = False
         while pending := [index for index, reply in enumerate(replies) if isinstance(reply, Exception)]:
             for index in pending:
                 self._raise_if_final(calls[index], replies[index], again=again)
             gevent.sleep(_ASK_AGAIN_SECS)
-            for index, reply in zip(pending, self._ask([calls[index] for index in pending], manner), strict=True):
+            for index, reply in zip(pending, self._attempt([calls[index] for index in pending], mode), strict=True):
                 replies[index] = reply
             again = True
 
@@ -176,7 +181,7 @@ class RedisClient:
         # Redis answers the probe: these calls are too much for it, which is no outage.
         raise StoreUnavailable
 
-    def _ask(self, calls: Sequence[Call], manner: _Manner) -> list[Reply]:
+    def _attempt(self, calls: Sequence[Call], mode: _CallMode) -> list[Reply]:
         """One attempt, at all servers that are concerned at the same time. Errors are in the places of replies."""
         groups: dict[Server, list[int]] = {}
         for index, call in enumerate(calls):
@@ -185,9 +190,9 @@ class RedisClient:
             except ServerUnknown as unknown:
                 return [unknown] * len(calls)
         if len(groups) == 1:
-            return self._try(next(iter(groups)), calls, manner)
+            return self._try(next(iter(groups)), calls, mode)
         tasks = [
-            (indexes, gevent.spawn(self._try, server, [calls[index] for index in indexes], manner))
+            (indexes, gevent.spawn(self._try, server, [calls[index] for index in indexes], mode))
             for server, indexes in groups.items()
         ]
         replies: list[Reply] = [None] * len(calls)
@@ -211,9 +216,9 @@ class RedisClient:
             raise StoreUnavailable
         return server
 
-    def _try(self, server: Server, calls: Sequence[Call], manner: _Manner) -> list[Reply]:
+    def _try(self, server: Server, calls: Sequence[Call], mode: _CallMode) -> list[Reply]:
         """One attempt at one server. Raises nothing: errors are in the places of replies."""
-        places = server.bulk_places if manner.much else server.places
+        places = server.bulk_places if mode.bulk else server.places
         repeatable = all(call.repeatable for call in calls)
         with places.place(waiting=self._metrics.waiting_for_redis):
             began = self._clock.monotonic()
@@ -222,28 +227,28 @@ class RedisClient:
             if not server.greeted:
                 return [ServerUnknown("not greeted yet", passing=True)] * len(calls)
             try:
-                connection = server.connections.one(manner.limits, began if repeatable else None)
+                connection = server.connections.one(mode.limits, began if repeatable else None)
                 with self._metrics.using_redis(), connection as wire:
                     replies = ask(wire, calls)
-                    if manner.replicated and not isinstance(replies[-1], Exception):
+                    if mode.replicated and not isinstance(replies[-1], Exception):
                         self._wait_for_replica(server, wire)
             except Exception as error:  # noqa: BLE001 - whatever a peer sends, a caller hears that the store is away
-                self._lost(server, error, began, manner)
+                self._note_failure(server, error, began, mode)
                 return [error] * len(calls)
             self._metrics.store_call(self._clock.monotonic() - began)
-        return [self._sorted(server, call, reply, began) for call, reply in zip(calls, replies, strict=True)]
+        return [self._classified(server, call, reply, began) for call, reply in zip(calls, replies, strict=True)]
 
-    def _lost(self, server: Server, error: Exception, began: float, manner: _Manner) -> None:
+    def _note_failure(self, server: Server, error: Exception, began: float, mode: _CallMode) -> None:
         kind = _kind(error)
         self._metrics.store_error(kind)
         if kind != "timeout":
             # The others in the pool may have died with it, or be as far behind.
             server.connections.disconnect_idle()
-        elif manner.much and not isinstance(error, NotConnected):
+        elif mode.bulk and not isinstance(error, NotConnected):
             return
         self.availability.suspect(server, began)
 
-    def _sorted(self, server: Server, call: Call, reply: Reply, began: float) -> Reply:
+    def _classified(self, server: Server, call: Call, reply: Reply, began: float) -> Reply:
         """The reply, after what it says of the server was noted."""
         if not isinstance(reply, Exception):
             if server.failing_since is not None:
@@ -292,7 +297,7 @@ class RedisClient:
         if isinstance(error, StoreUnavailable):
             raise error
         if _is_no_writes(call, error):
-            # At once by a new connection, whose name was looked up anew, and no more.
+            # READONLY is asked again once, on a new connection, for which the name was looked up anew.
             if again or not isinstance(error, exceptions.ReadOnlyError):
                 raise StoreUnavailable
         elif isinstance(error, redis.ResponseError) and not _is_not_now(error):
