@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,14 @@ OTHERS = re.compile(
     r"\d{4}-\d\d-\d\dT[\d:]+Z|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,32}|guest:\S+|.*\.\.\..*", re.DOTALL
 )
 LIVES = {"expires_in", "refresh_after"}
+# What a script finds around it, and an SDK for which each token is due at once: the second ends the script well.
+NAMES = "{service, alias, bearer}"
+STAND_IN = """
+const wait = setTimeout;
+process.exitCode = 1;
+globalThis.setTimeout = (task, ms) => wait(task, ms > 100000 ? 0 : ms);
+const initialize = async ({context}) => ({updateClientToken: () => process.exit(context ? 0 : 1)});
+"""
 DAY_OPENS, DAY_CLOSES = "2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z"
 
 
@@ -70,6 +79,10 @@ class Reader:
         """What a block says: whether it went well, and what came of it. ``None`` where there is nothing to do."""
         if language == "python":
             (self.dev.log.parent / "bearer.py").write_text(text, "utf-8")
+        if language == "js" and shutil.which("node"):
+            around = json.dumps({"service": self.url, "alias": "standup", "bearer": self.bearer("alice")})
+            script = f"const {NAMES} = {around};{STAND_IN}{text}"
+            return self.paste(f"node --input-type=module --eval {shlex.quote(script)}")
         if language == "sh" or text.startswith("curl "):
             return self.paste(text)
         calls = [call for call in re.split(r"\n\n(?=[A-Z]+ /)", text) if language == "" and CALL.match(call)]
