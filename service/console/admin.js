@@ -48,6 +48,7 @@ export class Admin {
   async open(alias = null, part = null) {
     this.#chosen = alias;
     this.#detail.replaceChildren();
+    set(this.node, "data-room", null);
     const show = { members: (record) => this.#members(record), recordings: (record) => this.#recordings(record) }[part];
     if (show) await this.#api.get(path(alias)).then(show).catch(toast);
     await this.refresh();
@@ -282,7 +283,11 @@ export class Admin {
   async #show(heading, fetching, ...content) {
     const head = el("h2", { id: "detail-title", tabindex: -1, text: heading });
     await fetching();
-    this.#detail.replaceChildren(el("section", { class: "card", "aria-labelledby": "detail-title" }, head, ...content));
+    this.#detail.replaceChildren(
+      el("a", { class: "back", href: "#/administration", text: "All rooms" }),
+      el("section", { class: "card", "aria-labelledby": "detail-title" }, head, ...content),
+    );
+    set(this.node, "data-room", true);
     head.focus();
   }
 

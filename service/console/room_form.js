@@ -49,7 +49,7 @@ function fieldsOf(record) {
   return [
     ["title", "Title", text("title")],
     ["access", "Who may enter", accessOf(record.access)],
-    ["rules", "Rules", rulesOf(record.access), "As `PUT /v1/admin/rooms/{room}` takes them in `access`."],
+    ["rules", "Rules", rulesOf(record.access), "As JSON, as the call PUT /v1/admin/rooms/{room} takes them."],
     ["opens_at", "Opens", moment("opens_at"), "In your own time. Left empty, it is open."],
     ["closes_at", "Closes", moment("closes_at")],
     ["max_participants", "Places", number("max_participants", 2, 50, "10")],

@@ -165,7 +165,7 @@ def test_an_administrator_finds_any_room(visiting: Visiting, stage: Stage) -> No
 
 
 def test_an_administrator_sees_all_members(visiting: Visiting, stage: Stage, meeting: str) -> None:
-    """Of more members than the page lists at first it lists the rest when asked."""
+    """Of more members than the page lists at first it lists the rest when asked, at an address of its own."""
     for number in range(_LISTED):
         member = f"/v1/admin/rooms/{meeting}/members/member-{number}"
         assert stage.ask("ada", "PUT", member, json={"role": "participant"}).ok
@@ -179,6 +179,11 @@ def test_an_administrator_sees_all_members(visiting: Visiting, stage: Stage, mee
 
     expect(ada.page.locator(".person")).to_have_count(_LISTED + 1)
     expect(ada.button("Show more")).to_have_count(0)
+    ada.page.set_viewport_size({"width": 360, "height": 640})
+    ada.page.reload()
+    expect(ada.page.get_by_role("heading", name=f"Members of {meeting}")).to_be_visible()
+    ada.link("All rooms").click()
+    expect(ada.link(f"Members of {meeting}")).to_be_visible()
 
 
 def test_an_administrator_sees_recordings(visiting: Visiting, stage: Stage) -> None:
