@@ -280,6 +280,21 @@ def test_the_waiting_room(dev: Dev) -> None:
     assert requests.post(f"{reader.url}/v1/rooms/{room}/token", **asked).ok
 
 
+@pytest.mark.long
+def test_an_identity_provider_beside_make_run(dev: Dev) -> None:
+    """The settings of the guide lead to a provider on this machine, and to the rooms of the demo."""
+    reader, page = Reader(dev), "docs/identity-providers/README.md"
+    (text,) = [text for _, text in blocks(page) if "AUTH_NAME=mine" in text]
+    issuer = f"{reader.sandbox}/idp"
+    moved = text.replace("https://login.example.com/jwks.json", f"{issuer}/jwks").replace(
+        "https://login.example.com", issuer
+    )
+    well, said = reader.paste(moved.replace("PORT=8180", "exit 0;"))
+
+    assert well, said
+    assert "AUTH_JWKS_URL: issuer mine: 1 key(s)" in said
+
+
 def test_the_addresses_that_the_documents_name(dev: Dev) -> None:
     """The console, the documentation, and what operators ask."""
     for path in ("/console/", "/docs", "/openapi.yaml", "/healthz", "/readyz", "/version", "/.well-known/jwks.json"):
