@@ -30,16 +30,23 @@ HMAC_SECRET = secrets.token_urlsafe(48)
 PORTS = (10_000, 32_768)
 # Hypothesis seeds the usual one alike in every process.
 _RANDOM = random.SystemRandom()
+# The same ports of UDP, which nobody here listens on: taken until this process ends, so that no test gets one again.
+_TAKEN: list[socket.socket] = []
 ISSUER, AUDIENCE = "https://issuer.test", "video-token-service"
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and that the system gives to nobody who asks for any (``PORTS``)."""
+    """A port that nobody listens on now, that no test of any process has got and could need again, and that the system
+    gives to nobody who asks for any (``PORTS``).
+    """
     while True:
-        port = _RANDOM.randrange(*PORTS)
+        port, mark = _RANDOM.randrange(*PORTS), socket.socket(type=socket.SOCK_DGRAM)
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
+            mark.bind(("127.0.0.1", port))
+            _TAKEN.append(mark)
             return port
+        mark.close()
 
 
 def listening(port: int) -> bool:

@@ -113,3 +113,5 @@ class Housekeeping:
                         _log.info("idle room deleted", extra={"room": alias})
             except ServiceError as trouble:
                 _log.warning("housekeeping put off", extra={"code": trouble.code})
+            except Exception:  # noqa: BLE001 - a thread that ends would leave this process without housekeeping for good
+                _log.exception("housekeeping put off")

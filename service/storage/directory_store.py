@@ -10,7 +10,7 @@ from typing import Final, Literal, cast
 from uuid import UUID
 
 from service.storage import redis_keys, revocation_store
-from service.storage.records import AccessRecords, read_access, sha1
+from service.storage.records import AccessRecords, read_access, read_as, sha1
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys, UserKeys
 from service.storage.removals import Removal
@@ -48,8 +48,7 @@ class DirectoryStore:
     def aliases(self, after: str, limit: int) -> list[str]:
         """Up to ``limit`` names of rooms that sort after ``after``."""
         start = f"({after}" if after else "-"
-        found = self._redis.run(command("ZRANGEBYLEX", redis_keys.ROOM_INDEX, start, "+", "LIMIT", 0, limit))
-        return [name.decode() for name in found]
+        return _names(self._redis.run(command("ZRANGEBYLEX", redis_keys.ROOM_INDEX, start, "+", "LIMIT", 0, limit)))
 
     def count_rooms(self) -> int:
         """How many rooms and templates there are."""
@@ -78,7 +77,7 @@ class DirectoryStore:
 
     def aliases_with(self, room_id: UUID) -> list[str]:
         """The rooms that were recorded under an upstream id, or adopted as it, at some time."""
-        return _aliases(self._redis.run_all(_calls_for_aliases(room_id)))
+        return _names(self._redis.run_all(_calls_for_aliases(room_id)))
 
     def list_name(self, name: str, alias: str) -> None:
         """Remember the room of a name that is not its alias; whoever reads it checks that the room still has it."""
@@ -91,11 +90,11 @@ class DirectoryStore:
     def alias_named(self, name: str) -> str | None:
         """The room that a name was last given to."""
         found = self._redis.run(command("HGET", redis_keys.ROOM_NAMES, redis_keys.digest(name)))
-        return None if found is None else found.decode()
+        return None if found is None else read_as(str, found)
 
     def aliases_with_any(self, room_ids: Collection[UUID]) -> list[str]:
         """As ``aliases_with``, of many in one round trip."""
-        return _aliases(self._redis.read_bulk([call for one in room_ids for call in _calls_for_aliases(one)]))
+        return _names(self._redis.read_bulk([call for one in room_ids for call in _calls_for_aliases(one)]))
 
     def room_and_adopted(self, alias: str) -> tuple[bytes | None, bytes | None]:
         """A room's record, and what was adopted for it."""
@@ -134,7 +133,7 @@ class DirectoryStore:
     def swept_id(self, alias: str) -> UUID | None:
         """The id at Telnyx of a room that was swept, and is perhaps still there."""
         found = self._redis.run(command("GET", RoomKeys(alias).swept))
-        return UUID(found.decode()) if found is not None else None
+        return read_as(UUID, found) if found is not None else None
 
     def forget_swept(self, alias: str, room_id: UUID) -> None:
         """It is gone there too."""
@@ -145,7 +144,10 @@ class DirectoryStore:
         """When the last new token was made, and until when a token lives, epoch seconds."""
         keys = RoomKeys(alias)
         used, life = self._redis.run_all([command("GET", keys.used), command("GET", keys.life)])
-        return (float(used), float(used) + float(life or _MAX_LIFE_SECS)) if used is not None else None
+        if used is None:
+            return None
+        last = read_as(float, used)
+        return last, last + (read_as(float, life) if life else _MAX_LIFE_SECS)
 
     def members_of(self, aliases: Sequence[str]) -> list[list[bytes]]:
         """The members of many rooms in one round trip, in order."""
@@ -194,7 +196,10 @@ class DirectoryStore:
         keys = RoomKeys(alias)
         records, uses = self._redis.read_bulk([command("HGETALL", keys.invites), command("HGETALL", keys.invite_uses)])
         used = dict(zip(uses[::2], uses[1::2], strict=True))
-        return [(record, int(used.get(name, 0))) for name, record in zip(records[::2], records[1::2], strict=True)]
+        return [
+            (record, read_as(int, used.get(name, b"0")))
+            for name, record in zip(records[::2], records[1::2], strict=True)
+        ]
 
     def invite(self, alias: str, invite: str) -> bytes | None:
         return cast("bytes | None", self._redis.run(command("HGET", RoomKeys(alias).invites, invite)))
@@ -214,7 +219,7 @@ class DirectoryStore:
 
     def templates(self) -> list[str]:
         """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""
-        return [alias.decode() for alias in self._redis.run(command("SMEMBERS", redis_keys.TEMPLATES))]
+        return _names(self._redis.run(command("SMEMBERS", redis_keys.TEMPLATES)))
 
     def list_template(self, alias: str) -> None:
         """Make a record known as a template."""
@@ -233,7 +238,7 @@ class DirectoryStore:
     def instances(self, template: str) -> list[str]:
         """Names of the rooms made from a template."""
         (found,) = self._redis.read_bulk([command("ZRANGE", redis_keys.instances(template), 0, -1)])
-        return [name.decode() for name in found]
+        return _names(found)
 
     def count_creation(self, user: str) -> int:
         """One more room that this user had created; how many within the hour."""
@@ -250,5 +255,5 @@ def _calls_for_aliases(room_id: UUID) -> list[Call]:
     return [command("HGET", redis_keys.ROOM_IDS, room_id.hex), command("GET", redis_keys.stand_in(room_id))]
 
 
-def _aliases(found: list[bytes | None]) -> list[str]:
-    return [alias.decode() for alias in found if alias is not None]
+def _names(found: list[bytes | None]) -> list[str]:
+    return [read_as(str, name) for name in found if name is not None]

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from service.errors import RecordUnreadable
 from service.storage import redis_keys
+from service.storage.records import read_as
 from service.storage.redis_client import RedisClient
 from service.storage.scripts import command, script
 
@@ -33,7 +35,15 @@ class EventStore:
         rooms = (part for alias, moment in due.items() for part in (moment, alias))
         args = (owner, LEASE_SECS * 1000, MOST_AT_ONCE, now, *rooms)
         found = self._redis.run(script("take_work").on(names, args))
-        return None if found is None else (found[0], found[1].decode() if found[1] else None)
+        if found is None:
+            return None
+        events, alias = found
+        try:
+            return events, read_as(str, alias) if alias else None
+        except RecordUnreadable:
+            # It would come first for ever, and all events behind it.
+            self._redis.run(command("ZREM", redis_keys.ROOMS_DUE, alias))
+            return events, None
 
     def finish(self, events: Sequence[bytes]) -> None:
         """They have taken effect."""

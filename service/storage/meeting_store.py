@@ -7,7 +7,7 @@ from typing import Final, Literal, cast
 
 from service.errors import RecordUnreadable
 from service.storage import redis_keys
-from service.storage.records import ADMITTED, REFUSED, sha1
+from service.storage.records import ADMITTED, REFUSED, read_as, sha1
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
 from service.storage.removals import Removal
@@ -93,7 +93,7 @@ class MeetingStore:
         for claim in claims:
             self._redis.run(claim)
         owners = self._redis.run_all([command("GET", keys.ticket(ticket)) for ticket, _ in shown]) if shown else []
-        return [owner.decode() if isinstance(owner, bytes) else "" for owner in owners]
+        return [read_as(str, owner) if isinstance(owner, bytes) else "" for owner in owners]
 
     def roster(self, alias: str) -> bytes | None:
         """Who is in, as it was written; a value of another kind is none, because Telnyx can be asked again."""

@@ -1,17 +1,27 @@
 """What one look at a room's keys returns, in bytes: records for the rules to read, sealed tokens to be opened."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from service.errors import RecordUnreadable
+
+_T = TypeVar("_T")
 
 # What a room's meeting says of somebody: a moderator's decision, or that they were given a token in it.
 ADMITTED: Final = b"admitted"
 REFUSED: Final = b"refused"
 ENTERED: Final = b"entered"
+
+
+def read_as(kind: Callable[[str], _T], reply: Any) -> _T:
+    """A name or number that Redis holds; raises ``RecordUnreadable`` for what is none of ours."""
+    try:
+        return kind(reply.decode())
+    except (AttributeError, ValueError):
+        raise RecordUnreadable from None
 
 
 def sha1(record: bytes | None) -> str:

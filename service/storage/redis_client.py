@@ -301,7 +301,7 @@ class RedisClient:
             if again or not isinstance(error, exceptions.ReadOnlyError):
                 raise StoreUnavailable
         elif isinstance(error, redis.ResponseError) and not _is_not_now(error):
-            raise RecordUnreadable
+            raise RecordUnreadable from error
         elif not call.repeatable and not isinstance(error, (NotConnected, ServerUnknown, redis.ResponseError)):
             raise StoreUnavailable
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from service.storage import redis_keys
+from service.storage.records import read_as
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, UserKeys
 from service.storage.removals import Removal
@@ -75,7 +76,7 @@ class RevocationStore:
         limit = ("WITHSCORES", "LIMIT", 0, _TRIM_AT_ONCE)
         found = self._redis.run(command("ZRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", cutoff, *limit))
         for key in found[::2]:
-            self._redis.run(script("revoke").on((key.decode(),), (cutoff,)))
+            self._redis.run(script("revoke").on((read_as(str, key),), (cutoff,)))
         if found:
             # By score and not by name: what was voided again meanwhile has a later one and stays.
             self._redis.run(command("ZREMRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", found[-1]))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.errors import RateLimited, StoreUnavailable
+from service.storage.records import read_as
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import UserKeys
 from service.storage.scripts import Call, Reply, command, script
@@ -72,9 +73,10 @@ class CallerShares:
         key = self._key(share)
         try:
             used, left = self.redis.run_all([command("GET", key), command("PTTL", key)])
+            spent = read_as(int, used or b"0")
         except StoreUnavailable:
             return
-        if int(used or 0) >= self._most(share):
+        if spent >= self._most(share):
             raise self._refusal(share, left)
 
     def _key(self, share: Share) -> str:

@@ -137,7 +137,8 @@ def _challenge(error: errors.ServiceError) -> str | None:
 
 def as_service_error(error: Exception, metrics: telemetry.Metrics) -> errors.ServiceError:
     """What an exception means for the caller; what is ours is logged here."""
-    if isinstance(error, errors.RecordUnreadable):
+    # One with a cause was counted where Redis answered.
+    if isinstance(error, errors.RecordUnreadable) and error.__cause__ is None:
         metrics.store_error("unreadable")
     if isinstance(error, errors.OwnTrouble):
         upstream_status = getattr(error, "upstream_status", None)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import signal
-import socket
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ import redis
 from redis.cluster import RedisCluster
 
 from service.cli import children, valkey
-from tests.processes import until
+from tests.processes import free_port, until
 
 MASTER = "rooms"
 DOWN_AFTER_MS = 500
@@ -27,20 +25,11 @@ SETTLE_SECS = 40.0
 SLOTS = 16384
 
 
-def stable_port() -> int:
-    """A port below those that connections of other tests get: a server that was killed must find it free again."""
-    while True:
-        port = secrets.randbelow(20_000) + 12_000
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
 class Server:
     """One process of the embedded binary on a port of its own, with its data in a folder that outlives it."""
 
     def __init__(self, *options: str, sentinel: Sequence[str] = (), password: str | None = None) -> None:
-        self.port = stable_port()
+        self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="vts-node-"))
         self._command = [valkey.binary()]
         common = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--loglevel", "warning"]
@@ -107,7 +96,7 @@ class Member(Server):
     """A member of a cluster; its bus has a port of its own, since the usual distance may lead past the last one."""
 
     def __init__(self) -> None:
-        self.bus = stable_port()
+        self.bus = free_port()
         super().__init__(
             *("--cluster-enabled", "yes", "--cluster-port", str(self.bus)),
             *("--cluster-node-timeout", str(NODE_TIMEOUT_MS), "--cluster-replica-validity-factor", "0"),
