@@ -324,7 +324,7 @@ esac""",
 shift 2
 exec $HELM template "$@" """,
 }
-DEPLOYMENT = ("one-machine", "kubernetes", "backup")
+DEPLOYMENT = ("one-machine", "rotation", "kubernetes", "backup")
 
 
 @pytest.fixture(scope="module")
