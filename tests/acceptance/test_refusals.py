@@ -28,8 +28,9 @@ def upstream_calls(sandbox: Sandbox) -> Iterator[list[int]]:
 
 @pytest.fixture(scope="module")
 def wary(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
-    """A service that trusts its issuer with nothing, beside the one that trusts it with everything."""
-    yield from running(ServiceProcess(environment(sandbox, valkey.url, AUTH_TRUST="")))
+    """A service that trusts its issuer with nothing and users with three calls a minute, beside the usual one."""
+    limits = {"AUTH_TRUST": "", "TOKEN_RATE_LIMIT_PER_MINUTE": "3"}
+    yield from running(ServiceProcess(environment(sandbox, valkey.url, **limits)))
 
 
 def token_calls(sandbox: Sandbox) -> int:
@@ -265,23 +266,21 @@ def test_an_untrusted_admin_scope_administers_nothing(wary: ServiceProcess) -> N
 
 
 def test_above_the_rate_it_is_refused_until_the_window_ends(
-    valkey: Valkey, sandbox: Sandbox, upstream_calls: list[int]
+    service: ServiceProcess, wary: ServiceProcess, upstream_calls: list[int]
 ) -> None:
     """The 4th call of a minute gets 429 with the time to wait and the draft's fields; another user is not affected."""
-    few = ServiceProcess(environment(sandbox, valkey.url, TOKEN_RATE_LIMIT_PER_MINUTE="3"))
-    for _ in running(few):
-        alias = fresh()
-        make_room(few.url, alias, "alice", "bob", "carol")
-        alice = Caller(few.url, "alice")
-        assert [alice.token(alias).headers["RateLimit"].split(";")[1] for _ in range(3)] == ["r=2", "r=1", "r=0"]
-        answer = alice.token(alias)
-        refused(answer, 429, "rate_limited")
-        assert 1 <= int(answer.headers["Retry-After"]) <= 60
-        assert answer.headers["RateLimit-Policy"] == '"token";q=3;w=60'
-        assert Caller(few.url, "bob").token(alias).ok
-        assert admin(few.url).ask("PUT", f"/v1/rooms/{alias}/bans/carol", json={}).ok
-        assert [Caller(few.url, "carol").token(alias).status_code for _ in range(4)] == [403, 403, 403, 429]
-        upstream_calls[0] = 2
+    alias, names = fresh(), [fresh(name) for name in ("alice", "bob", "carol")]
+    make_room(service.url, alias, *names)
+    alice, bob, carol = (Caller(wary.url, name) for name in names)
+    assert [alice.token(alias).headers["RateLimit"].split(";")[1] for _ in range(3)] == ["r=2", "r=1", "r=0"]
+    answer = alice.token(alias)
+    refused(answer, 429, "rate_limited")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert answer.headers["RateLimit-Policy"] == '"token";q=3;w=60'
+    assert bob.token(alias).ok
+    assert admin(service.url).ask("PUT", f"/v1/rooms/{alias}/bans/{carol.user}", json={}).ok
+    assert [carol.token(alias).status_code for _ in range(4)] == [403, 403, 403, 429]
+    upstream_calls[0] = 2
 
 
 def test_a_caller_without_a_bearer_leaves_no_trace(service: ServiceProcess, valkey: Valkey) -> None:

@@ -45,7 +45,7 @@ class Dev:
         return self.log.read_text("utf-8")
 
     def started(self) -> Dev:
-        until(lambda: "Ctrl-C stops everything." in self.output() or self.process.poll() is not None, 40, "dev")
+        until(lambda: "Ctrl-C stops everything." in self.output() or self.process.poll() is not None, 90, "dev")
         assert self.process.poll() is None, self.output()
         return self
 
@@ -156,20 +156,19 @@ def test_everything_listens_on_this_machine_only(dev: Dev) -> None:
     assert open_to == {"0100007F"}
 
 
-def test_every_command_works_beside_it(dev: Dev) -> None:
+def test_commands_work_beside_it(dev: Dev) -> None:
     """With the one line that is printed, in any shell; what it reads is for its owner alone and holds no key of a real
-    account.
+    account. ``export`` and ``apply`` are in the guide below.
     """
     (line,) = re.findall(r"^settings  (\. .*?)   \(", dev.output(), re.MULTILINE)
     settings = Path(shlex.split(line)[1])
     service = f"{shlex.quote(sys.executable)} -m service"
     said = subprocess.run(
-        f"{line} && {service} check && {service} export | {service} apply --dry-run - && {service} mint ada",
-        shell=True, env={**BASE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=True,
+        f"{line} && {service} check && {service} mint ada",
+        shell=True, env={**BASE, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=True,
     ).stdout.splitlines()  # fmt: skip
 
-    assert [text.split()[0] for text in said[:-2]] == ["ok"] * 5
-    assert said[-2] == "0 to create, 0 to change, 0 to remove, 6 unchanged"
+    assert [text.split()[0] for text in said[:-1]] == ["ok"] * 5
     url = f"http://127.0.0.1:{dev.ports['PORT']}/v1/admin/rooms"
     assert requests.get(url, headers={"Authorization": f"Bearer {said[-1]}"}, timeout=10).status_code == 200
     assert settings.stat().st_mode & 0o777 == 0o600

@@ -17,7 +17,7 @@ from service.config.settings import Settings, SettingsError
 from tests.cli.cli import BASE, run_here
 from tests.edge.balancing import Replica
 from tests.edge.wire import request, said_to, statuses
-from tests.processes import ROOT, Sandbox, Valkey, environment, free_port, until
+from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment, free_port, until
 
 pytestmark = pytest.mark.processes
 
@@ -98,21 +98,28 @@ PROXIED: Mapping[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("allowed", "answers"), [("127.0.0.0/8", [200, 200, 200]), ("192.0.2.7", [403, 403, 200]), ("", [400, 400, 200])]
-)
+def said_by(port: int) -> list[list[int]]:
+    """The statuses for somebody who says by each version whose the connection is, and for one who does not."""
+    raw = request("GET", "/healthz", "Connection: close")
+    return [statuses(said_to(port, first + raw)) for first in PROXIED.values()]
+
+
+@pytest.mark.parametrize(("allowed", "status"), [("127.0.0.0/8", 200), ("192.0.2.7", 403)])
 def test_the_proxy_protocol_is_spoken_with_those_who_may(
-    valkey: Valkey, sandbox: Sandbox, allowed: str, answers: list[int]
+    valkey: Valkey, sandbox: Sandbox, allowed: str, status: int
 ) -> None:
     """A balancer that is named says whose a connection is; anybody else who says so is refused."""
     replica = Replica(environment(sandbox, valkey.url, PROXY_PROTOCOL_FROM=allowed))
     try:
         until(replica.is_ready, 40, "the service")
-        raw = request("GET", "/healthz", "Connection: close")
-        said = [said_to(replica.port, first + raw) for first in PROXIED.values()]
+        assert said_by(replica.port) == [[status], [status], [200]]
     finally:
         replica.stop()
-    assert [statuses(text) for text in said] == [[status] for status in answers]
+
+
+def test_where_nobody_may_the_proxy_protocol_is_no_request(service: ServiceProcess) -> None:
+    """It is not spoken unless a setting says with whom."""
+    assert said_by(service.port) == [[400], [400], [200]]
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1/8", "balancer.internal", "10.0.0.0/33", "*"])

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.cli.test_dev import Dev
-from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment
+from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment, until
 
 pytestmark = [pytest.mark.long, pytest.mark.processes]
 
@@ -68,11 +69,14 @@ def test_serve_drains_when_it_is_told_twice_at_once(valkey: Valkey, sandbox: San
 
 
 @pytest.mark.short
-def test_a_second_signal_ends_draining(valkey: Valkey, sandbox: Sandbox) -> None:
-    """Whoever asks again a second later does not want to wait."""
+def test_it_serves_on_until_a_second_signal(valkey: Valkey, sandbox: Sandbox) -> None:
+    """From the first one on /readyz says so, and other calls are answered as before; whoever asks again does not want
+    to wait.
+    """
     service = ServiceProcess(environment(sandbox, valkey.url, DRAIN_SECONDS="120"))
     service.process.send_signal(signal.SIGTERM)
-    time.sleep(1)
+    until(lambda: requests.get(f"{service.url}/readyz", timeout=5).status_code == 503, 20, "the end of readiness")
+    assert requests.get(f"{service.url}/version", timeout=5).status_code == 200
     service.process.send_signal(signal.SIGTERM)
 
     assert service.process.wait(40) == 0

@@ -14,8 +14,8 @@ import gevent
 
 # Less than this is rounded up by ``time_limit``.
 SHORTEST_SECS = 0.005
-# How many calls a storm cuts off; ``make faults`` (FAULTS=full) cuts ten times as many.
-CUTS = 6000 if os.environ.get("FAULTS") == "full" else 600
+# How many calls a storm cuts off; ``make faults`` (FAULTS=full) cuts twenty times as many.
+CUTS = 6000 if os.environ.get("FAULTS") == "full" else 300
 CALLERS = 24
 PATIENCE_SECS = 20.0
 

@@ -20,7 +20,7 @@ import requests
 from tests.edge.balancing import Haproxy, Load, Nginx, Relay, Replica, haproxy, nginx
 from tests.processes import Sandbox, Valkey, environment, fresh, make_room, mint, until
 
-pytestmark = [pytest.mark.long, pytest.mark.alone, pytest.mark.early]
+pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 
 FULL = os.environ.get("FAULTS") == "full"
@@ -84,20 +84,6 @@ def test_a_rolling_restart_loses_no_request(fleet: Fleet) -> None:
         load.goes_on()
     assert load.lost == []
     assert codes == [0] * 3 * ROUNDS
-
-
-@pytest.mark.short
-@pytest.mark.rows(1)
-def test_readiness_ends_before_service_does(fleet: Fleet) -> None:
-    """From SIGTERM on, /readyz says so at once, while other calls are answered as before."""
-    replica = fleet.replicas[0]
-    replica.process.send_signal(signal.SIGTERM)
-    until(lambda: replica.asks("/readyz") == 503, 5, "the end of readiness")
-    served = replica.asks("/version")
-    replica.process.wait(40)
-    replica.start()
-    until(replica.is_ready, 40, "the replica again")
-    assert served == 200
 
 
 def test_while_draining_every_answer_ends_its_connection(fleet: Fleet) -> None:

@@ -31,16 +31,15 @@ PAUSE_SECS = 0.3
 
 @dataclass
 class House:
-    """Three processes that remember, each of a service of its own: behind one port nobody knows whom they reach."""
+    """Two processes that remember, each of a service of its own: behind one port nobody knows whom they reach."""
 
     valkey: Valkey
     first: ServiceProcess
     second: ServiceProcess
-    third: ServiceProcess
 
     @property
     def services(self) -> tuple[ServiceProcess, ...]:
-        return self.first, self.second, self.third
+        return self.first, self.second
 
     def stop(self) -> None:
         for service in self.services:
@@ -68,7 +67,7 @@ class House:
 def house(sandbox: Sandbox) -> Iterator[House]:
     valkey = Valkey()
     env = environment(sandbox, valkey.url, WEB_CONCURRENCY="1")
-    yield from running(House(valkey, *(ServiceProcess(env) for _ in range(3))))
+    yield from running(House(valkey, *(ServiceProcess(env) for _ in range(2))))
 
 
 @dataclass

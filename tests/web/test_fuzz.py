@@ -20,7 +20,7 @@ pytestmark = pytest.mark.cooperative
 
 # ``make fuzz`` sets this to cases over all calls; without it the run is short and always the same.
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
-SHORT_RUN = 15
+SHORT_RUN = 7
 
 CONFIG = SchemathesisConfig.from_dict(
     {
