@@ -47,7 +47,7 @@ check: $(READY)
 	$(PY) -m openapi_spec_validator openapi.yaml
 
 fuzz: $(READY)
-	@FUZZ_CASES=2000 $(PY) -m pytest -p tests.cooperative tests/web/test_fuzz.py $(ARGS)
+	@FUZZ_CASES=2000 $(PY) -m pytest -n 2 --dist loadfile -p tests.beside -m hypothesis $(ARGS)
 
 soak: $(READY)
 	@SOAK=1 $(PY) -m pytest -n 2 --dist loadfile -m soak $(ARGS)

@@ -22,8 +22,9 @@ from xdist.workermanage import WorkerController
 
 from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment, running
 
-# How long an example takes is the machine's business.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# How long an example takes is the machine's business. ``make fuzz`` tries many more.
+EXAMPLES: Final = 1000 if os.environ.get("FUZZ_CASES") else 40
+hypothesis.settings.register_profile("any machine", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.load_profile("any machine")
 
 # Fixtures that are processes.

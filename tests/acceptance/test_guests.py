@@ -172,30 +172,6 @@ def test_after_a_rotation_guests_stay(mia: Caller, alias: str, sandbox: Sandbox,
         refused(guest.token(alias), 401, "invalid_token")
 
 
-@pytest.fixture
-def mortal(sandbox: Sandbox) -> Iterator[tuple[ServiceProcess, Valkey]]:
-    """A service of one worker, and a server of its own that may die."""
-    store = Valkey()
-    frail = ServiceProcess(environment(sandbox, store.url, WEB_CONCURRENCY="1"))
-    for _ in running(frail, store):
-        yield frail, store
-
-
-def test_while_redis_is_away_guests_stay_and_none_come(mortal: tuple[ServiceProcess, Valkey]) -> None:
-    """Who was let in lately goes on with the token in hand; a code is 503, and good again afterwards."""
-    frail, store = mortal
-    alias, mia = hosted(frail.url), Caller(frail.url, "mia")
-    guest, code = guest_of(mia, alias), invite(mia, alias)["code"]
-    joined = guest.token(alias).json()["token"]
-    store.kill()
-
-    refused(redeem(frail.url, code), 503, "store_unavailable")
-    refused(mia.ask("POST", f"/v1/rooms/{alias}/invites", json={}), 503, "store_unavailable")
-    assert guest.token(alias).json()["token"] == joined
-    store.restart()
-    until(lambda: redeem(frail.url, code).ok, what="the code being good again")
-
-
 def test_a_banned_guest_is_refused(mia: Caller, alias: str, valkey: Valkey) -> None:
     """A ban speaks of one guest; who redeemed the same code is not affected."""
     code = invite(mia, alias, max_uses=2)["code"]

@@ -15,12 +15,9 @@ from tests.processes import (
     Caller,
     Sandbox,
     ServiceProcess,
-    Valkey,
     admin,
-    environment,
     fresh,
     make_room,
-    running,
     until,
 )
 
@@ -207,20 +204,6 @@ def test_a_ban_stands_where_telnyx_cannot_be_asked(service: ServiceProcess, sand
     assert bound - time.time() <= 11
     time.sleep(max(0.0, bound - time.time()) + 1)
     assert state(sandbox, bob)["left_reason"] == "token_expired"
-
-
-def test_a_kick_that_cannot_be_recorded_does_nothing(sandbox: Sandbox) -> None:
-    """Without Redis it is 503, and nobody is put out."""
-    own = Valkey()
-    service = ServiceProcess(environment(sandbox, own.url))
-    for _ in running(service, own):
-        alias = open_room(service)
-        bob = join(service, sandbox, alias, "bob")
-        own.freeze()
-        refused = Mo(service, alias).act("kick", users=["bob"])
-        own.thaw()
-        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
-        assert state(sandbox, bob)["state"] == "joined"
 
 
 def test_muting_reaches_whom_it_names(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:

@@ -152,31 +152,6 @@ def test_a_token_is_renewed_while_redis_is_silent(service: ServiceProcess, valke
     assert sandbox.calls("refresh_client_token", first["room"]["id"]) == 1
 
 
-@pytest.mark.short
-def test_nobody_vouches_for_a_stranger(service: ServiceProcess, valkey: Valkey) -> None:
-    """Whom this process has not seen gets 503 with a time to come back, never a token and never 403."""
-    alias = open_room(service)
-    Caller(service.url, "alice").token(alias)
-    valkey.freeze()
-    answer = Caller(service.url, "mallory").token(alias)
-    valkey.thaw()
-
-    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
-    assert int(answer.headers["Retry-After"]) >= 1
-
-
-def test_administrators_are_told_that_nothing_was_written(service: ServiceProcess, valkey: Valkey) -> None:
-    """A write without Redis is 503."""
-    alias = open_room(service)
-    valkey.freeze()
-    answer = admin(service.url).ask("PUT", f"/v1/admin/rooms/{alias}/members/bob", json={"role": "moderator"})
-    valkey.thaw()
-
-    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
-    until(lambda: redis_state(service) == "up", 10, "recovery")
-    assert admin(service.url).ask("GET", f"/v1/admin/rooms/{alias}/members/bob").status_code == 404
-
-
 def test_it_starts_without_redis_and_recovers(valkey: Valkey, sandbox: Sandbox) -> None:
     """Health answers, calls are 503, readiness does not fail; then Redis comes and so do tokens."""
     url = valkey.url

@@ -47,9 +47,9 @@ def storm(ask: Ask, cuts: int) -> Tally:
 
     callers = [gevent.spawn(call_on) for _ in range(CALLERS)]
     gevent.joinall(callers, timeout=600, raise_error=True)
-    # Whatever the storm has left in a pool would be found now.
-    for _ in range(5 * CALLERS):
-        _call(ask, PATIENCE_SECS, tally)
+    # Whatever the storm has left in any connection of a pool would be found now, by more callers than it has.
+    last = [gevent.spawn(_call, ask, PATIENCE_SECS, tally) for _ in range(CALLERS)]
+    gevent.joinall(last, timeout=600, raise_error=True)
     return tally
 
 

@@ -6,7 +6,7 @@ import json
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import RoomFull
@@ -53,7 +53,6 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=400)
 @given(EVENTS, st.data())
 def test_any_order_ends_as_the_order_of_what_happened(events: list[Event], data: st.DataObject) -> None:
     """Shuffled, repeated, cut into batches anywhere, and written down and read again between them."""

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config.settings import Settings, SettingsError
@@ -250,7 +250,6 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=500)
 @given(
     st.sampled_from(sorted(KINDS)),
     st.sampled_from(["event_type", "id", "occurred_at", "payload", "room_id", "session_id", "context"]),

@@ -234,5 +234,5 @@ class Walk(RuleBasedStateMachine):
 
 
 # The window of twenty calls in ten seconds is the table's business: a walk is too short to reach it.
-Walk.TestCase.settings = settings(max_examples=150, stateful_step_count=19, deadline=None)
+Walk.TestCase.settings = settings(stateful_step_count=19)
 TestWalk = Walk.TestCase
