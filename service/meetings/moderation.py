@@ -63,11 +63,13 @@ class ParticipantSelector:
     def of(cls, spec: Mapping[str, Any]) -> ParticipantSelector:
         """From a body that ``openapi.yaml`` has been held against. Raises ``InvalidRequest``."""
         require_one(spec, "users", "participants", "all")
+        excepted = spec.get("except", ())
         return cls(
             users=frozenset(spec.get("users", ())),
             participants=frozenset(UUID(text) for text in spec.get("participants", ())),
             everybody=bool(spec.get("all")),
-            excepted=frozenset(text.lower() if _is_uuid(text) else text for text in spec.get("except", ())),
+            # As they are too: ids of users may look like those of participants, in capital letters.
+            excepted=frozenset({*excepted, *(text.lower() for text in excepted if _is_uuid(text))}),
         )
 
     def means(self, one: Participant) -> bool:
