@@ -103,8 +103,10 @@ def _read(name: str) -> tuple[str, str]:
         if name == "-":
             return "standard input", sys.stdin.buffer.read().decode()
         return name, Path(name).read_bytes().decode()
-    except (OSError, ValueError) as error:
-        raise BadFile([f"{name}: {error}"]) from None
+    except OSError as error:
+        raise BadFile([f"{name}: {error.strerror}"]) from None
+    except UnicodeDecodeError:
+        raise BadFile([f"{name}: is not UTF-8"]) from None
 
 
 def compare(

@@ -5,19 +5,20 @@ from them. What is read is held against the rules of the HTTP calls as a whole, 
 """
 
 import json
+import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, time
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from service import app
 from service.cli.failed import Failed
 from service.errors import InvalidRequest
 from service.rooms.aliases import TEMPLATE_SUFFIX, check_alias
 from service.rooms.directory import MAX_MEMBERS
-from service.rooms.models import Member, Room
+from service.rooms.models import Member, Role, Room
 from service.web.openapi import UNKNOWN, OpenApiValidator
 from service.web.resources import user_id
 
@@ -27,6 +28,7 @@ Spec = Mapping[str, Any]
 Rooms = Mapping[str, tuple[Room, tuple[Member, ...]]]
 # What is wrong there.
 Fault = tuple[Path, str]
+_T = TypeVar("_T")
 
 _HEAD: Final = "# Rooms and members. Written by: python -m service export. Read by: python -m service apply FILE\n"
 
@@ -44,7 +46,8 @@ def parse(name: str, text: str) -> Rooms:
     try:
         document = _plain(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise BadFile([f"{name}: {error}"]) from None
+        at = re.search(r" \(at line (\d+),", str(error))
+        raise BadFile([f"{name}:{at[1] if at else text.count(chr(10)) + 1}: {error}"]) from None
     faults: list[Fault] = []
     contract = OpenApiValidator.read(app.OPENAPI.read_bytes())
     rooms = dict(_rooms(document, contract, faults))
@@ -74,41 +77,90 @@ def _rooms(
     faults += [((name,), "is not known here; rooms are tables named [rooms.ALIAS]") for name in unknown]
     for alias, table in _tables(document.get("rooms", {}), ("rooms",), faults):
         where, found = ("rooms", alias), len(faults)
-        spec = {name: value for name, value in table.items() if name != "members"}
         members = tuple(_members(table.get("members", {}), (*where, "members"), contract, faults))
         if members and alias.endswith(TEMPLATE_SUFFIX):
             faults.append(((*where, "members"), "are not for a template"))
         if len(members) > MAX_MEMBERS:
             faults.append(((*where, "members"), f"must be at most {MAX_MEMBERS}; a claim rule lets more in"))
+        name = alias
         with _noting(faults, where):
+            name = "any-*" if alias.endswith(TEMPLATE_SUFFIX) else "any"
             check_alias(alias)
-        with _noting(faults, where):
+            name = alias
+
+        def read(spec: Spec, name: str = name) -> Room:
             contract.check_body("putRoom", spec)
-            if len(faults) == found:
-                yield alias, (Room.of(alias, spec, room_id=None, now=0.0), members)
+            return Room.of(name, spec, room_id=None, now=0.0)
+
+        room = _read(read, {name: value for name, value in table.items() if name != "members"}, where, faults)
+        if room is not None and len(faults) == found:
+            yield alias, (room, members)
 
 
 def _members(value: Any, where: Path, contract: OpenApiValidator, faults: list[Fault]) -> Iterator[Member]:
     for user, spec in _tables(value, where, faults):
         with _noting(faults, (*where, user)):
+            user_id(user)
+
+        def read(spec: Spec, user: str = user) -> Member:
             contract.check_body("putMember", spec)
-            yield Member.of(user_id(user), spec)
+            return Member.of(user, spec)
+
+        member = _read(read, spec, (*where, user), faults)
+        if member is not None:
+            yield member
 
 
 @contextmanager
 def _noting(faults: list[Fault], where: Path) -> Iterator[None]:
-    """What is invalid in here becomes faults of the table ``where``."""
+    """What is invalid in here is the name of the table ``where``."""
     try:
         yield
     except InvalidRequest as error:
-        told: Any = error.extra["errors"]
-        for field, message in [(fault["field"], fault["message"]) for fault in told]:
-            # Not in the table, but its name.
-            if field in {"alias", "user"}:
-                faults.append((where, f"{field} {message}"))
-            else:
-                steps = filter(None, field.split("/"))
-                faults.append(((*where, *(step.replace("~1", "/").replace("~0", "~") for step in steps)), message))
+        faults += [(where, f"{fault['field']} {fault['message']}") for fault in _told_by(error)]
+
+
+def _read(read: Callable[[Spec], _T], spec: Spec, where: Path, faults: list[Fault]) -> _T | None:
+    """What ``read`` makes of the table ``where``; if it is at fault, ``None`` and all of its faults.
+
+    Some rules are looked at only where what they speak of is sound, so what is not is taken out, the rest read again.
+    """
+    sound = True
+    while True:
+        try:
+            made = read(spec)
+        except InvalidRequest as error:
+            paths = [tuple(map(_unescaped, fault["field"].split("/")[1:])) for fault in _told_by(error)]
+            faults += [((*where, *at), fault["message"]) for at, fault in zip(paths, _told_by(error), strict=True)]
+            sound, spec, before = False, _without(spec, paths), spec
+            if spec == before:
+                return None
+        else:
+            return made if sound else None
+
+
+def _without(spec: Spec, paths: Iterable[Path]) -> Spec:
+    """The rest of a table; in place of a rule or role at fault there is one that is none."""
+    rest = dict(spec)
+    for name, *inner in filter(None, paths):
+        if name == "access" and inner:
+            rest["access"] = [
+                {"members": True} if at == int(inner[0]) else rule for at, rule in enumerate(rest["access"])
+            ]
+        elif name == "role":
+            rest["role"] = Role.PARTICIPANT.value
+        else:
+            rest.pop(name, None)
+    return rest
+
+
+def _told_by(error: InvalidRequest) -> list[dict[str, str]]:
+    told: Any = error.extra["errors"]
+    return list(told)
+
+
+def _unescaped(step: str) -> str:
+    return step.replace("~1", "/").replace("~0", "~")
 
 
 def _tables(value: Any, where: Path, faults: list[Fault]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -66,6 +66,18 @@ max_participant = 8                   # not quite a member
 
 [rooms]
 three = 3                             # no table
+
+# What hides behind something else in the same table.
+[rooms."Stand down"]
+max_rooms = 3
+token_ttl_secs = "an hour"
+access = [
+  { claim = "groups", contains = 7, role = "moderator" },
+  { authenticated = true },
+  { authenticated = true, role = "moderator", opens_at = 2026-01-02T00:00:00Z, closes_at = 2026-01-01T00:00:00Z },
+]
+members.a = { role = "owner", opens_at = 2026-01-02T00:00:00Z, closes_at = 2026-01-01T00:00:00Z }
+members.".." = {}
 '''
 
 
@@ -99,6 +111,16 @@ def test_every_fault_of_a_file_has_its_line() -> None:
         "f:38: rooms.day.opens_at must be an RFC 3339 timestamp with a zone",
         "f:39: rooms.day.max_participant is not known here; did you mean max_participants?",
         "f:42: rooms.three must be a table",
+        "f:45: rooms.Stand down alias must be 1 to 63 of a-z",
+        "f:46: rooms.Stand down.max_rooms only a template",
+        "f:47: rooms.Stand down.token_ttl_secs must be of type integer",
+        "f:48: rooms.Stand down.access.0.contains must be of type string",
+        "f:48: rooms.Stand down.access.1 must have a role",
+        "f:48: rooms.Stand down.access.2.closes_at must be after opens_at",
+        "f:53: rooms.Stand down.members.a.closes_at must be after opens_at",
+        "f:53: rooms.Stand down.members.a.role must be one of participant, moderator",
+        "f:54: rooms.Stand down.members... user must not have . or .. as a part",
+        "f:54: rooms.Stand down.members....role is required",
     ]
     found = faults_of(BAD)
     assert [fault[: len(begin)] for fault, begin in zip(found, begins, strict=True)] == begins
@@ -109,7 +131,7 @@ def test_every_fault_of_a_file_has_its_line() -> None:
 def test_what_is_no_toml_is_told(text: str, told: str) -> None:
     """By the parser, which stops at the first fault."""
     (fault,) = faults_of(text)
-    assert fault.startswith("f: ")
+    assert fault.startswith(("f:1: ", "f:2: "))
     assert told in fault or "at end of document" in fault
 
 
