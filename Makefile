@@ -85,6 +85,6 @@ $(RUNNABLE):
 	@touch $@
 
 $(READY): $(RUNNABLE)
-	@echo "Installing what only the tests need: about 500 MB, once."
+	@echo "Installing what only the tests need: about 650 MB, once."
 	@$(PIP) -r tests/requirements.txt
 	@touch $@
