@@ -209,7 +209,7 @@ class Broker:
                 raise _room_changed() from None
             raise
         except (OwnTrouble, RateLimited, TimeoutError) as trouble:
-            return self._serve_stale(authorized, trouble)
+            return self._serve_held_or_raise(authorized, trouble)
         # What was read for the one who began it says nothing of another's bearer.
         current = self._look_again(authorized, renewed.records if flight.started else None)
         if renewed.room_id != current.access.room_id or current.limits.outlived_by(renewed.token, self._left(renewed)):
@@ -239,7 +239,7 @@ class Broker:
             held is not None and left >= held.token.min_servable and not authorized.limits.outlived_by(held.token, left)
         )
 
-    def _serve_stale(
+    def _serve_held_or_raise(
         self, authorized: AuthorizedRequest, trouble: OwnTrouble | RateLimited | TimeoutError
     ) -> IssuedToken:
         """The token at hand, if it may still be handed out; else raises ``trouble``."""
@@ -261,8 +261,8 @@ class Broker:
 
     def _answer(self, authorized: AuthorizedRequest, held: HeldToken) -> IssuedToken:
         request, access, principal = authorized.request, authorized.access, authorized.request.principal
-        token, left, jitter, role = held.token, self._left(held), self._jitter(), access.role
-        name = _name(request, access.member)
+        token, left, jitter = held.token, self._left(held), self._jitter()
+        role, name = access.role, _name(request, access.member)
         stale = held.source == "stale"
         return IssuedToken(
             token=Secret(token.token),

@@ -135,7 +135,7 @@ class Renewal:
         except UpstreamRejected as refusal:
             if refusal.upstream_status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
                 raise
-            replacement = self._find_replacement_room(authorized, refusal)
+            replacement = self._adopt_replacement(authorized, refusal)
         return self._call_and_validate(authorized, replacement, "issued", call)
 
     def _extension(self, request: TokenRequest, lease: str) -> Callable[[], None]:
@@ -151,8 +151,8 @@ class Renewal:
 
         return extend
 
-    def _find_replacement_room(self, authorized: AuthorizedRequest, refusal: UpstreamRejected) -> UUID:
-        """The room that bears our room's name now that ours is gone; raises where it is not gone, or has no heir."""
+    def _adopt_replacement(self, authorized: AuthorizedRequest, refusal: UpstreamRejected) -> UUID:
+        """From now on use the room that bears the name of ours, which is gone; raises if it is not, or has no heir."""
         request, access = authorized.request, authorized.access
         try:
             self._telnyx.call("retrieve_room", access.room_id, deadline=request.deadline)

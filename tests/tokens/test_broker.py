@@ -46,7 +46,7 @@ def held_for(left: float) -> AuthorizedRequest:
 
 
 def outcome(secs: float, trouble: UpstreamUnavailable | TimeoutError) -> Any:
-    return BesideSlowRedis(secs)._serve_stale(held_for(31.0), trouble)
+    return BesideSlowRedis(secs)._serve_held_or_raise(held_for(31.0), trouble)
 
 
 def test_a_token_that_runs_out_while_redis_is_asked_again_is_not_handed_out() -> None:
