@@ -1,5 +1,7 @@
 /* Our own calls, as any app makes them. */
 
+const PAGE = 100;
+
 /** An answer that is not what was asked for: `code` is what a program goes by (see docs/reference/errors.md). */
 export class Problem extends Error {
   constructor(facts) {
@@ -82,10 +84,10 @@ export class Api {
   /** The items of a list, page after page until there are `most`, and whether there are more. */
   async all(path, most = 500) {
     const items = [];
+    const first = `${path}${path.includes("?") ? "&" : "?"}limit=${PAGE}`;
     let cursor = null;
     do {
-      const mark = path.includes("?") ? "&" : "?";
-      const page = await this.get(cursor ? `${path}${mark}cursor=${encodeURIComponent(cursor)}` : path);
+      const page = await this.get(cursor ? `${first}&cursor=${encodeURIComponent(cursor)}` : first);
       items.push(...page.data);
       cursor = page.next_cursor ?? null;
     } while (cursor && items.length < most);

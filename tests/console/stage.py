@@ -53,8 +53,9 @@ class Stage:
     def settle(self) -> None:
         """End all faults and wait for the breakers that they have opened: those close with a call that succeeds."""
         self.sandbox.clear_faults()
-        token = f"/v1/rooms/{self.room(fresh('probe'))}/token"
-        until(lambda: self.ask("ada", "POST", token).ok, 30, "a token")
+        room = f"/v1/rooms/{self.room(fresh('probe'))}"
+        until(lambda: self.ask("ada", "POST", f"{room}/token").ok, 30, "a token")
+        until(lambda: self.ask("ada", "GET", f"{room}/participants").ok, 30, "who is in")
 
     def stop(self) -> None:
         self.service.stop()
