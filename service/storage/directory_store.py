@@ -120,10 +120,11 @@ class DirectoryStore:
 
     def sweep(self, alias: str, record: bytes, room_id: UUID, unused_since: float, ended_before: float) -> bool:
         """Remove a room, but for its bans, if ``record`` is its record, no token was made ``unused_since`` and none
-        lives that ends later than ``ended_before`` (epoch seconds). Until ``forget_swept`` its ``room_id`` is kept.
+        lives that ends later than ``ended_before`` (epoch seconds). Guests' bans go with its invites. Until
+        ``forget_swept`` its ``room_id`` is kept.
         """
         keys = RoomKeys(alias)
-        names = (keys.record, keys.used, keys.life, keys.swept, *keys.contents)
+        names = (keys.record, keys.used, keys.life, keys.swept, keys.bans, *keys.contents)
         args = (record, unused_since, ended_before, str(room_id), _MAX_LIFE_SECS)
         if not self._redis.run_removal(script("sweep_room").on(names, args), Removal(alias)):
             return False

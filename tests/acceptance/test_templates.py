@@ -16,6 +16,7 @@ from service import app
 from service.config.settings import Settings
 from service.errors import ServiceError
 from service.storage.redis_keys import RoomKeys
+from tests.acceptance.guests import guest_of
 from tests.processes import (
     API_KEY,
     Caller,
@@ -269,9 +270,13 @@ def test_no_room_is_swept_while_somebody_is_in(
 
 @pytest.mark.cooperative
 def test_a_ban_outlives_the_room(service: ServiceProcess, sandbox: Sandbox, valkey: Valkey, consultation: str) -> None:
-    """Swept and made again by somebody else, it keeps out who was banned; who was cannot make it either."""
-    host = Caller(service.url, "host", rooms={consultation: "moderator"})
+    """Swept and made again by somebody else, it keeps out who was banned; who was cannot make it either. What a guest
+    has banned ends with the invites.
+    """
+    host, carl = Caller(service.url, "host", rooms={consultation: "moderator"}), Caller(service.url, fresh("carl"))
     assert host.ask("PUT", f"/v1/rooms/{consultation}/bans/bob", json={}).ok
+    guest = guest_of(host, consultation, role="moderator")
+    assert guest.ask("PUT", f"/v1/rooms/{consultation}/bans/{carl.user}", json={}).ok
     unused_for(valkey, consultation, 3700)
     assert consultation in sweep(sandbox, valkey)
     bob = Caller(service.url, "bob")
@@ -279,7 +284,7 @@ def test_a_ban_outlives_the_room(service: ServiceProcess, sandbox: Sandbox, valk
     assert bob.token(consultation).json()["code"] == "banned"
     assert bob.ask("GET", f"/v1/rooms/{consultation}").json()["code"] == "banned"
     assert rooms_named(sandbox, f"vts-{consultation}") == []
-    assert Caller(service.url, fresh("user")).token(consultation).ok
+    assert carl.token(consultation).ok
     assert bob.token(consultation).json()["code"] == "banned"
 
 
