@@ -245,6 +245,8 @@ class Directory:
         self._store.erase(alias, room.room_id)
         if room.unique_name is not None:
             self._store.forget_name(room.unique_name, alias)
+        if room.is_template:
+            self._store.delist_template(alias)
         if room.template is not None:
             self._store.unreserve(room.template, alias)
 

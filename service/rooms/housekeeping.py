@@ -49,8 +49,12 @@ class IdleRooms:
     def sweep(self) -> list[str]:
         """Delete what is idle; answers the aliases. What fails is tried again the next time."""
         swept = []
-        for template in self._store.templates():
-            for alias in self._store.instances(template):
+        former = self._store.former_templates()
+        for template in {*self._store.templates(), *former}:
+            instances = self._store.instances(template)
+            if not instances and template in former:
+                self._store.forget_template(template)
+            for alias in instances:
                 deadline = Deadline.after(self._clock, SWEEP_SECS)
                 try:
                     if (record := self._store.record(alias)) is not None:

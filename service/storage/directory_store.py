@@ -116,7 +116,6 @@ class DirectoryStore:
         names = (keys.bans, keys.used, keys.life, *keys.contents)
         self._redis.run_removal(command("DEL", keys.record, more_keys=names), Removal(alias))
         self._redis.run(command("ZREM", redis_keys.ROOM_INDEX, alias))
-        self._redis.run(command("SREM", redis_keys.TEMPLATES, alias))
 
     def sweep(self, alias: str, record: bytes, room_id: UUID, unused_since: float, ended_before: float) -> bool:
         """Remove a room, but for its bans, if ``record`` is its record, no token was made ``unused_since`` and none
@@ -221,6 +220,19 @@ class DirectoryStore:
     def templates(self) -> list[str]:
         """Aliases of the templates (``consult-*``); their records lie where those of rooms do."""
         return _names(self._redis.run(command("SMEMBERS", redis_keys.TEMPLATES)))
+
+    def delist_template(self, alias: str) -> None:
+        """It is a template no more; its rooms stay."""
+        self._redis.run(command("SADD", redis_keys.FORMER_TEMPLATES, alias))
+        self._redis.run(command("SREM", redis_keys.TEMPLATES, alias))
+
+    def former_templates(self) -> list[str]:
+        """Those that are gone, and may have left rooms."""
+        return [alias.decode() for alias in self._redis.run(command("SMEMBERS", redis_keys.FORMER_TEMPLATES))]
+
+    def forget_template(self, alias: str) -> None:
+        """It is gone, and so are its rooms."""
+        self._redis.run(command("SREM", redis_keys.FORMER_TEMPLATES, alias))
 
     def list_template(self, alias: str) -> None:
         """Make a record known as a template."""

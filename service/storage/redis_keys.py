@@ -12,6 +12,8 @@ PREFIX: Final = "vts:"
 RATE_WINDOW_SECS: Final = 60
 ROOM_INDEX: Final = PREFIX + "{index}:rooms"
 TEMPLATES: Final = PREFIX + "{index}:templates"
+# Those that were deleted, and may have left rooms.
+FORMER_TEMPLATES: Final = PREFIX + "{index}:former-templates"
 REVOCATIONS: Final = PREFIX + "{index}:revocations"
 # Of webhooks: their ids with the moment of arrival, those that have not taken effect, who sees to that, and the rooms
 # to be compared with Telnyx's list with the moment when.

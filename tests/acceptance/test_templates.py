@@ -15,7 +15,7 @@ import requests
 from service import app
 from service.config.settings import Settings
 from service.errors import ServiceError
-from service.storage.redis_keys import RoomKeys
+from service.storage.redis_keys import FORMER_TEMPLATES, RoomKeys
 from tests.acceptance.guests import guest_of
 from tests.processes import (
     API_KEY,
@@ -241,6 +241,20 @@ def consultation(service: ServiceProcess) -> str:
     put(service, f"{prefix}-*", access=EVERYBODY, idle_delete_after=60)
     assert Caller(service.url, fresh("user")).token(f"{prefix}-1").ok
     return f"{prefix}-1"
+
+
+@pytest.mark.cooperative
+def test_rooms_of_a_template_that_is_gone_are_swept(
+    service: ServiceProcess, sandbox: Sandbox, valkey: Valkey, consultation: str
+) -> None:
+    """They keep the end that they were made with; then nothing is left of the template."""
+    template = consultation.removesuffix("1") + "*"
+    assert admin(service.url).ask("DELETE", f"/v1/admin/rooms/{template}").ok
+    unused_for(valkey, consultation, 3700)
+
+    assert consultation in sweep(sandbox, valkey)
+    sweep(sandbox, valkey)
+    assert not valkey.client.sismember(FORMER_TEMPLATES, template)
 
 
 @pytest.mark.cooperative
