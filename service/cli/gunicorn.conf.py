@@ -12,6 +12,7 @@ monkey.patch_all()
 
 import errno
 import gc
+import ipaddress
 import logging
 import os
 import resource
@@ -30,7 +31,7 @@ from service.cli import silent_connections
 from service.cli.turns import Turns
 from service.clock import let_others_run, time_limit
 from service.config.settings import Settings
-from service.observability import telemetry
+from service.observability import client_address, telemetry
 from service.web.request_lifecycle import REQUEST_SECONDS, UNREAD_BODY, end_connection
 
 _MAX_OPEN_FILES = 65_536
@@ -96,6 +97,7 @@ _LINGER_BYTES = 256 * 1024
 # The time limit of the request under way, and the turn of the event loop in which it began.
 _request: ContextVar[tuple[gevent.Timeout, int]] = ContextVar("request")
 _turns = Turns()
+_trusted = [ipaddress.ip_network(network) for network in _settings.trusted_proxies]
 # Counted in gunicorn's own process, which replaces workers.
 _worker_restarts = Counter("vts_worker_restarts", "Workers that ended and were replaced.", registry=CollectorRegistry())
 
@@ -120,6 +122,10 @@ def pre_request(_worker: object, request: Any) -> None:
     """Bound the whole of a request, and keep no connection while this replica is being taken out of service."""
     # Gunicorn ends a connection quietly after a broken pipe, and tells a caller of anything else, who does not read.
     unread = BrokenPipeError(errno.EPIPE, "the caller does not read the answer")
+    peer = (request.proxy_protocol_info or {}).get("client_addr") or request.peer_addr[0]
+    said = ",".join(value for name, value in request.headers if name == "X-FORWARDED-FOR") if _trusted else ""
+    form = _settings.log_client_address
+    client_address.current.set(client_address.client_address(str(peer), said, _trusted, form))
     limit = gevent.Timeout.start_new(REQUEST_SECONDS + _SEND_SECS, unread)
     _request.set((limit, gevent.get_hub().loop.iteration))
     end_connection.set(request.force_close)

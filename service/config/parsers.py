@@ -66,6 +66,10 @@ def url(text: str) -> str:
     return read_matching(read_url(text).rstrip("/"), "[^?#@]+", advice)
 
 
+def public_url(text: str) -> str:
+    return read_matching(url(text), "https?://[^/]+", "must have no path: what the service points to is at the root")
+
+
 def one_scope(text: str) -> str:
     return read_matching(read_text(text), "[^,]+", "must be one scope, without a comma")
 

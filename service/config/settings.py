@@ -68,7 +68,8 @@ class Settings:
         "Whether there is a console at `/console/`: `on` or `off`.")] = "off"
     console_sandbox: Annotated[str | None, Setting(parsers.local_origin,
         "The sandbox that the console controls; `make run` sets it, nobody else needs it.")] = None
-    public_url: Annotated[str | None, Setting(parsers.url, "Where callers and Telnyx reach this service.")] = None
+    public_url: Annotated[str | None, Setting(parsers.public_url,
+        "Where callers and Telnyx reach this service, without a path.")] = None
     telnyx_public_keys: Annotated[tuple[bytes, ...], Setting(parsers.public_keys,
         "Keys that sign Telnyx's webhooks; `new,old`. Needed for webhooks.")] = ()
     impostor_policy: Annotated[str, Setting(parsers.one_of("flag", "kick"),
@@ -88,12 +89,16 @@ class Settings:
         "How long an idle connection is kept: longer than the idle time of the load balancer in front.")] = 620
     proxy_protocol_from: Annotated[tuple[str, ...], Setting(parsers.networks,
         "Addresses and networks of balancers that speak the PROXY protocol, with commas; none by default.")] = ()
+    trusted_proxies: Annotated[tuple[str, ...], Setting(parsers.networks,
+        "Addresses and networks of proxies whose `X-Forwarded-For` is believed in the log, with commas.")] = ()
     drain_seconds: Annotated[int, Setting(Between(0, 300),
         "Time between /readyz turning 503 and the stop, in seconds.")] = 5
     log_level: Annotated[str, Setting(parsers.one_of("debug", "info", "warning", "error"),
         "debug, info, warning or error.")] = "info"
     log_hits_one_in: Annotated[int, Setting(Between(1, 1_000_000),
         "Of tokens served from the cache one in so many leaves a line in the log; 1 for all.")] = 1
+    log_client_address: Annotated[str, Setting(parsers.one_of("off", "short", "full"),
+        "From where a request came, in its lines: `off`, `short` (the network: /24, of IPv6 /48) or `full`.")] = "short"
     # fmt: on
 
     @classmethod

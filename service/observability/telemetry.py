@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.observability import tracing
+from service.observability import client_address, tracing
 from service.observability.log_writer import LineWriter
 
 VERSION: Final = "0.2.0"
@@ -103,6 +103,8 @@ class RedactingFormatter(logging.Formatter):
         line["message"] = redacted(record.getMessage(), "message")
         if (current := request_id.get()) is not None:
             line["request_id"] = redacted(current)
+        if (client := client_address.current.get()) is not None:
+            line["client"] = client
         if (trace := tracing.current.get()) is not None:
             line |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
         known = self._of_every_record

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ import jwt
 import pytest
 import requests
 
+from service.observability.client_address import client_address
 from tests.edge.wire import request, said_to
 from tests.processes import (
     HMAC_SECRET,
@@ -40,8 +42,9 @@ BREAKS = {
 
 @pytest.fixture(scope="module")
 def talkative(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
-    """A service that logs all that it would ever log."""
-    yield from running(ServiceProcess(environment(sandbox, valkey.url, LOG_LEVEL="debug")))
+    """A service that logs all that it would ever log, behind proxies."""
+    proxies = {"TRUSTED_PROXIES": "127.0.0.1,10.0.0.0/8", "LOG_CLIENT_ADDRESS": "full"}
+    yield from running(ServiceProcess(environment(sandbox, valkey.url, LOG_LEVEL="debug", **proxies)))
 
 
 def written(service: ServiceProcess) -> list[dict[str, Any]]:
@@ -158,6 +161,38 @@ def test_a_refused_request_is_in_the_log(talkative: ServiceProcess) -> None:
 
     told = [line for line in written(talkative)[before:] if line["message"] == "request refused"]
     assert [line["kind"] for line in told] == ["InvalidHTTPVersion"]
+
+
+def test_lines_say_from_where_a_request_came(talkative: ServiceProcess) -> None:
+    """As the proxies say that are trusted, and not whatever a caller makes them pass on."""
+    mark = fresh("mark")
+    headers = {
+        "X-Request-Id": mark,
+        "X-Forwarded-For": "198.51.100.1, 203.0.113.9,10.1.2.3",
+        "Authorization": "Bearer x",
+    }
+    requests.get(f"{talkative.url}/v1/rooms", headers=headers, timeout=10)
+
+    lines = {line["message"]: line.get("client") for line in written(talkative) if line.get("request_id") == mark}
+    assert (lines["token refused"], lines["request"]) == ("203.0.113.9", "203.0.113.9")
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "form", "told"),
+    [
+        ("192.0.2.7", "203.0.113.9", "short", "192.0.2.0/24"),
+        ("10.0.0.1", "203.0.113.9:1234", "short", "203.0.113.0/24"),
+        ("10.0.0.1", "[2001:db8:1:2::3]:443, 10.0.0.2", "full", "2001:db8:1:2::3"),
+        ("::ffff:10.0.0.1", "2001:db8:1:2::3", "short", "2001:db8:1::/48"),
+        ("10.0.0.1", "203.0.113.9, unknown", "full", "10.0.0.1"),
+        ("10.0.0.1", "", "full", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9", "off", None),
+        ("", "203.0.113.9", "full", None),
+    ],
+)
+def test_an_address_is_as_long_as_the_setting_says(peer: str, said: str, form: str, told: str | None) -> None:
+    """Of the last who is no trusted proxy."""
+    assert client_address(peer, said, [ip_network("10.0.0.0/8")], form) == told
 
 
 def test_an_administrators_room_is_no_way_into_the_log(talkative: ServiceProcess) -> None:
