@@ -182,8 +182,9 @@ def test_an_administrator_sees_all_members(visiting: Visiting, stage: Stage, mee
     ada.page.set_viewport_size({"width": 360, "height": 640})
     ada.page.reload()
     expect(ada.page.get_by_role("heading", name=f"Members of {meeting}")).to_be_visible()
+    expect(ada.page.get_by_role("heading", name="All rooms")).to_be_hidden()
     ada.link("All rooms").click()
-    expect(ada.link(f"Members of {meeting}")).to_be_visible()
+    expect(ada.page.get_by_role("heading", name="All rooms")).to_be_visible()
 
 
 def test_an_administrator_sees_recordings(visiting: Visiting, stage: Stage) -> None:
