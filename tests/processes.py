@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jwt
 import redis
@@ -32,6 +32,8 @@ PORTS = (10_000, 32_768)
 _RANDOM = random.SystemRandom()
 # The same ports of UDP, which nobody here listens on: taken until this process ends, so that no test gets one again.
 _TAKEN: list[socket.socket] = []
+# The rule of a room's ``access`` that lets in whoever is signed in.
+EVERYBODY: Final = [{"authenticated": True, "role": "participant"}]
 ISSUER, AUDIENCE = "https://issuer.test", "video-token-service"
 
 
@@ -237,6 +239,11 @@ def make_room(url: str, alias: str, *members: str, **spec: Any) -> str:
     for member in members:
         assert ada.ask("PUT", f"/v1/admin/rooms/{alias}/members/{member}", json={"role": "participant"}).ok
     return str(made.json()["room_id"])
+
+
+def moment(seconds: float) -> str:
+    """RFC 3339, so many seconds from now."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
 def fresh(prefix: str = "room") -> str:

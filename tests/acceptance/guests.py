@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import jwt
 import requests
 
 from tests.processes import Caller, admin, fresh, make_room
-
-EVERYBODY = [{"authenticated": True, "role": "participant"}]
 
 
 def hosted(url: str) -> str:
@@ -31,11 +28,6 @@ class Guest(Caller):
         super().__init__(url, self.told["user_id"])
         self.bearer = self.told["token"]
         self.session.headers["Authorization"] = f"Bearer {self.bearer}"
-
-
-def moment(seconds: float) -> str:
-    """RFC 3339, so many seconds from now."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
 def invite(caller: Caller, alias: str, **spec: Any) -> dict[str, Any]:

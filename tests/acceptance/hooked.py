@@ -18,9 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from service.meetings.attendance import Attendance
 from service.storage import redis_keys
 from service.storage.redis_keys import RoomKeys
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, free_port, fresh, make_room
+from tests.processes import EVERYBODY, Caller, Sandbox, ServiceProcess, Valkey, environment, free_port, fresh, make_room
 
-EVERYBODY = [{"authenticated": True, "role": "participant"}]
 PATH = "/v1/webhooks/telnyx"
 
 

@@ -10,20 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.storage.redis_keys import RoomKeys, digest
-from tests.acceptance.guests import (
-    EVERYBODY,
-    Guest,
-    claims_of,
-    guest_of,
-    hosted,
-    invite,
-    moment,
-    redeem,
-    refused,
-    revoke,
-)
+from tests.acceptance.guests import Guest, claims_of, guest_of, hosted, invite, redeem, refused, revoke
 from tests.acceptance.round_trips import ONE, round_trips
 from tests.processes import (
+    EVERYBODY,
     Caller,
     Sandbox,
     ServiceProcess,
@@ -32,6 +22,7 @@ from tests.processes import (
     environment,
     fresh,
     make_room,
+    moment,
     running,
     until,
 )

@@ -13,9 +13,7 @@ import pytest
 import requests
 
 from service.storage.redis_keys import RoomKeys
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room
-
-EVERYBODY = [{"authenticated": True, "role": "participant"}]
+from tests.processes import EVERYBODY, Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room
 
 
 @dataclass

@@ -20,8 +20,8 @@ from service.storage import redis_url
 from service.storage.directory_store import DirectoryStore
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import RoomKeys
-from tests.acceptance.guests import EVERYBODY, Guest, guest_of, hosted, invite, moment, redeem, refused, revoke
-from tests.processes import Caller, ServiceProcess, Valkey, admin, fresh, make_room, running, until
+from tests.acceptance.guests import Guest, guest_of, hosted, invite, redeem, refused, revoke
+from tests.processes import EVERYBODY, Caller, ServiceProcess, Valkey, admin, fresh, make_room, moment, running, until
 
 
 @pytest.fixture

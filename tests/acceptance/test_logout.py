@@ -13,6 +13,7 @@ import requests
 
 from tests.processes import (
     AUDIENCE,
+    EVERYBODY,
     HMAC_SECRET,
     ISSUER,
     Caller,
@@ -29,7 +30,6 @@ from tests.processes import (
 
 PATH = "/v1/backchannel-logout"
 EVENTS: Mapping[str, Any] = {"http://schemas.openid.net/event/backchannel-logout": {}}
-EVERYBODY = [{"authenticated": True, "role": "participant"}]
 DARK = "https://dark.test"
 TABLE = """
 [[issuer]]

@@ -10,16 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.processes import (
-    API_KEY,
-    Caller,
-    Sandbox,
-    ServiceProcess,
-    admin,
-    fresh,
-    make_room,
-    until,
-)
+from tests.processes import API_KEY, Caller, Sandbox, ServiceProcess, admin, fresh, make_room, moment, until
 
 EVERYBODY = [{"members": True}, {"authenticated": True, "role": "participant"}]
 
@@ -252,10 +243,6 @@ def test_bans_are_listed_changed_and_lifted(service: ServiceProcess, room: str) 
     assert [ban["user"] for ban in mo.ask("GET", f"/v1/rooms/{room}/bans").json()["data"]] == ["a/b c"]
     assert mo.ask("DELETE", f"/v1/rooms/{room}/bans/a/b c").status_code == 204
     assert mo.ask("DELETE", f"/v1/rooms/{room}/bans/a/b c").json()["code"] == "ban_not_found"
-
-
-def moment(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
 @pytest.mark.parametrize("seconds", [-86_400 * 365, -1, 0])

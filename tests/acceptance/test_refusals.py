@@ -11,10 +11,21 @@ import pytest
 import requests
 
 from service.storage.redis_keys import RoomKeys, digest
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, environment, fresh, make_room, running
+from tests.processes import (
+    EVERYBODY,
+    Caller,
+    Sandbox,
+    ServiceProcess,
+    Valkey,
+    admin,
+    environment,
+    fresh,
+    make_room,
+    moment,
+    running,
+)
 
 MEMBERS_ONLY = [{"members": True}]
-EVERYBODY = [{"authenticated": True, "role": "participant"}]
 
 
 @pytest.fixture(autouse=True)
@@ -36,11 +47,6 @@ def wary(valkey: Valkey, sandbox: Sandbox) -> Iterator[ServiceProcess]:
 def token_calls(sandbox: Sandbox) -> int:
     counts = sandbox.counts()
     return counts.get("generate_join_client_token", 0) + counts.get("refresh_client_token", 0)
-
-
-def moment(seconds: float) -> str:
-    """RFC 3339, so many seconds from now."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
 
 def refused(answer: requests.Response, status: int, code: str) -> dict[str, Any]:

@@ -23,8 +23,9 @@ from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys, UserKeys
 from service.storage.revocation_store import RevocationStore
 from tests.acceptance.round_trips import ONE, round_trips
-from tests.acceptance.test_logout import EVERYBODY, logout_token, send
+from tests.acceptance.test_logout import logout_token, send
 from tests.processes import (
+    EVERYBODY,
     Caller,
     Sandbox,
     ServiceProcess,

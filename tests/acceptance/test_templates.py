@@ -19,6 +19,7 @@ from service.storage.redis_keys import FORMER_TEMPLATES, RoomKeys
 from tests.acceptance.guests import guest_of
 from tests.processes import (
     API_KEY,
+    EVERYBODY,
     Caller,
     Sandbox,
     ServiceProcess,
@@ -29,8 +30,6 @@ from tests.processes import (
     make_room,
     until,
 )
-
-EVERYBODY = [{"authenticated": True, "role": "participant"}]
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 
 from service.storage.redis_keys import RoomKeys
 from service.storage.room_store import LISTED_SECS
-from tests.acceptance.guests import EVERYBODY, guest_of, refused
+from tests.acceptance.guests import guest_of, refused
 from tests.acceptance.round_trips import commands_for
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room
+from tests.processes import EVERYBODY, Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room
 
 
 def room_with(service: ServiceProcess, **spec: Any) -> str:

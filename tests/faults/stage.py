@@ -14,7 +14,7 @@ from typing import Any, Final
 import requests
 
 from service.storage.redis_keys import Owner, RoomKeys
-from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, until
+from tests.processes import EVERYBODY, Caller, Sandbox, ServiceProcess, Valkey, environment, fresh, make_room, until
 
 TOKEN_SECS: Final = 600
 # Where a token of 600 s stands: L is 599 s, the advisory line L/2, the mandatory line 60 s, the never-line 30 s.
@@ -28,7 +28,6 @@ TOKEN_LEFT: Final[Mapping[str, float | None]] = {
 }
 SITUATIONS: Final = tuple(TOKEN_LEFT)
 DEAD_REFRESH_SECS: Final = 100.0
-EVERYBODY: Final = [{"authenticated": True, "role": "participant"}]
 SHORT: Final[Mapping[str, str]] = {
     "generate_join_client_token": "generate",
     "refresh_client_token": "refresh",

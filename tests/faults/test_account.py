@@ -13,9 +13,9 @@ import pytest
 
 from tests.cli.cli import run
 from tests.faults.conftest import TellAnswer
-from tests.faults.stage import EVERYBODY, Answer, Rig, Stage
+from tests.faults.stage import Answer, Rig, Stage
 from tests.faults.table import KEY_REJECTED, REJECTED
-from tests.processes import API_KEY, Caller, ServiceProcess, admin, fresh, make_room, running
+from tests.processes import API_KEY, EVERYBODY, Caller, ServiceProcess, admin, fresh, make_room, running
 
 pytestmark = [pytest.mark.long, pytest.mark.early]
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.faults.conftest import TellAnswer
-from tests.faults.stage import EVERYBODY, Answer, Rig, Stage, timed
+from tests.faults.stage import Answer, Rig, Stage, timed
 from tests.faults.table import GENERATE, THROTTLED
-from tests.processes import Sandbox, Valkey, admin, fresh, running
+from tests.processes import EVERYBODY, Sandbox, Valkey, admin, fresh, running
 
 pytestmark = pytest.mark.long
 

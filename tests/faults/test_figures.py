@@ -23,9 +23,9 @@ from service.tokens.policy import ClientToken, refresh_after
 from tests.acceptance.test_herds import call
 from tests.edge.balancing import Replica
 from tests.faults.conftest import Tell
-from tests.faults.stage import EVERYBODY, Rig, timed
+from tests.faults.stage import Rig, timed
 from tests.faults.table import GENERATE, REFRESH
-from tests.processes import Caller, Sandbox, Valkey, environment, fresh, make_room, mint, running, until
+from tests.processes import EVERYBODY, Caller, Sandbox, Valkey, environment, fresh, make_room, mint, running, until
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]
 

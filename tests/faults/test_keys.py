@@ -19,11 +19,22 @@ import pytest
 import requests
 
 from tests.faults.conftest import Tell
-from tests.faults.stage import EVERYBODY, Answer, Rig, timed
+from tests.faults.stage import Answer, Rig, timed
 from tests.identity import idp as answers
 from tests.identity.forge import jwk, private_key, token
 from tests.identity.idp import IdentityProvider, document
-from tests.processes import AUDIENCE, HMAC_SECRET, ISSUER, ROOT, ServiceProcess, fresh, make_room, running, until
+from tests.processes import (
+    AUDIENCE,
+    EVERYBODY,
+    HMAC_SECRET,
+    ISSUER,
+    ROOT,
+    ServiceProcess,
+    fresh,
+    make_room,
+    running,
+    until,
+)
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.faults.conftest import Tell, TellAnswer
 from tests.faults.proxy import Proxy
-from tests.faults.stage import EVERYBODY, Rig, Stage
-from tests.processes import Caller, ServiceProcess, Valkey, fresh, make_room, running, until
+from tests.faults.stage import Rig, Stage
+from tests.processes import EVERYBODY, Caller, ServiceProcess, Valkey, fresh, make_room, running, until
 
 pytestmark = pytest.mark.long
 

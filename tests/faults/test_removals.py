@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from tests.faults.conftest import Tell
-from tests.faults.stage import EVERYBODY
 from tests.processes import (
+    EVERYBODY,
     Caller,
     Sandbox,
     ServiceProcess,

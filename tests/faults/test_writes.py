@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import TellAnswer
-from tests.faults.stage import EVERYBODY, Answer, Rig, Stage, timed
+from tests.faults.stage import Answer, Rig, Stage, timed
 from tests.faults.table import INVALID, REJECTED, THROTTLED, TIMEOUT, UNAVAILABLE
-from tests.processes import admin, fresh, running, until
+from tests.processes import EVERYBODY, admin, fresh, running, until
 
 pytestmark = pytest.mark.long
 
