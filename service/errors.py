@@ -105,7 +105,7 @@ class PreconditionFailed(CallerError, status=412, title="The record is not as th
 
 
 class UpstreamRejectedRequest(CallerError, status=422, title="The video platform does not accept this request"):
-    """A request that the gateway passed on, and that Telnyx did not accept; ``errors`` are its reasons, if any."""
+    """What a caller asked for, and what Telnyx did not accept; ``errors`` are its reasons, if any."""
 
 
 class RateLimited(CallerError, status=429, title="Too many requests", retryable=True):
@@ -268,6 +268,10 @@ class UpstreamRejected(
     UpstreamError, status=502, title="The video platform refused this service's call", retryable=False, retry_after=None
 ):
     """400, 404, 409 or 422 to a call of ours. ``upstream_status`` and ``extra["reasons"]`` say why."""
+
+    def of_caller(self) -> UpstreamRejectedRequest:
+        """The same where the call said what our caller had asked for."""
+        return UpstreamRejectedRequest(errors=self.extra.get("reasons", ()))
 
 
 class UpstreamNotFound(UpstreamRejected):

@@ -77,7 +77,7 @@ class GatewayProxy:
         except UpstreamNotFound:
             raise RoomNotFound from None
         except UpstreamRejected as refusal:
-            raise UpstreamRejectedRequest(errors=refusal.extra.get("reasons", ())) from None
+            raise refusal.of_caller() from None
         if outcome.body is None or (row.items or row.kind) != "room":
             return outcome
         return replace(outcome, body={**outcome.body, "data": self._rooms.shown(outcome.body["data"])})

@@ -11,7 +11,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from service.clock import Clock, Deadline
-from service.errors import InvalidRequest, LimitReached, RoomNotFound, StoreUnavailable
+from service.errors import (
+    InvalidRequest,
+    LimitReached,
+    RoomNotFound,
+    StoreUnavailable,
+    UpstreamNotFound,
+    UpstreamRejected,
+)
 from service.rooms.aliases import TEMPLATE_SUFFIX, is_alias
 from service.rooms.housekeeping import IdleRooms
 from service.rooms.models import Precondition, Room, check, dump
@@ -28,7 +35,9 @@ _TRIES: Final = 5
 
 
 class RoomWriter:
-    """Raises ``StoreUnavailable`` and, where Telnyx is asked, the ``UpstreamError`` family."""
+    """Raises ``StoreUnavailable`` and, where Telnyx is asked, the ``UpstreamError`` family and
+    ``UpstreamRejectedRequest``.
+    """
 
     def __init__(self, store: DirectoryStore, provisioning: Provisioning, idle_rooms: IdleRooms, clock: Clock) -> None:
         self._store = store
@@ -111,7 +120,7 @@ class RoomWriter:
             check(precondition, existing)
             if existing is None and self.is_full(template=alias.endswith(TEMPLATE_SUFFIX)):
                 raise LimitReached(f"There are at most {MAX_ROOMS} rooms and {MAX_TEMPLATES} templates")
-            room = settle(_made(alias, spec, existing, self._clock.wall()))
+            room = _as_asked(settle, _made(alias, spec, existing, self._clock.wall()))
             if room.unique_name is not None:
                 self._store.list_name(room.unique_name, alias)
             if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
@@ -135,6 +144,16 @@ class RoomWriter:
         if room.room_id is None:
             self._idle_rooms.delete_swept(room.alias, deadline)
         return replace(room, room_id=self._provisioning.settle(room, deadline, named))
+
+
+def _as_asked(settle: Callable[[Room], Room], room: Room) -> Room:
+    """Raises ``UpstreamRejectedRequest`` where Telnyx does not accept what an administrator wants."""
+    try:
+        return settle(room)
+    except UpstreamNotFound:
+        raise
+    except UpstreamRejected as refusal:
+        raise refusal.of_caller() from None
 
 
 def name_taken() -> InvalidRequest:

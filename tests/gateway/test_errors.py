@@ -194,6 +194,24 @@ def test_telnyxs_reason_reaches_the_moderator(world: World, body: Any, pointer: 
     assert (told["source"], told["detail"]) == ({"pointer": pointer}, detail)
 
 
+@pytest.mark.parametrize("operation", ["create_room", "update_room"])
+def test_telnyxs_reason_reaches_who_administers_rooms(world: World, operation: str) -> None:
+    """By our own calls as by Telnyx's."""
+    name = world.own.alias if operation == "update_room" else fresh()
+    reason = {
+        "code": "10033",
+        "title": "No",
+        "detail": "more than you pay for",
+        "source": {"pointer": "/max_participants"},
+    }
+    world.sandbox.fault(operation, "status", status=422, body={"errors": [reason]}, times=1)
+
+    answer = world.people["admin"].ask("PUT", f"/v1/admin/rooms/{name}", json={"max_participants": 50})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "upstream_rejected_request")
+    assert answer.json()["errors"] == [{"field": "/max_participants", "message": "more than you pay for"}]
+
+
 @pytest.mark.parametrize("shape", ["map", "bare", "success", "text"])
 def test_other_shapes_of_a_reason(world: World, shape: str) -> None:
     """What is no documented reason is none, and never an error of ours."""
