@@ -164,9 +164,10 @@ class RedisClient:
     def _retry(self, calls: Sequence[Call], replies: list[Reply], mode: _CallMode) -> None:
         """Put a reply into the place of each error; raises what is final."""
         again = False
-        while pending := [index for index, reply in enumerate(replies) if isinstance(reply, Exception)]:
+        while pending := _pending(calls, replies):
             for index in pending:
-                self._raise_if_final(calls[index], replies[index], again=again)
+                if isinstance(replies[index], Exception):
+                    self._raise_if_final(calls[index], replies[index], again=again)
             gevent.sleep(_ASK_AGAIN_SECS)
             for index, reply in zip(pending, self._attempt([calls[index] for index in pending], mode), strict=True):
                 replies[index] = reply
@@ -304,6 +305,17 @@ class RedisClient:
             raise RecordUnreadable from error
         elif not call.repeatable and not isinstance(error, (NotConnected, ServerUnknown, redis.ResponseError)):
             raise StoreUnavailable
+
+
+def _pending(calls: Sequence[Call], replies: Sequence[Reply]) -> list[int]:
+    """Those without a reply; and if a change is among them, the reads that were sent to see what comes of it."""
+    pending, changes = [], False
+    for index, (call, reply) in enumerate(zip(calls, replies, strict=True)):
+        failed = isinstance(reply, Exception)
+        if failed or (changes and call.reads):
+            pending.append(index)
+        changes = changes or (failed and not call.reads)
+    return pending
 
 
 def _is_no_writes(call: Call, error: Exception) -> bool:

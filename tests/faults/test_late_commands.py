@@ -11,7 +11,7 @@ import pytest
 from service.clock import Clock
 from service.storage.fallback import LocalFallback
 from service.storage.meeting_store import MeetingStore
-from service.storage.records import ENTERED, SealedToken, TokenWrite
+from service.storage.records import ENTERED, REFUSED, SealedToken, TokenWrite
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import Owner, RoomKeys
 from service.storage.redis_url import parse
@@ -96,6 +96,25 @@ def test_a_token_that_was_asked_for_in_a_meeting_is_not_stored_after_its_end(
     token = TokenWrite(records, SealedToken(b"token", LIFE_SECS), None, "hers", None)
     assert store.store_token(alias, other, token) is not None
     assert store.access(alias, OWNER).admission is None
+
+
+def test_who_may_enter_is_read_after_a_token_that_is_stored_at_the_second_try(
+    valkey: Valkey, client: RedisClient
+) -> None:
+    """What came with the answer to the first try says nothing of a refusal since then."""
+    clock, alias, meetings = Clock(), fresh(), MeetingStore(client)
+    store = RoomStore(client, LocalFallback(clock, client.removals), clock)
+    valkey.client.set(RoomKeys(alias).record, b'{"waiting_room":"participants"}')
+    meetings.decide(alias, [OWNER.user], LIFE_SECS, most=10, admit=True)
+    new = TokenWrite(store.access(alias, OWNER), SealedToken(b"token", LIFE_SECS), None, "ours", None)
+    valkey.client.acl_setuser("default", enabled=True, commands=["-set"])
+    sent = gevent.spawn(store.store_token, alias, OWNER, new)
+    time.sleep(0.2)
+    meetings.decide(alias, [OWNER.user], LIFE_SECS, most=10, admit=False)
+    valkey.client.acl_setuser("default", enabled=True, commands=["+set"])
+
+    records = sent.get(timeout=10)
+    assert records is None or records.admission == REFUSED
 
 
 def test_a_removal_of_its_own_that_is_read_late_voids_nothing_new(client: RedisClient) -> None:
