@@ -1,7 +1,7 @@
 """``python -m tests.console.screenshots [FOLDER]``: the README's pictures of the console, taken of what really happens.
 
 A demo of its own is started on free ports, and people do what the pictures show: a call that goes through an outage in
-the dark, an invite in the light, and administration on a phone's width. Needs Chromium; the font Inter and ``optipng``
+the dark and in the light, an invite, and a call on a phone's width. Needs Chromium; the font Inter and ``optipng``
 are used where they are.
 """
 
