@@ -8,6 +8,7 @@ Rules for editors:
 import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any, Final
 
 from service.clock import Clock, Deadline
@@ -16,7 +17,6 @@ from service.errors import (
     LimitReached,
     RoomNotFound,
     StoreUnavailable,
-    UpstreamNotFound,
     UpstreamRejected,
 )
 from service.rooms.aliases import TEMPLATE_SUFFIX, is_alias
@@ -150,9 +150,10 @@ def _as_asked(settle: Callable[[Room], Room], room: Room) -> Room:
     """Raises ``UpstreamRejectedRequest`` where Telnyx does not accept what an administrator wants."""
     try:
         return settle(room)
-    except UpstreamNotFound:
-        raise
     except UpstreamRejected as refusal:
+        # Any other refusal is not of the values, but of the call that this service made of them.
+        if refusal.upstream_status != HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise
         raise refusal.of_caller() from None
 
 
