@@ -117,8 +117,8 @@ class Availability:
         self._doubted.set()
 
     def answered(self, server: Server) -> None:
-        """A caller got an answer: whatever is wrong, it is no outage."""
-        if not self.is_out(server):
+        """A caller got an answer: whatever is wrong, it is no outage, unless a right is missing for other calls."""
+        if server.greeted and not self.is_out(server):
             server.failing_since, server.fault = None, ""
 
     def refused_write(self, server: Server, why: str) -> None:
@@ -288,6 +288,8 @@ def _named(error: BaseException) -> str:  # noqa: PLR0911 - one for each thing t
             return "a member of a Cluster: use redis+cluster://"
         case exceptions.NoPermissionError():
             return f"the user may not run scripts on keys that begin with {PREFIX}"
+        case exceptions.ResponseError() if str(error).startswith("BUSY"):
+            return "it is busy with a script"
         case exceptions.ResponseError() if "DB index" in str(error):
             return "there is no such database"
         # The library's own texts may hold what was sent; of what it wraps only these are safe and say more than a name.

@@ -51,7 +51,8 @@ _NOT_NOW: Final = (
     exceptions.NoScriptError,
     exceptions.TryAgainError,
 )
-_NOT_NOW_WORDS: Final = ("BUSY", "LOADING", "NOAUTH", "ACL failure", "The user executing the script")
+_NO_RIGHT_WORDS: Final = ("ACL failure", "The user executing the script")
+_NOT_NOW_WORDS: Final = ("BUSY", "LOADING", "NOAUTH", *_NO_RIGHT_WORDS)
 # The keys of this call are on their way from one server to another, and nobody can be asked about them.
 _ON_THE_WAY: Final = (exceptions.AskError, exceptions.TryAgainError)
 
@@ -263,6 +264,9 @@ class RedisClient:
             # Perhaps a master that became a replica: a new connection looks the name up anew.
             server.connections.disconnect_idle()
         elif _is_not_now(reply):
+            if isinstance(reply, exceptions.NoPermissionError) or str(reply).startswith(_NO_RIGHT_WORDS):
+                # A right was taken away: the server is as little fit as if it had never been given.
+                server.greeted = False
             self._metrics.store_error(_kind(reply))
             self.availability.look_soon()
             self.availability.suspect(server, began)

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from service.storage.redis_keys import PREFIX
 from tests.acceptance.test_invites import *  # noqa: F403 - the same tests, with no more rights than these
 from tests.acceptance.test_story import *  # noqa: F403 - as above
 from tests.cli.cli import run_here
-from tests.processes import ROOT, Sandbox, environment, running
+from tests.processes import ROOT, Caller, Sandbox, ServiceProcess, environment, fresh, make_room, running, until
 from tests.topologies.servers import Server
 
 # What comes with the star is not for here.
@@ -106,6 +107,24 @@ def test_a_missing_right_is_named(sandbox: Sandbox, change: str, named: str) -> 
 
         assert done.returncode == 2
         assert named in done.stdout
+
+
+@pytest.mark.long
+def test_a_right_that_is_taken_away_is_an_outage_that_says_so(sandbox: Sandbox) -> None:
+    """Known users go on, nobody waits, the log names the right; given back, all is well by itself."""
+    for server in running(Guarded()):
+        for service in running(ServiceProcess(environment(sandbox, server.url))):
+            alias = fresh()
+            make_room(service.url, alias, access=[{"authenticated": True, "role": "participant"}])
+            alice = Caller(service.url, "alice")
+            assert alice.token(alias).ok
+            server.client.execute_command("ACL", "SETUSER", "vts", "-hget", "-hmget")
+            assert alice.token(alias).json()["source"] == "cache"
+
+            assert requests.get(f"{service.url}/readyz", timeout=5).json()["redis"] == "down"
+            until(lambda: "the user may not run HGET, HMGET" in service.output(), 10, "the line")  # noqa: B023 - at once
+            server.client.execute_command("ACL", "SETUSER", "vts", "+hget", "+hmget")
+            until(lambda: Caller(service.url, fresh("user")).token(alias).ok, 10, "a stranger's token")  # noqa: B023 - at once
 
 
 @pytest.mark.cooperative
