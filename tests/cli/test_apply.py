@@ -239,7 +239,7 @@ def test_ctrl_c_stops_it_between_two_rooms(env: dict[str, str], file: Path, stor
     command = [sys.executable, "-m", "service", "apply", str(file)]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env={**BASE, **env}, cwd=ROOT, **pipes) as process:
-        until(lambda: len(sandbox.requests("create_room")) > before, 30, "the first room")
+        until(lambda: len(sandbox.requests("create_room")) > before, 90, "the first room")
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     sandbox.clear_faults()

@@ -13,7 +13,8 @@ console.error = (...said) => said[0].startsWith("react-test-renderer is") || com
 
 const shown = [];
 const asked = [];
-const life = { expires_in: 60, refresh_after: 0.05, context: "{}", source: "issued" };
+// Time enough for another bearer before the first renewal, on a busy machine too.
+const life = { expires_in: 60, refresh_after: 0.5, context: "{}", source: "issued" };
 const problem = { code: "upstream_unavailable", title: "?", status: 503, retryable: true };
 const answers = {
   standup: [{ token: "first" }, problem, { token: "second", refresh_after: 60 }],

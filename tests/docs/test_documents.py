@@ -30,7 +30,7 @@ from tests.console.browser import NoBrowser, started
 from tests.edge.manifests import HELM
 from tests.processes import ROOT
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.early]
 
 
 # Pages whose blocks are run, in this order, on one ``make run``.
