@@ -80,7 +80,7 @@ def test_nobody_is_refused_while_upstream_is_well(rig: MakeRig) -> None:
     """A herd of callers with few places is served, all of it."""
     with peer(answers()) as upstream:
         client = rig(upstream.url, concurrency=4)
-        herd = [gevent.spawn(client.generate) for _ in range(300)]
+        herd = [gevent.spawn(client.generate, 60.0) for _ in range(300)]
         gevent.joinall(herd, raise_error=True)
 
         assert {one.get().status for one in herd} == {201}
