@@ -96,6 +96,20 @@ const cases = {
     keeper.stop();
     return [(await started).name, told];
   },
+  async "an answer that was long on its way"() {
+    let now = 0;
+    const surroundings = { awake: () => now, wall: () => now, timer: () => () => {}, listen: () => () => {}, random: () => 0 };
+    const fetch = async () => {
+      now += 5;
+      return new Response(JSON.stringify({ ...life, token: "token", source: "stale" }));
+    };
+    const options = { service: "", room: "standup", getBearer: () => "bearer", fetch };
+    const keeper = new TokenKeeper(options, surroundings);
+    const left = new Promise((told) => keeper.on("trouble", ({ expiresIn }) => told(expiresIn)));
+    await keeper.start();
+    keeper.stop();
+    return left;
+  },
   async "the bearer's signal"() {
     const signals = [];
     const getBearer = ({ signal }) => {

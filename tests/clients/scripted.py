@@ -1,7 +1,7 @@
 """A service that answers token calls by scripts, over real sockets; each script has a path of its own.
 
 A request says in ``X-Number`` which of its script's answers it wants, so that a request which was cut before it arrived
-does not move the others. The last answer of a script is given again and again.
+does not move the others; one that does not say gets the next. The last answer of a script is given again and again.
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ class ScriptedServer:
                 """The token call."""
                 self._write(outer._taken(self))
 
+            def do_GET(self) -> None:
+                """How many requests of a script have arrived."""
+                self._write(Answer(body=b"%d" % len(outer.requests(self.path.strip("/")))))
+
             def _write(self, answer: Answer) -> None:
                 if answer.manner in {"silent", "dropped"}:
                     outer._over.wait(60 if answer.manner == "silent" else 0)
@@ -72,6 +76,8 @@ class ScriptedServer:
                 length = {"Content-Length": str(len(answer.body) + more)} if answer.status not in {204, 304} else {}
                 for name, value in {**answer.headers, **length}.items():
                     self.send_header(name, value)
+                if self.close_connection:
+                    self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(answer.body)
                 if more:
@@ -95,7 +101,7 @@ class ScriptedServer:
     def _taken(self, handler: BaseHTTPRequestHandler) -> Answer:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         _, name, path = handler.path.split("/", 2)
-        number = int(handler.headers[NUMBER])
+        number = int(handler.headers.get(NUMBER, len(self._requests[name])))
         self._requests[name].append(Request(number, f"/{path}", dict(handler.headers), json.loads(body)))
         script = self._scripts[name]
         return script[min(number, len(script) - 1)]

@@ -34,7 +34,7 @@ class Story:
     bearers: Sequence[Any] = ("bearer",)
     options: Mapping[str, Any] = field(default_factory=dict)
     room: str = "standup"
-    platforms: frozenset[str] = frozenset({"web", "android"})
+    platforms: frozenset[str] = frozenset({"web", "android", "ios"})
 
 
 def got(at: float | tuple[float, float], name: str, source: str = "refreshed") -> Told:

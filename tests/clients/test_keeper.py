@@ -60,6 +60,11 @@ def test_a_keeper_can_be_stopped_while_it_joins(came: dict[str, Any]) -> None:
     assert came["stopped while it joins"] == ["AbortError", []]
 
 
+def test_a_token_lives_from_when_it_was_asked_for(came: dict[str, Any]) -> None:
+    """The answer was five seconds on its way."""
+    assert came["an answer that was long on its way"] == 595
+
+
 def test_a_bearer_that_nobody_waits_for_any_more_is_told_so(came: dict[str, Any]) -> None:
     """By the signal that the callback got."""
     assert came["the bearer's signal"] == [False, True]

@@ -112,7 +112,7 @@ def swift(package: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 def test_all_swift_parses(swift: dict[str, list[str]]) -> None:
-    """It is not compiled, for want of a compiler; a file that is broken on purpose shows that faults are seen."""
+    """Also where no compiler is; a file that is broken on purpose shows that faults are seen."""
     assert swift.pop("broken.swift")
     assert {name for name, faults in swift.items() if faults} == set()
     assert swift.keys() >= {"Package.swift", "TokenKeeper.swift", "README-0.swift", "README-1.swift"}

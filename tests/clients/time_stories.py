@@ -40,10 +40,26 @@ def sleep() -> Iterator[Story]:
             got(0, "first"),
             trouble(100 + HOUR, "network_error", left=0, retry=0.75),
             trouble(100.75 + HOUR, "network_error", failures=2, left=0, retry=1.5),
-            got(102 + HOUR, "next"),
+            got((102 + HOUR, 102.25 + HOUR), "next"),
         ],
         until=100 + HOUR + 200,
         actions=[(100, "offline", 0), (100, "sleep", HOUR), (100, "wake", 0), (102, "online", 0), (102, "wake", 0)],
+    )
+    short = token("short", expires_in=20, refresh_after=10)
+    yield Story(
+        "an-hour-of-sleep-and-a-later-token-that-ends",
+        [FIRST, short, bare(500)],
+        [
+            got(0, "first"),
+            got(100 + HOUR, "short"),
+            trouble(110 + HOUR, "http_500", left=10, retry=0.75),
+            trouble(110.75 + HOUR, "http_500", failures=2, left=9.25, retry=1.5),
+            trouble(112.25 + HOUR, "http_500", failures=3, left=7.75, retry=3),
+            trouble(115.25 + HOUR, "http_500", failures=4, left=4.75, retry=6),
+            ended(120 + HOUR, "expired", "http_500"),
+        ],
+        until=100 + HOUR + 200,
+        actions=[(100, "sleep", HOUR), (100, "wake", 0)],
     )
     yield Story(
         "sleep-while-an-answer-is-waited-for",
@@ -113,7 +129,7 @@ def waking() -> Iterator[Story]:
     yield Story(
         "online-again",
         [FIRST, NEXT],
-        [got(0, "first"), *troubles, got(314, "next")],
+        [got(0, "first"), *troubles, got((314, 314.25), "next")],
         actions=[(290, "offline", 0), (314, "online", 0), (314, "wake", 0)],
     )
     yield Story(

@@ -45,6 +45,7 @@ public final class TokenKeeper: Sendable {
     private let request: TokenRequest
     private let patience: Double
     private let clock: any KeeperClock
+    private let random: @Sendable () -> Double
     private let wakeUps: @Sendable () -> AsyncStream<Void>
     private let getBearer: GetBearer
 
@@ -52,12 +53,14 @@ public final class TokenKeeper: Sendable {
     public init(
         service: URL, room: String, deviceId: String? = nil, displayName: String? = nil, patience: Double = 30,
         session: URLSession = .shared, clock: any KeeperClock = DeviceClock(),
+        random: @escaping @Sendable () -> Double = { .random(in: 0..<1) },
         wakeUps: @escaping @Sendable () -> AsyncStream<Void> = systemWakeUps, getBearer: @escaping GetBearer
     ) {
         request = TokenRequest(
             service: service, room: room, deviceId: deviceId, displayName: displayName, session: session)
         self.patience = patience
         self.clock = clock
+        self.random = random
         self.wakeUps = wakeUps
         self.getBearer = getBearer
     }
@@ -66,7 +69,7 @@ public final class TokenKeeper: Sendable {
     /// a keeper of its own.
     public func events() -> AsyncStream<TokenEvent> {
         AsyncStream { app in
-            let life = Life(request, clock: clock, patience: patience, getBearer: getBearer) { app.yield($0) }
+            let life = Life(request, clock: clock, random: random, patience: patience, getBearer: getBearer) { app.yield($0) }
             let waking = Task { [wakeUps] in
                 for await _ in wakeUps() { await life.wake() }
             }
@@ -97,6 +100,7 @@ private enum Limits {
 private actor Life {
     private let request: TokenRequest
     private let clock: any KeeperClock
+    private let random: @Sendable () -> Double
     private let patience: Double
     private let getBearer: GetBearer
     private let tell: @Sendable (TokenEvent) -> Void
@@ -109,11 +113,12 @@ private actor Life {
     private var refused: [String] = []
 
     init(
-        _ request: TokenRequest, clock: any KeeperClock, patience: Double, getBearer: @escaping GetBearer,
-        tell: @escaping @Sendable (TokenEvent) -> Void
+        _ request: TokenRequest, clock: any KeeperClock, random: @escaping @Sendable () -> Double, patience: Double,
+        getBearer: @escaping GetBearer, tell: @escaping @Sendable (TokenEvent) -> Void
     ) {
         self.request = request
         self.clock = clock
+        self.random = random
         self.patience = patience
         self.getBearer = getBearer
         self.tell = tell
@@ -203,7 +208,7 @@ private actor Life {
 
     private func backoff() -> Double {
         let most = min(pow(2, Double(min(failures - 1, 10))), Limits.backoff)
-        return most / 2 * (1 + Double.random(in: 0..<1))
+        return most / 2 * (1 + random())
     }
 
     private func trouble(_ problem: Problem, retryIn: Double) -> TokenEvent {

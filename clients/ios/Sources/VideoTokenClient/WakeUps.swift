@@ -8,6 +8,7 @@ import UIKit
 #endif
 
 /// There is a way to the network (again), or the app comes to the foreground.
+@Sendable
 public func systemWakeUps() -> AsyncStream<Void> {
     AsyncStream(bufferingPolicy: .bufferingNewest(1)) { continuation in
         let network = NWPathMonitor()
