@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
+
 from tests.processes import Caller, Sandbox, ServiceProcess, fresh, make_room
 
 
+@pytest.mark.short
 def test_a_member_gets_a_token_for_the_room(service: ServiceProcess, sandbox: Sandbox) -> None:
     """The token's payload names the room, and a second call is answered from the cache."""
     alias = fresh()

@@ -7,7 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from service.config.settings import Settings, SettingsError
 from tests.cli.cli import BASE, run_here
 from tests.edge.balancing import Replica
 from tests.edge.wire import request, said_to, statuses
-from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment, free_port, until
+from tests.processes import ROOT, Sandbox, ServiceProcess, Valkey, environment, free_port, running, until
 
 pytestmark = pytest.mark.processes
 
@@ -80,15 +80,22 @@ def test_one_port_for_both_is_refused() -> None:
     assert (done.returncode, done.stderr) == (2, "PORT is METRICS_PORT: choose another\n")
 
 
-@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
-def test_two_colons_mean_both_kinds_of_addresses(valkey: Valkey, sandbox: Sandbox) -> None:
-    """``HOST=::`` is reached over IPv6 and over IPv4."""
-    replica = Replica(environment(sandbox, valkey.url, HOST="::"))
-    try:
+@pytest.fixture(scope="module")
+def wide(valkey: Valkey, sandbox: Sandbox) -> Iterator[Replica]:
+    """Reached in every way that this machine has, behind a balancer elsewhere."""
+    host = "::" if socket.has_dualstack_ipv6() else "127.0.0.1"
+    replica = Replica(environment(sandbox, valkey.url, HOST=host, PROXY_PROTOCOL_FROM="192.0.2.7"))
+    for _ in running(replica):
         until(replica.is_ready, 40, "the service over IPv4")
-        assert requests.get(f"http://[::1]:{replica.port}/healthz", timeout=5).status_code == 200
-    finally:
-        replica.stop()
+        yield replica
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_two_colons_mean_both_kinds_of_addresses(wide: Replica) -> None:
+    """``HOST=::`` is reached over IPv6 and over IPv4."""
+    urls = [f"http://{host}:{wide.port}/healthz" for host in ("[::1]", "127.0.0.1")]
+
+    assert [requests.get(url, timeout=5).status_code for url in urls] == [200, 200]
 
 
 PROXIED: Mapping[str, bytes] = {
@@ -104,17 +111,17 @@ def said_by(port: int) -> list[list[int]]:
     return [statuses(said_to(port, first + raw)) for first in PROXIED.values()]
 
 
-@pytest.mark.parametrize(("allowed", "status"), [("127.0.0.0/8", 200), ("192.0.2.7", 403)])
-def test_the_proxy_protocol_is_spoken_with_those_who_may(
-    valkey: Valkey, sandbox: Sandbox, allowed: str, status: int
-) -> None:
-    """A balancer that is named says whose a connection is; anybody else who says so is refused."""
-    replica = Replica(environment(sandbox, valkey.url, PROXY_PROTOCOL_FROM=allowed))
-    try:
+def test_the_proxy_protocol_is_spoken_with_those_who_may(valkey: Valkey, sandbox: Sandbox) -> None:
+    """A balancer that is named says whose a connection is."""
+    replica = Replica(environment(sandbox, valkey.url, PROXY_PROTOCOL_FROM="127.0.0.0/8"))
+    for _ in running(replica):
         until(replica.is_ready, 40, "the service")
-        assert said_by(replica.port) == [[status], [status], [200]]
-    finally:
-        replica.stop()
+        assert said_by(replica.port) == [[200], [200], [200]]
+
+
+def test_the_proxy_protocol_is_refused_to_others(wide: Replica) -> None:
+    """Anybody who is not named cannot say whose a connection is."""
+    assert said_by(wide.port) == [[403], [403], [200]]
 
 
 def test_where_nobody_may_the_proxy_protocol_is_no_request(service: ServiceProcess) -> None:
