@@ -26,7 +26,7 @@ def room_name_prefix(text: str) -> str:
 
 
 def one_api_key(text: str) -> tuple[Secret, ...]:
-    text = text.strip()
+    text = read_text(text)
     if not text.isascii() or any(character.isspace() or character == "," for character in text):
         raise ValueError("must be one API key; for two use TELNYX_API_KEYS=new,old")
     return (Secret(text),)

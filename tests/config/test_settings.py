@@ -233,6 +233,11 @@ def test_two_names_for_api_keys_are_one_too_many() -> None:
     assert list(faults(TELNYX_API_KEY="K")) == ["TELNYX_API_KEY"]
 
 
+def test_a_blank_api_key_is_none() -> None:
+    """With it the service would start, and Telnyx refuse every call."""
+    assert faults(TELNYX_API_KEYS=None, TELNYX_API_KEY=" ") == {"TELNYX_API_KEY": "is required"}
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("SERVICE_SECRETS", KEY), ("TELNYX_API_KEYS", "KEY0"), ("AUTH_HS256_SECRET", SECRET), ("AUTH_AUDIENCE", "video")],
