@@ -7,9 +7,11 @@ Rules for editors:
 * what a hit must know of all this comes with the hit's own round trip (``calls``).
 """
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any, Final
 
+from service.errors import RecordUnreadable
 from service.storage import redis_keys
 from service.storage.records import read_as
 from service.storage.redis_client import RedisClient
@@ -76,7 +78,9 @@ class RevocationStore:
         limit = ("WITHSCORES", "LIMIT", 0, _TRIM_AT_ONCE)
         found = self._redis.run(command("ZRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", cutoff, *limit))
         for key in found[::2]:
-            self._redis.run(script("revoke").on((read_as(str, key),), (cutoff,)))
+            # What cannot be read is left where it is, or it would be in the way of all others, and of all housekeeping.
+            with contextlib.suppress(RecordUnreadable):
+                self._redis.run(script("revoke").on((read_as(str, key),), (cutoff,)))
         if found:
             # By score and not by name: what was voided again meanwhile has a later one and stays.
             self._redis.run(command("ZREMRANGEBYSCORE", redis_keys.REVOCATIONS, "-inf", found[-1]))

@@ -76,7 +76,8 @@ def left(own: Valkey) -> list[str]:
 
 @pytest.mark.cooperative
 def test_what_voids_no_bearer_any_more_goes(store: RevocationStore, own: Valkey) -> None:
-    """Of users and of sessions, and out of the index: nothing is left."""
+    """Of users and of sessions, and out of the index, whatever else is there: nothing is left."""
+    own.client.zadd(redis_keys.REVOCATIONS, {b"\xff": NOW})
     store.revoke("alice", None, NOW)
     store.revoke("bob", "phone", NOW + 1)
     store.end_session("carol", "phone", NOW + 2)
