@@ -1,8 +1,9 @@
 """Who is in a room now, as Telnyx says, and who each of them is, by the ticket in its ``context``.
 
 Anything may stand in a ``context``, and everybody in the meeting can read everybody's. So a ticket is judged by the
-moment of joining, is good for one participant, and the first that shows it owns it. Who shows one that is not theirs is
-an impostor; who shows none is not proven, and an impostor only where the room requires tickets.
+moment of joining, is good for one participant, and is of the first that joined with it, whoever was heard of first. Who
+shows one that is not theirs is an impostor; who shows none is not proven, and an impostor only where the room requires
+tickets.
 """
 
 import json
@@ -99,8 +100,9 @@ class Presence:
         """Who each of them is, in the order given."""
         in_order = sorted(observed, key=lambda one: one.joined_at)
         read = {str(one.participant_id): self._read(room.alias, one) for one in in_order}
-        valid = [(claims["jti"], who) for who, (claims, _, _) in read.items() if claims is not None]
-        owners = dict(zip((who for _, who in valid), self._store.own_tickets(room.alias, valid), strict=True))
+        moments = {str(one.participant_id): one.joined_at for one in in_order}
+        valid = [(claims["jti"], who, moments[who]) for who, (claims, _, _) in read.items() if claims is not None]
+        owners = dict(zip((who for _, who, _ in valid), self._store.own_tickets(room.alias, valid), strict=True))
         # A telephone has no ticket to show.
         required = room.require_ticket and not room.phone_legs
         judged = []

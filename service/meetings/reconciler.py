@@ -218,7 +218,7 @@ class Reconciler:
     def _verify_newcomers(self, room: Room, verified: Mapping[Place, Participant], age: float) -> None:
         """Find out who came in, and act on impostors; some of them are ``verified`` already."""
         present = Attendance.from_bytes(self._store.roster(room.alias)).present()
-        new = {place: entry for place, entry in present.items() if not entry.known}
+        new = {place: one for place, one in present.items() if not one.known or _is_exposed(one, verified.get(place))}
         unverified = {place: one for place, one in new.items() if place not in verified and one.context is not None}
         seen = [ObservedParticipant(*place, one.at / _MICROS, one.context) for place, one in unverified.items()]
         proofs = dict(zip(unverified, self._presence.prove(room, seen), strict=True))
@@ -274,6 +274,11 @@ def _read(raw: bytes) -> Event | None:
     except (ValueError, TypeError):
         _log.error("an event in the store cannot be read")
         return None
+
+
+def _is_exposed(entry: Entry, proof: Participant | None) -> bool:
+    """Whether a participant was taken for the user whose ticket it copied, before that one's joining was heard of."""
+    return entry.user is not None and proof is not None and proof.verification == "impostor"
 
 
 def _entry_of(entries: Mapping[Place, Entry], event: Event) -> Entry | None:

@@ -86,14 +86,14 @@ class MeetingStore:
         keys = RoomKeys(alias)
         self._redis.run_removal(script("end_meeting").on((keys.meeting, keys.hosts), (keys.base,)), Removal(alias))
 
-    def own_tickets(self, alias: str, shown: Sequence[tuple[str, str]]) -> list[str]:
-        """Whose each ticket is: (ticket id, participant id) in order of joining; the first to show one owns it."""
-        keys = RoomKeys(alias)
-        claims = [command("SET", keys.ticket(ticket), owner, "NX", "EX", TICKET_SECS) for ticket, owner in shown]
-        for claim in claims:
-            self._redis.run(claim)
-        owners = self._redis.run_all([command("GET", keys.ticket(ticket)) for ticket, _ in shown]) if shown else []
-        return [read_as(str, owner) if isinstance(owner, bytes) else "" for owner in owners]
+    def own_tickets(self, alias: str, shown: Sequence[tuple[str, str, float]]) -> list[str]:
+        """Whose each ticket is: (ticket id, participant id, moment of joining), in order of joining."""
+        keys, own = RoomKeys(alias), script("own_ticket")
+        calls = [
+            own.on((keys.ticket(ticket), keys.shown(ticket)), (who, int(joined_at * 1_000_000), TICKET_SECS * 1000))
+            for ticket, who, joined_at in shown
+        ]
+        return [read_as(str, owner) for owner in self._redis.run_all(calls)] if calls else []
 
     def roster(self, alias: str) -> bytes | None:
         """Who is in, as it was written; a value of another kind is none, because Telnyx can be asked again."""

@@ -104,6 +104,10 @@ class RoomKeys:
     def ticket(self, ticket_id: str) -> str:
         return f"{self.base}ticket:{digest(ticket_id)}"
 
+    def shown(self, ticket_id: str) -> str:
+        """When its owner joined with it."""
+        return f"{self.base}shown:{digest(ticket_id)}"
+
     def devices(self, user_field: str) -> str:
         return f"{self.base}devices:{user_field}"
 

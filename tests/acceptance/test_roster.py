@@ -13,7 +13,7 @@ from service.meetings.attendance import Attendance, Entry
 from service.meetings.reconciler import RECONCILE_EVERY_SECS
 from service.storage import redis_keys
 from service.storage.redis_keys import RoomKeys, digest
-from tests.acceptance.hooked import Hooked
+from tests.acceptance.hooked import Hooked, event
 from tests.processes import Caller, Sandbox, ServiceProcess, Valkey, admin, fresh, make_room, running, until
 
 FORGED = '{"ticket": "a.b.c"}'
@@ -106,6 +106,29 @@ def test_an_impostor_that_no_webhook_told_of_is_flagged_once(hooked: Hooked, roo
 
     assert len(hooked.lines("impostor in a room", room)) == 1
     assert '"webhook processing postponed"' not in hooked.service.output()
+
+
+def test_a_ticket_is_of_who_joined_with_it_first(hooked: Hooked, room: str) -> None:
+    """Though who copied it was heard of before: that one is found out by the next comparison, and nobody else."""
+    lose_webhooks(hooked)
+    context = Caller(hooked.service.url, "anna").token(room).json()["context"]
+    anna, eve = (hooked.join(room, user, context=context) for user in ("anna", "eve"))
+    room_id = admin(hooked.service.url).ask("GET", f"/v1/admin/rooms/{room}").json()["room_id"]
+    for participant, at in ((eve, time.time()), (anna, time.time() - 1)):
+        shown = requests.get(f"{hooked.sandbox.base}/sandbox/participants/{participant}", timeout=5).json()
+        told = {"session_id": shown["session_id"], "participant_id": participant, "context": context}
+        assert hooked.post(event("participant.joined", room_id, at=at, **told)).ok
+        until(lambda: users(hooked, room).get(participant) == "anna", what="the proof")  # noqa: B023 - used at once
+    hooked.look(room)
+
+    (line,) = until(lambda: hooked.lines("impostor in a room", room), what="the line")
+    assert (line["participant"], line["reason"]) == (eve, "already_shown")
+    until(lambda: users(hooked, room) == {anna: "anna", eve: None}, what="the note of it")
+
+
+def users(hooked: Hooked, alias: str) -> dict[str, str | None]:
+    """Who is in, by participant."""
+    return {str(participant): one.user for (_, participant), one in hooked.known(alias).present().items()}
 
 
 def left_reason(house: Hooked, participant: str) -> str | None:
