@@ -17,7 +17,7 @@ from service.storage.redis_keys import Owner, RoomKeys
 from service.storage.redis_url import parse
 from service.storage.removals import Removal, announcement
 from service.storage.room_store import RoomStore
-from tests.processes import Valkey, fresh, running, until
+from tests.processes import Valkey, free_port, fresh, running, until
 from tests.topologies.test_connection import Counted
 
 pytestmark = pytest.mark.cooperative
@@ -99,19 +99,23 @@ def test_a_token_that_was_asked_for_in_a_meeting_is_not_stored_after_its_end(
 
 
 def test_who_may_enter_is_read_after_a_token_that_is_stored_at_the_second_try(
-    valkey: Valkey, client: RedisClient
+    valkey: Valkey, client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came with the answer to the first try says nothing of a refusal since then."""
-    clock, alias, meetings = Clock(), fresh(), MeetingStore(client)
+    clock, alias = Clock(), fresh()
     store = RoomStore(client, LocalFallback(clock, client.removals), clock)
     valkey.client.set(RoomKeys(alias).record, b'{"waiting_room":"participants"}')
-    meetings.decide(alias, [OWNER.user], LIFE_SECS, most=10, admit=True)
+    MeetingStore(client).decide(alias, [OWNER.user], LIFE_SECS, most=10, admit=True)
     new = TokenWrite(store.access(alias, OWNER), SealedToken(b"token", LIFE_SECS), None, "ours", None)
-    valkey.client.acl_setuser("default", enabled=True, commands=["-set"])
+    monkeypatch.setattr("service.storage.redis_client._ASK_AGAIN_SECS", 0.5)
+    # A master that became a replica takes no writes, and answers reads.
+    valkey.client.replicaof("127.0.0.1", str(free_port()))
     sent = gevent.spawn(store.store_token, alias, OWNER, new)
     time.sleep(0.2)
-    meetings.decide(alias, [OWNER.user], LIFE_SECS, most=10, admit=False)
-    valkey.client.acl_setuser("default", enabled=True, commands=["+set"])
+    with valkey.client.pipeline(transaction=False) as at_once:
+        at_once.replicaof("no", "one")
+        at_once.hset(RoomKeys(alias).meeting, OWNER.user_field, REFUSED)
+        at_once.execute()
 
     records = sent.get(timeout=10)
     assert records is None or records.admission == REFUSED
