@@ -3,6 +3,7 @@
 Rules for editors:
 * a share is far less than what there is, so that nobody uses up the others' calls, processor time or store;
 * what is done for no caller (webhooks, reconciling, housekeeping) has no share: it is bounded where it is done;
+* a count that may have been lost is sent again: counted twice it does no harm;
 * without a store that takes writes nobody counts, and nobody is refused for it.
 """
 
@@ -59,7 +60,7 @@ class CallerShares:
         """Use some; raises ``RateLimited`` where those are too many. The reply to what is asked on the way (``also``),
         or ``None``.
         """
-        call = script("count").on((self._key(share),), (share.seconds * 1000, count), repeatable=False)
+        call = script("count").on((self._key(share),), (share.seconds * 1000, count))
         try:
             (used, left), *others = self.redis.run_all([call] if also is None else [call, also])
         except StoreUnavailable:
