@@ -277,8 +277,11 @@ def _read(raw: bytes) -> Event | None:
 
 
 def _is_exposed(entry: Entry, proof: Participant | None) -> bool:
-    """Whether a participant was taken for the user whose ticket it copied, before that one's joining was heard of."""
-    return entry.user is not None and proof is not None and proof.verification == "impostor"
+    """Whether a participant was taken for the user whose ticket it copied, before that one's joining was heard of.
+
+    Nothing else counts that is wrong by now: tickets of those who are in may be of keys that are gone.
+    """
+    return entry.user is not None and proof is not None and proof.reason == "already_shown"
 
 
 def _entry_of(entries: Mapping[Place, Entry], event: Event) -> Entry | None:
