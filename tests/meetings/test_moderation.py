@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from service.meetings.moderation import ParticipantSelector
 from service.meetings.participants import Participant
 
-PARTICIPANT, USER = uuid4(), str(uuid4()).upper()
+PARTICIPANT, USER = UUID("7b61621f-62e0-4aad-ab11-9fd19e272e73"), "92E7D459-BCC5-4386-9F5F-6DD14A82588D"
 
 
 @pytest.mark.parametrize("excepted", [str(PARTICIPANT), str(PARTICIPANT).upper(), USER])
