@@ -27,8 +27,8 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[IPv4Network | IP
 
 
 def _read(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, which some proxies write with its port."""
-    text = text.strip()
+    """An address, which some proxies write with its port. A zone says nothing elsewhere, and may be any text."""
+    text = text.strip().partition("%")[0]
     host, _, port = text.rpartition(":")
     for one in (text, host if port.isdigit() else "", text.strip("[]")):
         with suppress(ValueError):

@@ -228,7 +228,7 @@ class DirectoryStore:
 
     def former_templates(self) -> list[str]:
         """Those that are gone, and may have left rooms."""
-        return [alias.decode() for alias in self._redis.run(command("SMEMBERS", redis_keys.FORMER_TEMPLATES))]
+        return _names(self._redis.run(command("SMEMBERS", redis_keys.FORMER_TEMPLATES)))
 
     def forget_template(self, alias: str) -> None:
         """It is gone, and so are its rooms."""
