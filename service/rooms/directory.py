@@ -192,6 +192,10 @@ class Directory:
         now = self._clock.wall()
         room = replace(template, alias=alias, template=template.alias, max_rooms=None, created_at=now, updated_at=now)
         evaluate(room, principal, records, now)
+        try:
+            self.writer.check_name(room)
+        except InvalidRequest:
+            raise RoomNotFound from None
         self._reserve(template, principal, alias, now)
         self.idle_rooms.delete_swept(alias, deadline)
         room_id = id_of(self._provisioning.create_or_adopt(room, deadline).data)
@@ -244,7 +248,7 @@ class Directory:
             self._provisioning.delete(room.room_id, deadline)
         self._store.erase(alias, room.room_id)
         if room.unique_name is not None:
-            self._store.forget_name(room.unique_name, alias)
+            self.writer.forget_name(room)
         if room.is_template:
             self._store.delist_template(alias)
         if room.template is not None:

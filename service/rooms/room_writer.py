@@ -80,6 +80,12 @@ class RoomWriter:
                 return room
         return None
 
+    def check_name(self, room: Room) -> None:
+        """Raises ``InvalidRequest`` where another room of ours is called so: it would be adopted as this one."""
+        holder = self.find_by_name(room.name)
+        if holder is not None and holder.alias != room.alias:
+            raise name_taken()
+
     def create(
         self, alias: str, spec: Mapping[str, Any], more: Mapping[str, Any], deadline: Deadline, *, anew: bool
     ) -> tuple[Room, Answer]:
@@ -121,26 +127,36 @@ class RoomWriter:
             if existing is None and self.is_full(template=alias.endswith(TEMPLATE_SUFFIX)):
                 raise LimitReached(f"There are at most {MAX_ROOMS} rooms and {MAX_TEMPLATES} templates")
             room = _as_asked(settle, _made(alias, spec, existing, self._clock.wall()))
-            if room.unique_name is not None:
-                self._store.list_name(room.unique_name, alias)
+            self._list_name(room)
             if self._store.write(alias, dump(room.to_json()), room.room_id, seen):
                 if room.is_template:
                     self._store.list_template(alias)
+                # Whoever took the name away before may have forgotten it since.
+                self._list_name(room)
                 if existing is not None and existing.unique_name not in {None, room.unique_name}:
-                    self._store.forget_name(existing.name, alias)
+                    self.forget_name(existing)
                 return room, existing is None
             # Until the next try, which may be refused, Telnyx has the settings of the record that is there.
             if (current := self._store.record(alias)) is not None:
                 settle(Room.parse(current))
         raise StoreUnavailable
 
+    def _list_name(self, room: Room) -> None:
+        if room.unique_name is not None:
+            self._store.list_name(room.unique_name, room.alias)
+
+    def forget_name(self, former: Room) -> None:
+        """The room is not called so any more, unless it was given the name again meanwhile."""
+        self._store.forget_name(former.name, former.alias)
+        current = self._store.record(former.alias)
+        if current is not None and (room := Room.parse(current)).name == former.name:
+            self._list_name(room)
+
     def _settled(self, room: Room, deadline: Deadline, named: Collection[str]) -> Room:
         if room.is_template:
             return room
         if room.room_id is None or UNIQUE_NAME in named:
-            holder = self.find_by_name(room.name)
-            if holder is not None and holder.alias != room.alias:
-                raise name_taken()
+            self.check_name(room)
         if room.room_id is None:
             self._idle_rooms.delete_swept(room.alias, deadline)
         return replace(room, room_id=self._provisioning.settle(room, deadline, named))

@@ -13,8 +13,10 @@ import pytest
 import requests
 
 from service import app
+from service.clock import Clock, Deadline
 from service.config.settings import Settings
-from service.errors import ServiceError
+from service.errors import InvalidRequest, ServiceError
+from service.storage.directory_store import DirectoryStore
 from service.storage.redis_keys import FORMER_TEMPLATES, RoomKeys
 from tests.acceptance.guests import guest_of
 from tests.processes import (
@@ -240,6 +242,39 @@ def consultation(service: ServiceProcess) -> str:
     put(service, f"{prefix}-*", access=EVERYBODY, idle_delete_after=60)
     assert Caller(service.url, fresh("user")).token(f"{prefix}-1").ok
     return f"{prefix}-1"
+
+
+def test_no_template_makes_a_room_of_anothers_name(service: ServiceProcess, template: str) -> None:
+    """It would be that other room, for all whom the template lets in."""
+    other, eve = fresh(), Caller(service.url, "eve")
+    put(service, other, unique_name=f"{template}-1")
+
+    assert [eve.token(alias).json()["code"] for alias in (other, f"{template}-1")] == ["room_not_found"] * 2
+    put(service, other, unique_name=fresh())
+    assert eve.token(f"{template}-1").ok
+
+
+@pytest.mark.cooperative
+def test_a_name_given_back_while_it_is_taken_away_is_still_taken(
+    sandbox: Sandbox, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two administrators at once must not make it free for another room, which would be the same one at Telnyx."""
+    directory = app.open_directory(Settings.from_env(environment(sandbox, valkey.url)))
+    alias, name, another, deadline = fresh(), fresh(), fresh(), Deadline.after(Clock(), 60)
+    directory.writer.put(alias, {"unique_name": name}, deadline)
+    forget = DirectoryStore.forget_name
+
+    def give_back_first(store: DirectoryStore, *which: str) -> None:
+        monkeypatch.setattr(DirectoryStore, "forget_name", forget)
+        directory.writer.patch(alias, {"unique_name": name}, deadline)
+        forget(store, *which)
+
+    monkeypatch.setattr(DirectoryStore, "forget_name", give_back_first)
+    directory.writer.patch(alias, {"unique_name": another}, deadline)
+
+    assert directory.room(alias).name == name
+    with pytest.raises(InvalidRequest):
+        directory.writer.put(fresh(), {"unique_name": name}, deadline)
 
 
 @pytest.mark.cooperative
