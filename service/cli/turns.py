@@ -14,7 +14,7 @@ from gevent.event import Event
 from service.clock import let_others_run
 
 # Up to this many requests begin as they come: fewer are no herd.
-MAX_AT_ONCE: Final = 16
+MAX_AT_ONCE: Final = 32
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 
 
