@@ -105,6 +105,8 @@ private actor Life {
     private let getBearer: GetBearer
     private let tell: @Sendable (TokenEvent) -> Void
     private var woken = false
+    /// The sleep until the next look at the clock.
+    private var nap: Task<Void, Error>?
     private var joined = false
     private var failures = 0
     /// When the token in hand ends, by both clocks: elapsed for the app to know, awake for giving up.
@@ -125,7 +127,10 @@ private actor Life {
         ends = (0, clock.awake() + patience)
     }
 
-    func wake() { woken = true }
+    func wake() {
+        woken = true
+        nap?.cancel()
+    }
 
     /// Asks again and again, and answers how it ended. Throws only when it is cancelled.
     func keep() async throws -> Ended {
@@ -242,7 +247,15 @@ private actor Life {
             let most = woken ? min(earliest ?? seconds, seconds) : seconds
             let left = min(most - (clock.elapsed() - began), until - clock.awake())
             if left <= 0 { return }
-            try await clock.sleep(min(left, Limits.betweenLooks))
+            try await sleep(min(left, Limits.betweenLooks))
         }
+    }
+
+    /// Until the time has passed or the device wakes up.
+    private func sleep(_ seconds: Double) async throws {
+        let nap = Task { [clock] in try await clock.sleep(seconds) }
+        self.nap = nap
+        _ = await withTaskCancellationHandler(operation: { await nap.result }, onCancel: { nap.cancel() })
+        try Task.checkCancellation()
     }
 }
