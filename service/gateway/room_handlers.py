@@ -7,6 +7,7 @@ a name that can be an alias is the room's alias, and for any other name the room
 import re
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -61,6 +62,8 @@ class RoomHandlers:
             name = body[UNIQUE_NAME]
             if name is None:
                 raise InvalidRequest.at(f"/{UNIQUE_NAME}", "must be a name")
+            # Telnyx refuses the name of a room that it has; it may have lost the one that we know by it.
+            self._directory.writer.check_name(replace(room, unique_name=name))
             recorded[UNIQUE_NAME], changes[UNIQUE_NAME] = name, self._prefix + name
         changes = {**recorded, **changes}
         if not changes:
