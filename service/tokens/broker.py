@@ -274,6 +274,7 @@ class Broker:
             room_id=access.room_id,
             closes_at=access.until,
             user=principal.user,
+            issuer=principal.issuer,
             name=name,
             role=role,
             device_id=request.owner.device or None,

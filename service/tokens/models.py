@@ -72,6 +72,7 @@ class IssuedToken:
     room_id: UUID
     closes_at: float | None
     user: str
+    issuer: str
     name: str | None
     role: str
     device_id: str | None

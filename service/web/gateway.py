@@ -54,7 +54,7 @@ def handle(row: Row, **path: str) -> Response:
     response.status_code = row.status
     if outcome.issued is not None:
         issued = outcome.issued
-        response.headers.extend(record_issued(issued, principal(), services().metrics))
+        response.headers.extend(record_issued(issued, services().metrics))
         left = {"remaining": issued.rate_remaining, "reset_secs": issued.rate_reset_secs}
         response.headers.extend(telnyx_rate_limit(limit=issued.rate_limit, **left))
     return response

@@ -45,25 +45,25 @@ _access_log: Final = logging.getLogger("access")
 
 @dataclass(slots=True)
 class CompletedRequest:
-    """A request that was answered: the route's pattern, the method, the status, how many seconds it took, who asked if
-    that is known, and the code of what went wrong.
+    """A request that was answered: the route's pattern, the method, the status, how many seconds it took, and the code
+    of what went wrong.
     """
 
     route: str
     method: str
     status: int
     seconds: float
-    user: str | None = None
     code: str | None = None
 
     def to_log(self) -> dict[str, Any]:
-        """The members of its log line."""
+        """The members of its log line, with who asked, where that is known."""
+        caller = calling.get()
         return {
             "method": self.method,
             "route": self.route,
             "status": self.status,
             "ms": round(self.seconds * 1000, 1),
-            "user": self.user,
+            "user": None if caller is None else caller.user,
             "code": self.code,
         }
 
@@ -160,7 +160,6 @@ def _finish(response: Response) -> Response:
         request.method if request.method in _METHODS else "OTHER",
         response.status_code,
         services().clock.monotonic() - g.started,
-        g.principal.user if "principal" in g else None,
         g.get("problem_code"),
     )
     record(services().metrics, completed)

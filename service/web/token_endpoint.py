@@ -17,14 +17,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from service.clock import Deadline
 from service.errors import RoomNotFound
-from service.identity.verifier import Principal
 from service.observability import telemetry
 from service.rooms.aliases import is_alias
 from service.tokens.models import IssuedToken, TokenRequest
@@ -41,22 +39,6 @@ _PATH: Final = re.compile(r"/v1/rooms/([^/]+)/token(/refresh)?")
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
 
-@dataclass(slots=True)
-class _Call:
-    """A call under way; ``principal`` is there once it is known who asks."""
-
-    alias: str
-    refresh: bool
-    started: float
-    principal: Principal | None = None
-
-    def completed(self, status: int, now: float, code: str | None = None) -> CompletedRequest:
-        route = "/v1/rooms/<alias>/token" + ("/refresh" if self.refresh else "")
-        return CompletedRequest(
-            route, "POST", status, now - self.started, self.principal.user if self.principal else None, code
-        )
-
-
 class TokenEndpoint:
     """Around ``framework``, the application that answers everything else."""
 
@@ -68,12 +50,13 @@ class TokenEndpoint:
         found = _PATH.fullmatch(environ["PATH_INFO"])
         if found is None or environ["REQUEST_METHOD"] != "POST":
             return self._framework(environ, start_response)
-        call = _Call(found[1], found[2] is not None, self._services.clock.monotonic())
+        alias, suffix, started = found[1], found[2] or "", self._services.clock.monotonic()
         try:
             request_lifecycle.begin(environ)
-            status, headers, body = self._answer(environ, call)
+            issued = self._issue(environ, alias, started, force=bool(suffix))
+            status, headers, body = self._answer(issued, suffix, started)
         except Exception as error:  # noqa: BLE001 - whatever it is, callers and operators are told of it
-            status, headers, body = self._refusal(environ, call, error)
+            status, headers, body = self._refusal(environ["PATH_INFO"], suffix, started, error)
         all_headers = [
             ("Content-Length", str(len(body))),
             ("X-Request-Id", telemetry.request_id.get() or ""),
@@ -86,37 +69,34 @@ class TokenEndpoint:
         start_response(f"{status} {HTTPStatus(status).phrase}", all_headers)
         return [body]
 
-    def _answer(self, environ: WSGIEnvironment, call: _Call) -> tuple[int, list[tuple[str, str]], bytes]:
-        issued = self._issue(environ, call)
+    def _answer(self, issued: IssuedToken, suffix: str, started: float) -> tuple[int, list[tuple[str, str]], bytes]:
         body = b"%s\n" % _ENCODER.encode(to_json(issued)).encode()
-        completed = call.completed(HTTPStatus.OK, self._services.clock.monotonic())
+        completed = self._completed(suffix, started, HTTPStatus.OK)
         request_lifecycle.record(self._services.metrics, completed, logged=False)
-        assert call.principal is not None  # noqa: S101 - it was issued to somebody
-        headers = record_issued(issued, call.principal, self._services.metrics, completed.to_log())
+        headers = record_issued(issued, self._services.metrics, completed.to_log())
         return HTTPStatus.OK, [("Content-Type", JSON), *headers], body
 
-    def _issue(self, environ: WSGIEnvironment, call: _Call) -> IssuedToken:
+    def _issue(self, environ: WSGIEnvironment, alias: str, started: float, *, force: bool) -> IssuedToken:
         services = self._services
         authorization = environ.get("HTTP_AUTHORIZATION")
-        call.principal = services.verifier.verify([] if authorization is None else [authorization])
-        services.shares.begin(call.principal.user, admin=call.principal.admin, reads=False)
-        wanted = self._wanted(environ, call)
-        if not is_alias(call.alias):
+        principal = services.verifier.verify([] if authorization is None else [authorization])
+        services.shares.begin(principal.user, admin=principal.admin, reads=False)
+        wanted = self._wanted(environ, "refreshToken" if force else "issueToken")
+        if not is_alias(alias):
             # No room can have this name, so nothing is looked up.
             raise RoomNotFound
         request = TokenRequest(
-            principal=call.principal,
-            owner=call.principal.owner(wanted.get("device_id")),
-            alias=call.alias,
+            principal=principal,
+            owner=principal.owner(wanted.get("device_id")),
+            alias=alias,
             display_name=wanted.get("display_name"),
             min_ttl_secs=wanted.get("min_ttl_secs"),
-            force=call.refresh,
-            deadline=Deadline(services.clock, call.started + REQUEST_SECONDS),
+            force=force,
+            deadline=Deadline(services.clock, started + REQUEST_SECONDS),
         )
         return services.broker.issue(request)
 
-    def _wanted(self, environ: WSGIEnvironment, call: _Call) -> Any:
-        operation = "refreshToken" if call.refresh else "issueToken"
+    def _wanted(self, environ: WSGIEnvironment, operation: str) -> Any:
         if environ["QUERY_STRING"]:
             given = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
             self._services.contract.check_query(operation, given.items())
@@ -126,10 +106,14 @@ class TokenEndpoint:
         return self._services.contract.check_body(operation, value, size(environ))
 
     def _refusal(
-        self, environ: WSGIEnvironment, call: _Call, error: Exception
+        self, path: str, suffix: str, started: float, error: Exception
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         known = problems.as_service_error(error, self._services.metrics)
-        problem = problems.render(known, environ["PATH_INFO"], self._services.jitter)
-        completed = call.completed(problem.status, self._services.clock.monotonic(), known.code)
+        problem = problems.render(known, path, self._services.jitter)
+        completed = self._completed(suffix, started, problem.status, known.code)
         request_lifecycle.record(self._services.metrics, completed)
         return problem.status, problem.headers, problem.body
+
+    def _completed(self, suffix: str, started: float, status: int, code: str | None = None) -> CompletedRequest:
+        seconds = self._services.clock.monotonic() - started
+        return CompletedRequest("/v1/rooms/<alias>/token" + suffix, "POST", status, seconds, code)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from service.clock import rfc3339
-from service.identity.verifier import Principal
 from service.observability.telemetry import Metrics, audit_log
 from service.tokens.models import IssuedToken
 from service.web.request_lifecycle import rate_limit
@@ -15,7 +14,7 @@ TOKEN_TYPE: Final = "telnyx_client_token"  # noqa: S105 - a name
 
 
 def record_issued(
-    issued: IssuedToken, principal: Principal, metrics: Metrics, request: Mapping[str, Any] | None = None
+    issued: IssuedToken, metrics: Metrics, request: Mapping[str, Any] | None = None
 ) -> list[tuple[str, str]]:
     """To be called once for the answer that holds the token; the headers that tell the caller's share.
 
@@ -25,7 +24,7 @@ def record_issued(
     device = None if issued.device_id is None else hashlib.sha256(issued.device_id.encode()).hexdigest()[:16]
     line = {
         "user": issued.user,
-        "issuer": principal.issuer,
+        "issuer": issued.issuer,
         "room": issued.room.alias,
         "role": issued.role,
         "source": issued.source,

@@ -119,6 +119,7 @@ class Told:
             room_id=UUID("7bd20d6e-0a9f-4b6e-8a2b-1f3b0f0b6a52"),
             closes_at=None,
             user=request.principal.user,
+            issuer=request.principal.issuer,
             name="Alice",
             role="moderator",
             device_id=request.owner.device or None,
