@@ -28,7 +28,7 @@ from service.errors import RecordUnreadable, StoreOutage, StoreUnavailable
 from service.storage.availability import Availability, StoreMetrics
 from service.storage.redis_url import RedisUrl
 from service.storage.removals import RecentRemovals, Removal, RemovalReader, announcement
-from service.storage.round_trip import NotConnected, TimeLimits, ask, ask_importing, plain
+from service.storage.round_trip import NotConnected, TimeLimits, ask, ask_importing, plain, to_repeat
 from service.storage.scripts import Call, Reply
 from service.storage.sentinels import ServerUnknown
 from service.storage.servers import Server, Servers, servers_of
@@ -165,7 +165,7 @@ class RedisClient:
     def _retry(self, calls: Sequence[Call], replies: list[Reply], mode: _CallMode) -> None:
         """Put a reply into the place of each error; raises what is final."""
         again = False
-        while pending := _pending(calls, replies):
+        while pending := to_repeat(calls, replies, Exception):
             for index in pending:
                 if isinstance(replies[index], Exception):
                     self._raise_if_final(calls[index], replies[index], again=again)
@@ -309,17 +309,6 @@ class RedisClient:
             raise RecordUnreadable from error
         elif not call.repeatable and not isinstance(error, (NotConnected, ServerUnknown, redis.ResponseError)):
             raise StoreUnavailable
-
-
-def _pending(calls: Sequence[Call], replies: Sequence[Reply]) -> list[int]:
-    """Those without a reply; and if a change is among them, the reads that were sent to see what comes of it."""
-    pending, changes = [], False
-    for index, (call, reply) in enumerate(zip(calls, replies, strict=True)):
-        failed = isinstance(reply, Exception)
-        if failed or (changes and call.reads):
-            pending.append(index)
-        changes = changes or (failed and not call.reads)
-    return pending
 
 
 def _is_no_writes(call: Call, error: Exception) -> bool:

@@ -100,7 +100,7 @@ class Connections:
 def ask(wire: Any, calls: Sequence[Call]) -> list[Reply]:
     """The replies to calls that are sent together, in order; a refusal by the server is in its reply's place."""
     replies = _ask(wire, [call.by_hash() for call in calls], calls)
-    lost = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    lost = to_repeat(calls, replies, NoScriptError)
     if lost:
         again = [calls[index] for index in lost]
         for index, reply in zip(lost, _ask(wire, [call.by_source() for call in again], again), strict=True):
@@ -117,6 +117,17 @@ def _ask(wire: Any, commands: Sequence[tuple[Any, ...]], calls: Sequence[Call]) 
         except redis.ResponseError as refusal:
             replies.append(refusal)
     return replies
+
+
+def to_repeat(calls: Sequence[Call], replies: Sequence[Reply], failure: type[Exception]) -> list[int]:
+    """Those that failed so; and if a change is among them, the reads that were sent to see what comes of it."""
+    found, changes = [], False
+    for index, (call, reply) in enumerate(zip(calls, replies, strict=True)):
+        failed = isinstance(reply, failure)
+        if failed or (changes and call.reads):
+            found.append(index)
+        changes = changes or (failed and not call.reads)
+    return found
 
 
 def ask_importing(wire: Any, call: Call) -> Reply:

@@ -121,6 +121,21 @@ def test_who_may_enter_is_read_after_a_token_that_is_stored_at_the_second_try(
     assert records is None or records.admission == REFUSED
 
 
+def test_who_may_enter_is_read_after_a_token_whose_script_the_server_had_lost(
+    valkey: Valkey, client: RedisClient
+) -> None:
+    """It knows the script that reads, and answers that before it is sent the one that stores."""
+    clock, alias = Clock(), fresh()
+    store = RoomStore(client, LocalFallback(clock, client.removals), clock)
+    valkey.client.set(RoomKeys(alias).record, b'{"host_required":true}')
+    valkey.client.script_flush()
+    new = TokenWrite(store.access(alias, OWNER), SealedToken(b"token", LIFE_SECS), None, "ours", None)
+
+    records = store.store_token(alias, OWNER, new)
+    assert records is not None
+    assert records.admission == ENTERED
+
+
 def test_a_removal_of_its_own_that_is_read_late_voids_nothing_new(client: RedisClient) -> None:
     """What a process was told after it removed something counts, however late it finds that on the list."""
     clock, alias = Clock(), fresh()
