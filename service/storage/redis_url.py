@@ -30,7 +30,7 @@ SINGLE: Final = ("redis", "rediss", "unix")
 SENTINEL: Final = ("redis+sentinel", "rediss+sentinel")
 CLUSTER: Final = ("redis+cluster", "rediss+cluster")
 SCHEMES: Final = (*SINGLE, *SENTINEL, *CLUSTER)
-_VALKEY: Final = re.compile(r"valkey(s?)(?=[:+])")
+_VALKEY: Final = re.compile(r"\Avalkey(s?)(?=[:+])")
 
 _REDIS_PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379

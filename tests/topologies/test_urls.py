@@ -17,6 +17,7 @@ GOOD = {
     "redis://[::1]:7000": RedisUrl("redis", (("::1", 7000),)),
     "rediss://u:p%40%2Fq@h:1": RedisUrl("rediss", (("h", 1),), user="u", password="p@/q", tls={}),
     "rediss://h?ssl_ca_certs=/ca.pem": RedisUrl("rediss", (("h", 6379),), tls={"ssl_ca_certs": "/ca.pem"}),
+    "redis://:p@valkey:6379/0": RedisUrl("redis", (("valkey", 6379),), password="p"),
     "unix:///run/r.sock": RedisUrl("unix", path="/run/r.sock"),
     "unix:///run/r.sock?db=2": RedisUrl("unix", path="/run/r.sock", db=2),
     "unix://u:p@/run/r.sock": RedisUrl("unix", path="/run/r.sock", user="u", password="p"),
