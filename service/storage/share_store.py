@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-from service.errors import RateLimited, StoreUnavailable
+from service.errors import RateLimited, StoreOutage, StoreUnavailable
 from service.storage.records import read_as
 from service.storage.redis_client import RedisClient
 from service.storage.redis_keys import UserKeys
@@ -63,6 +63,9 @@ class CallerShares:
         call = script("count").on((self._key(share),), (share.seconds * 1000, count))
         try:
             (used, left), *others = self.redis.run_all([call] if also is None else [call, also])
+        except StoreOutage:
+            # Of a Cluster perhaps the other one's part alone.
+            return None if also is None else self.spend(share, count)
         except StoreUnavailable:
             return None
         if used > self._most(share):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email.utils import format_datetime, formatdate
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -12,11 +13,14 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.clock import Clock
-from service.errors import UpstreamThrottled
+from service.errors import RateLimited, StoreOutage, UpstreamThrottled
 from service.observability.telemetry import Metrics
 from service.storage import redis_url
 from service.storage.cooldown_store import Cooldowns as StoredCooldowns
 from service.storage.redis_client import RedisClient
+from service.storage.redis_keys import cooldown
+from service.storage.scripts import Call
+from service.storage.share_store import MIN_SCALE, NEW_TOKENS, CallerShares
 from service.telnyx.responses import cooldown_secs
 from tests.processes import Sandbox, Valkey
 from tests.telnyx.conftest import MakeRig
@@ -211,3 +215,23 @@ def test_one_replica_s_429_stops_the_other(stored: list[StoredCooldowns], rig: M
         assert second.call("list_rooms").status == 200
     assert isinstance(error, UpstreamThrottled)
     assert error.retry_after == pytest.approx(30, abs=10)
+
+
+class HalfAway(RedisClient):
+    """A Cluster whose part with the cool-downs is out; a caller's share is used up."""
+
+    def __init__(self) -> None:
+        """Nothing to connect to."""
+
+    def run_all(self, calls: Sequence[Call]) -> list[Any]:
+        if any(call.keys[0] == cooldown("tokens") for call in calls):
+            raise StoreOutage
+        return [(NEW_TOKENS.most * MIN_SCALE + 1, 60_000)]
+
+
+def test_a_share_holds_while_another_part_of_the_store_is_out() -> None:
+    """What is asked for on the way is of another slot."""
+    redis = HalfAway()
+    caller = CallerShares(redis, "alice", admin=False, reads=False, scale=MIN_SCALE)
+    with pytest.raises(RateLimited):
+        StoredCooldowns(redis, Clock()).left("tokens", caller, NEW_TOKENS)
