@@ -176,7 +176,7 @@ class Closed(Refused, status=403, title="The room is closed"):
     """A role whose window is over."""
 
 
-class WaitingForAdmission(Refused, status=403, title="A moderator has to let you in", retryable=True, retry_after=5.0):
+class WaitingForAdmission(Refused, status=403, title="You wait for a moderator", retryable=True, retry_after=5.0):
     """A role, and a moderator has to come, or to let the caller in; ``detail`` says which."""
 
 

@@ -263,6 +263,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _make_secrets(tmp_path_factory.mktemp("operator"))
 
 
+def test_no_secret_is_made_of_what_is_no_key(made: Path, tmp_path: Path) -> None:
+    """Help is printed, an option or an empty file refused, and another key does not replace the one that is there."""
+    script, folder = made.parent / "make-secrets", tmp_path / "secrets"
+    (tmp_path / "empty").touch()
+
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([script, *words], capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    assert "FILE-WITH-THE-TELNYX-API-KEY" in run("--help").stdout
+    for words, code in (((), 2), (("--new", folder), 2), (("empty", folder), 1), (("none", folder), 2)):
+        assert run(*words).returncode == code
+    assert not folder.exists()
+    (tmp_path / "key").write_text("KEY-that-is-new\n", "utf-8")
+    assert "is kept" in run("key", made).stderr
+    assert (made / "telnyx_api_key").read_text("utf-8") == "KEY-of-no-account\n"
+
+
 @pytest.mark.parametrize("name", COMPOSE["services"])
 def test_a_container_can_do_little(name: str) -> None:
     """A read-only root, no capabilities but Caddy's to open port 443, no way to more of them, and bounds on memory,

@@ -320,8 +320,11 @@ case "$*" in
   *) exit 1 ;;
 esac""",
     "helm": """
-[ "$1 $2" = "upgrade --install" ] || exit 1
-shift 2
+case "$1 $2" in
+  "upgrade --install") shift 2 ;;
+  "template "*) shift ;;
+  *) exit 1 ;;
+esac
 exec $HELM template "$@" """,
 }
 DEPLOYMENT = ("one-machine", "rotation", "kubernetes", "backup")
