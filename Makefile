@@ -11,10 +11,14 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 # Each process of a run would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run unit test check nightly clients faults storms fuzz soak bench bench-scale lock image sbom clean
+.PHONY: run ports unit test check nightly clients faults storms fuzz soak bench bench-scale lock image sbom clean
 
-run: $(RUNNABLE)
+run: ports $(RUNNABLE)
 	@exec $(PY) -m service dev $(ARGS)
+
+# A port that is taken is told before a minute of installing.
+ports:
+	@test -e $(RUNNABLE) || $(PYTHON) -c 'import sys; from service.cli import ports; sys.exit(ports.fault(real="--real" in sys.argv))' $(ARGS)
 
 test: $(READY)
 	@$(PY) -m pytest -n 4 --dist loadfile -p tests.beside -m quick $(ARGS)

@@ -20,7 +20,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
-from service.cli import children, listener
+from service.cli import children, ports
 from service.cli.failed import Failed
 from service.cli.stop_signals import StopSignals
 from service.cli.valkey import Valkey
@@ -28,9 +28,7 @@ from service.clock import rfc3339
 from service.config.settings import Settings, variables
 
 _ROOT: Final = Path(__file__).parents[2]
-_HOST: Final = "127.0.0.1"
 _PYTHON: Final = (sys.executable, "-m", "service")
-_DEFAULT_PORTS: Final[Mapping[str, str]] = {"PORT": "8080", "METRICS_PORT": "9090", "SANDBOX_PORT": "8081"}
 _START_SECS: Final = 20.0
 _POLL_SECS: Final = 0.2
 _API_KEY: Final = "KEY-of-the-sandbox"
@@ -45,8 +43,11 @@ _DEMO_ROOMS: Final = Path(__file__).parent / "demo.toml"
 
 def run(folder: Path, *, real: bool) -> int:
     """Run until told to stop; answers the exit code."""
-    signals, ports = StopSignals(), _ports(real=real)
-    urls = {name: f"http://{_HOST}:{port}" for name, port in ports.items()}
+    signals = StopSignals()
+    if fault := ports.fault(real=real):
+        raise Failed(fault)
+    chosen = ports.chosen(real=real)
+    urls = {name: f"http://{ports.HOST}:{port}" for name, port in chosen.items()}
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -56,16 +57,16 @@ def run(folder: Path, *, real: bool) -> int:
         env = {
             "REDIS_URL": parts.start_valkey(),
             "SERVICE_SECRETS": _kept_secret(folder / "service-secret"),
-            "HOST": _HOST,
-            "PORT": ports["PORT"],
-            "METRICS_PORT": ports["METRICS_PORT"],
+            "HOST": ports.HOST,
+            "PORT": chosen["PORT"],
+            "METRICS_PORT": chosen["METRICS_PORT"],
             "DRAIN_SECONDS": "0",
             "CONSOLE": "on",
         }
         if real:
             env = {**os.environ, **env}
         else:
-            _start_sandbox(parts, folder / "sandbox", ports["SANDBOX_PORT"], urls["PORT"])
+            _start_sandbox(parts, folder / "sandbox", chosen["SANDBOX_PORT"], urls["PORT"])
             parts.wait_for(f"{urls['SANDBOX_PORT']}/sandbox")
             env |= _demo(urls["PORT"], urls["SANDBOX_PORT"])
         Settings.from_env(env)
@@ -75,32 +76,12 @@ def run(folder: Path, *, real: bool) -> int:
         if not real:
             _seed(folder, env)
             known = {field.variable for field in variables()}
-            lines = [f"export {name}={shlex.quote(text)}\n" for name, text in sorted(env.items()) if name in known]
+            kept = {name: text for name, text in env.items() if name in known} | chosen
+            lines = [f"export {name}={shlex.quote(text)}\n" for name, text in sorted(kept.items())]
             _write_private(folder / "env", "".join(lines))
         parts.wait_for(f"{urls['PORT']}/readyz")
         _tell(urls, folder)
         return parts.watch(signals)
-
-
-def _ports(*, real: bool) -> dict[str, str]:
-    """Those of the environment; raises ``Failed`` with all that is wrong with them."""
-    ports = {name: os.environ.get(name) or default for name, default in _DEFAULT_PORTS.items()}
-    if real:
-        del ports["SANDBOX_PORT"]
-    faults = [fault for name, text in ports.items() if (fault := _port_fault(name, text))]
-    if not faults and len({int(text) for text in ports.values()}) < len(ports):
-        faults = [f"{', '.join(ports)} must be different ports"]
-    if faults:
-        raise Failed(f"Not started: {'; '.join(faults)}")
-    return {name: str(int(text)) for name, text in ports.items()}
-
-
-def _port_fault(variable: str, text: str) -> str | None:
-    if not text.isdecimal() or not 1 <= int(text) <= 65_535:  # noqa: PLR2004 - what a port is
-        return f"{variable} must be a port number, is {text}"
-    if not listener.is_free(_HOST, int(text)):
-        return f"port {text} is taken; set {variable} to a free one: {variable}=... make run"
-    return None
 
 
 class _Parts:
@@ -150,7 +131,7 @@ class _Parts:
 def _start_sandbox(parts: _Parts, folder: Path, port: str, service: str) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     kept = ["--keys", str(folder), "--state", str(folder / "rooms.json")]
-    console = [service, service.replace(_HOST, "localhost")]
+    console = [service, service.replace(ports.HOST, "localhost")]
     # An app under development signs its users in here, and has no media server but the sandbox.
     pages = [*console, *filter(None, os.environ.get("ALLOWED_ORIGINS", "").split(","))]
     allowed = [f"--allow-origin={origin.strip()}" for origin in pages]

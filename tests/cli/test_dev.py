@@ -172,7 +172,10 @@ def test_commands_work_beside_it(dev: Dev) -> None:
     url = f"http://127.0.0.1:{dev.ports['PORT']}/v1/admin/rooms"
     assert requests.get(url, headers={"Authorization": f"Bearer {said[-1]}"}, timeout=10).status_code == 200
     assert settings.stat().st_mode & 0o777 == 0o600
-    assert REAL_KEY not in settings.read_text("utf-8")
+    text = settings.read_text("utf-8")
+    assert REAL_KEY not in text
+    # So that another ``make run`` there listens where this one did.
+    assert [f"export {name}={dev.ports[name]}\n" in text for name in PORTS] == [True] * 3
 
 
 def test_with_a_real_account_no_settings_are_written(tmp_path: Path) -> None:
@@ -221,14 +224,16 @@ def test_the_guide_to_a_directory_in_git_is_right(folder: Path) -> None:
 
 
 def test_a_taken_port_is_named(dev: Dev, tmp_path: Path) -> None:
-    """One line says which variable to change, and nothing is started."""
+    """One line says which variable to change; nothing is started, nor by ``make run`` installed."""
     other = Dev(tmp_path, SANDBOX_PORT=dev.ports["SANDBOX_PORT"])
+    make = ["make", "ports", f"VENV={tmp_path}/none", f"PYTHON={sys.executable}"]
+    made = subprocess.run(make, cwd=ROOT, env={**BASE, **other.ports}, capture_output=True, text=True, check=False)
 
     assert other.process.wait(60) == 1
     taken = dev.ports["SANDBOX_PORT"]
-    assert other.output() == (
-        f"Not started: port {taken} is taken; set SANDBOX_PORT to a free one: SANDBOX_PORT=... make run\n"
-    )
+    line = f"Not started: port {taken} is taken; set SANDBOX_PORT to a free one: SANDBOX_PORT=... make run\n"
+    assert other.output() == line
+    assert (made.returncode, made.stderr.startswith(line)) == (2, True)
     assert not (tmp_path / ".run").exists()
 
 
