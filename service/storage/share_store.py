@@ -3,7 +3,8 @@
 Rules for editors:
 * a share is far less than what there is, so that nobody uses up the others' calls, processor time or store;
 * what is done for no caller (webhooks, reconciling, housekeeping) has no share: it is bounded where it is done;
-* a count that may have been lost is sent again: counted twice it does no harm;
+* one more that may not have been counted is sent again: counted twice it does no harm. Of many at once that would be
+  an hour's share;
 * without a store that takes writes nobody counts, and nobody is refused for it.
 """
 
@@ -60,7 +61,7 @@ class CallerShares:
         """Use some; raises ``RateLimited`` where those are too many. The reply to what is asked on the way (``also``),
         or ``None``.
         """
-        call = script("count").on((self._key(share),), (share.seconds * 1000, count))
+        call = script("count").on((self._key(share),), (share.seconds * 1000, count), repeatable=count == 1)
         try:
             (used, left), *others = self.redis.run_all([call] if also is None else [call, also])
         except StoreOutage:

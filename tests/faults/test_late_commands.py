@@ -17,6 +17,7 @@ from service.storage.redis_keys import Owner, RoomKeys
 from service.storage.redis_url import parse
 from service.storage.removals import Removal, announcement
 from service.storage.room_store import RoomStore
+from service.storage.share_store import BANS, MIN_SCALE, CallerShares
 from tests.processes import Valkey, free_port, fresh, running, until
 from tests.topologies.test_connection import Counted
 
@@ -134,6 +135,20 @@ def test_who_may_enter_is_read_after_a_token_whose_script_the_server_had_lost(
     records = store.store_token(alias, OWNER, new)
     assert records is not None
     assert records.admission == ENTERED
+
+
+def test_many_bans_at_once_are_counted_once(valkey: Valkey, client: RedisClient) -> None:
+    """Each try that reaches a server which stood still counts, and five would be a moderator's share of an hour."""
+    mia = CallerShares(client, "mia", admin=False, reads=False, scale=MIN_SCALE)
+    mia.spend(BANS)
+    valkey.freeze()
+    sent = gevent.spawn(mia.spend, BANS, 60)
+    time.sleep(1.3)
+    valkey.thaw()
+    sent.get(timeout=10)
+
+    (key,) = valkey.client.scan_iter("vts:*:share:*")
+    assert int(valkey.client.get(key) or 0) <= 61
 
 
 def test_a_removal_of_its_own_that_is_read_late_voids_nothing_new(client: RedisClient) -> None:
