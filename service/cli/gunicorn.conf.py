@@ -97,7 +97,7 @@ _LINGER_BYTES = 256 * 1024
 # The time limit of the request under way, and the turn of the event loop in which it began.
 _request: ContextVar[tuple[gevent.Timeout, int]] = ContextVar("request")
 _turns = Turns()
-_trusted = [ipaddress.ip_network(network) for network in _settings.trusted_proxies]
+_trusted = tuple(ipaddress.ip_network(network) for network in _settings.trusted_proxies)
 # Counted in gunicorn's own process, which replaces workers.
 _worker_restarts = Counter("vts_worker_restarts", "Workers that ended and were replaced.", registry=CollectorRegistry())
 

@@ -193,7 +193,7 @@ def test_lines_say_from_where_a_request_came(talkative: ServiceProcess) -> None:
 )
 def test_an_address_is_as_long_as_the_setting_says(peer: str, said: str, form: str, told: str | None) -> None:
     """Of the last who is no trusted proxy."""
-    assert client_address(peer, said, [ip_network("10.0.0.0/8")], form) == told
+    assert client_address(peer, said, (ip_network("10.0.0.0/8"),), form) == told
 
 
 def test_an_administrators_room_is_no_way_into_the_log(talkative: ServiceProcess) -> None:
