@@ -11,12 +11,21 @@ current: Final[ContextVar[str | None]] = ContextVar("client_address", default=No
 _SHORT_BITS: Final = {4: 24, 6: 48}
 
 
-# Most requests come by the same few balancers, or from people who ask again: 4 % of a token answer.
-@lru_cache(maxsize=1024)
+# Strangers may write as much as headers hold, and what is longer than proxies make it is not remembered.
+_LONGEST_REMEMBERED: Final = 256
+
+
 def client_address(peer: str, forwarded: str, trusted: tuple[IPv4Network | IPv6Network, ...], form: str) -> str | None:
     """``peer``, or for whom a ``trusted`` proxy says (``X-Forwarded-For``) that it asks, as far back as proxies are
     trusted. ``form`` is ``off``, ``short`` or ``full``.
     """
+    find = _find if len(forwarded) <= _LONGEST_REMEMBERED else _find.__wrapped__
+    return find(peer, forwarded, trusted, form)
+
+
+# Most requests come by the same few balancers, or from people who ask again: 4 % of a token answer.
+@lru_cache(maxsize=1024)
+def _find(peer: str, forwarded: str, trusted: tuple[IPv4Network | IPv6Network, ...], form: str) -> str | None:
     found = None if form == "off" else _read(peer)
     for said in reversed(forwarded.split(",")):
         before = _read(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -194,6 +195,17 @@ def test_lines_say_from_where_a_request_came(talkative: ServiceProcess) -> None:
 def test_an_address_is_as_long_as_the_setting_says(peer: str, said: str, form: str, told: str | None) -> None:
     """Of the last who is no trusted proxy."""
     assert client_address(peer, said, (ip_network("10.0.0.0/8"),), form) == told
+
+
+def test_what_strangers_say_of_an_address_is_not_kept() -> None:
+    """Headers hold half a megabyte, and each request may have others."""
+    tracemalloc.start()
+    for number in range(200):
+        client_address("10.0.0.1", f"{number}{' ' * 50_000},203.0.113.9", (ip_network("10.0.0.0/8"),), "full")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert kept < 2_000_000
 
 
 def test_an_administrators_room_is_no_way_into_the_log(talkative: ServiceProcess) -> None:
