@@ -83,6 +83,9 @@ def apply(name: str, *, dry_run: bool, prune: bool, rewrite: bool) -> int:
     rooms = rooms_file.parse(*_read(name))
     if prune and not rooms:
         raise BadFile([f"{name}: no rooms in it, and --prune would remove every room there is: not done"])
+    for alias, (room, members) in rooms.items():
+        if members and not any(rule.members for rule in room.access):
+            _say(f"{alias}: its members are let in by no rule; members = true is missing in access")
     directory = _directory()
     plan = compare(rooms, directory.contents(), prune=prune, rewrite=rewrite)
     print(*plan.lines(), sep="\n", flush=True)

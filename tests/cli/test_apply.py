@@ -125,6 +125,17 @@ def test_a_plan_is_shown_first(env: dict[str, str], file: Path, store: Valkey) -
     assert run_here(env, "apply", "--dry-run", str(file)).returncode == 0
 
 
+def test_members_who_count_for_nothing_are_warned_of(env: dict[str, str], file: Path) -> None:
+    """A line for each such room, with and without ``--dry-run``; nothing else is different."""
+    file.write_text(FILE.replace("{ members = true }, ", ""), "utf-8")
+    warning = "standup: its members are let in by no rule; members = true is missing in access\n"
+
+    shown = run_here(env, "apply", "--dry-run", str(file))
+    assert (shown.returncode, shown.stderr) == (2, warning)
+    done = run_here(env, "apply", str(file))
+    assert (done.returncode, done.stderr.startswith(warning)) == (0, True)
+
+
 def writes_of(sandbox: Sandbox) -> dict[str, int]:
     """The calls that change a room at Telnyx; another service looks at other rooms meanwhile."""
     counts = sandbox.counts()

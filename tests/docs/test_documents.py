@@ -42,7 +42,7 @@ CALL = re.compile(r"(GET|POST|PUT|DELETE) +(/\S+)(.*)", re.DOTALL)
 OTHERS = re.compile(
     r"\d{4}-\d\d-\d\dT[\d:]+Z|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,32}|guest:\S+|.*\.\.\..*", re.DOTALL
 )
-LIVES = {"expires_in", "refresh_after"}
+LIVES = {"expires_in", "refresh_after", "retry_after"}
 # What a script finds around it, and an SDK for which each token is due at once: the second ends the script well.
 NAMES = "{service, alias, bearer}"
 STAND_IN = """
@@ -261,8 +261,9 @@ def test_the_api_of_telnyx(dev: Dev) -> None:
 
 
 def test_the_waiting_room(dev: Dev) -> None:
-    """A moderator sees a guest who waits, admits her, and refuses whoever else is there, as printed."""
+    """A moderator sees a guest who waits, admits her, and refuses whoever else is there; so do the commands."""
     reader, room = Reader(dev), "waiting-for-ada"
+    follow(reader, [block for block in blocks("docs/how-to/waiting-room.md") if block[0]])
     (text,) = [text for language, text in blocks("docs/how-to/waiting-room.md") if language == ""]
     spec = json.dumps({"waiting_room": "guests", "access": [{"authenticated": True, "role": "moderator"}]})
     reader.ask(f"PUT /v1/admin/rooms/{room} {spec}", "ada")
