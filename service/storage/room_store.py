@@ -202,14 +202,17 @@ class RoomStore:
         keys = RoomKeys(alias)
         self._redis.run(script("forget_tokens").on((keys.devices(digest(user)),), (keys.base,)))
 
-    def adopt(self, alias: str, room_id: UUID, value: bytes, seconds: int) -> None:
-        """Remember, as cache, under which upstream id the room is to be had now, and of which room that id is."""
+    def adopt(self, alias: str, room_id: UUID, value: bytes, seconds: int) -> bool:
+        """Remember, as cache, under which upstream id the room is to be had now, and of which room that id is; says
+        whether it may be, as that of another room on record may not.
+        """
         adopted = command("SET", RoomKeys(alias).adopted, value, "EX", seconds)
         stand_in = command("SET", redis_keys.stand_in(room_id), alias, "EX", seconds)
-        try:
+        with contextlib.suppress(StoreUnavailable):
+            if self._redis.run(command("HGET", redis_keys.ROOM_IDS, room_id.hex)) not in {None, alias.encode()}:
+                return False
             self._redis.run_all([adopted, stand_in])
-        except StoreUnavailable:
-            return
+        return True
 
 
 def access_call(alias: str, owner: Owner) -> Call:

@@ -163,10 +163,15 @@ class Renewal:
         # A list that Telnyx answers proves that it is Telnyx who says so, and not somebody else's 404.
         found = self._provisioning.find(access.room, request.deadline)
         self._forget(request)
-        _log.error("room is gone upstream", extra={"room_id": str(access.room_id), "adopted": str(found)})
-        if found is None or found == access.room_id:
+        adopted = (
+            found is not None
+            and found != access.room_id
+            and self._rooms.adopt(request.alias, found, adoption(access.recorded_id, found), ADOPTED_SECS)
+        )
+        told = {"room_id": str(access.room_id), "found": str(found), "adopted": adopted}
+        _log.error("room is gone upstream", extra=told)
+        if found is None or not adopted:
             raise UpstreamRoomMissing
-        self._rooms.adopt(request.alias, found, adoption(access.recorded_id, found), ADOPTED_SECS)
         return found
 
     def _forget(self, request: TokenRequest) -> None:

@@ -343,6 +343,17 @@ def test_everything_a_moderator_does_is_recorded(service: ServiceProcess, sandbo
     assert (kick["logger"], kick["user"], kick["users"], kick["participants"]) == ("audit", "mo", ["bob"], 1)
 
 
+def test_no_room_is_replaced_by_another_of_ours(service: ServiceProcess, sandbox: Sandbox, room: str) -> None:
+    """Whatever it is called at Telnyx: others may enter it."""
+    key, other = {"Authorization": f"Bearer {API_KEY}"}, make_room(service.url, fresh())
+    gone = Caller(service.url, "bob").token(room).json()["room"]["id"]
+    assert requests.delete(f"{sandbox.api_url}/rooms/{gone}", headers=key, timeout=5).status_code == 204
+    named = {"unique_name": f"vts-{room}"}
+    assert requests.patch(f"{sandbox.api_url}/rooms/{other}", headers=key, json=named, timeout=5).ok
+
+    assert Caller(service.url, "carol").token(room).json()["code"] == "upstream_room_missing"
+
+
 def test_a_room_that_was_replaced_upstream_can_be_moderated(
     service: ServiceProcess, sandbox: Sandbox, room: str
 ) -> None:
