@@ -16,7 +16,10 @@ function made(answers, more = {}) {
   const fetch = async (url, { signal }) => {
     signal.throwIfAborted();
     asked.push(url);
-    const [status, type, body] = script.length > 1 ? script.shift() : script[0];
+    const answer = script.length > 1 ? script.shift() : script[0];
+    // One that never comes.
+    if (answer === null) return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    const [status, type, body] = answer;
     return new Response(JSON.stringify(body), { status, headers: { "Content-Type": type } });
   };
   const told = [];
@@ -143,6 +146,21 @@ function sdk(connect) {
   return { initialize, did };
 }
 
+/** What is told and asked for after the SDK has said that the call is over. */
+async function dropped(answers, reason) {
+  const { keeper, asked, told, note } = made(answers);
+  let gone;
+  const { initialize, did } = sdk((disconnect) => (gone = disconnect));
+  await joinRoom(initialize, keeper);
+  note();
+  while (answers.includes(null) && asked.length < 2) await pause(1);
+  const before = asked.length;
+  gone(reason);
+  gone(reason);
+  await pause(60);
+  return [told, asked.length - before, did.filter(([what]) => what === "update")];
+}
+
 Object.assign(cases, {
   async "joined with a keeper that runs already"() {
     const { keeper, asked } = made([token({ token: "one" }), token({ token: "two" }), token({ refresh_after: 60 })]);
@@ -162,15 +180,20 @@ Object.assign(cases, {
     while (did.length < 2) await pause(5);
     return did;
   },
-  async "put out by the SDK"() {
-    const { keeper, asked } = made([token()]);
-    let gone;
-    const { initialize } = sdk((disconnect) => (gone = disconnect));
-    await joinRoom(initialize, keeper);
-    gone("unknown");
-    const before = asked.length;
-    await pause(60);
-    return asked.length - before;
+  async "left by the app"() {
+    return dropped([token({ refresh_after: 60 })], "user_initiated");
+  },
+  async "dropped by the SDK"() {
+    return dropped([token({ refresh_after: 60 }), token()], "unknown");
+  },
+  async "removed by a moderator"() {
+    return dropped([token({ refresh_after: 60 }), refusal], "unknown");
+  },
+  async "dropped while the service is away"() {
+    return dropped([token({ refresh_after: 60 }), [503, "text/plain", ""]], "unknown");
+  },
+  async "removed while it asks"() {
+    return dropped([token({ refresh_after: 0 }), null, refusal], "unknown");
   },
   async "a room that lets nobody in"() {
     const { keeper, asked } = made([token()]);

@@ -83,8 +83,16 @@ def test_the_room_is_left_when_the_keeper_ends(came: dict[str, Any]) -> None:
 
 
 def test_the_keeper_stops_when_the_room_is_left(came: dict[str, Any]) -> None:
-    """By whomever."""
-    assert came["put out by the SDK"] == 0
+    """By the app: nobody is asked."""
+    assert came["left by the app"] == [[], 0, []]
+
+
+def test_of_a_call_that_is_dropped_the_keeper_asks_once_more(came: dict[str, Any]) -> None:
+    """At once, and tells who was removed so. Nothing is told of a token or of trouble: the call is over."""
+    assert came["removed by a moderator"] == [["ended"], 1, []]
+    assert came["removed while it asks"] == [["ended"], 1, []]
+    assert came["dropped by the SDK"] == [[], 1, []]
+    assert came["dropped while the service is away"] == [[], 1, []]
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_those_in_a_meeting_see_each_other_come_and_go(stage: Stage, call: tuple
 
 
 def test_who_is_removed_by_a_moderator_is_told_so_and_is_out(stage: Stage, call: tuple[App, str]) -> None:
-    """The last of these tests: it ends the call."""
+    """By the SDK that it is over, by the service why. The last of these tests: it ends the call."""
     app, alias = call
     answer = Caller(stage.service.url, "alice").ask("POST", f"/v1/rooms/{alias}/actions/kick", json={"users": ["bob"]})
     assert answer.status_code == 200, answer.text
@@ -143,5 +143,6 @@ def test_who_is_removed_by_a_moderator_is_told_so_and_is_out(stage: Stage, call:
     assert [own, "kicked"] in [one["args"] for one in app.of("participant_leaving")]
     assert [one["args"] for one in gone] == [["unknown"]]
     assert stage.listed(alias) == []
-    assert app.of("ended", "trouble") == []
+    assert [one["code"] for one in app.wait("ended")] == ["banned"]
+    assert app.of("trouble") == []
     assert app.errors == []

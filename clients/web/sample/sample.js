@@ -18,7 +18,6 @@ byId("leave").addEventListener("click", () => leave());
 async function call(user, room) {
   const keeper = new TokenKeeper({ service, room, getBearer: () => bearerOf(user) });
   const over = (why) => {
-    keeper.stop();
     byId("videos").replaceChildren();
     show(why, { joined: false });
   };
@@ -39,7 +38,10 @@ async function call(user, room) {
     log(`ended: ${reason}, ${problem.code}`);
     over(`${problem.title} (${reaction(problem)}).`);
   });
-  leave = () => over("You have left.");
+  leave = () => {
+    keeper.stop();
+    over("You have left.");
+  };
   show(`Joining ${room} ...`, { joined: true });
   try {
     await (sdk ? meet(keeper, over) : keeper.start());

@@ -53,6 +53,7 @@ export class Clock {
   #awake;
   #wall;
   #woken = false;
+  #hurried = false;
   /** @type {(() => void) | null} */
   #look = null;
 
@@ -84,9 +85,16 @@ export class Clock {
     this.#look?.();
   }
 
+  /** Whoever waits goes on now. */
+  hurry() {
+    this.#hurried = true;
+    this.#look?.();
+  }
+
   /** Forgets that something has changed: from here on it takes another change to cut a wait short. */
   settle() {
     this.#woken = false;
+    this.#hurried = false;
   }
 
   /**
@@ -113,7 +121,7 @@ export class Clock {
         cancel();
         const passed = this.elapsed() - began;
         const left = Math.min((this.#woken ? Math.min(earliest, seconds) : seconds) - passed, until - this.awake());
-        if (left <= 0) finish(resolve);
+        if (this.#hurried || left <= 0) finish(resolve);
         else cancel = this.#surroundings.timer(Math.min(left, MAX_SECONDS_BETWEEN_LOOKS), look);
       };
       this.#look = look;

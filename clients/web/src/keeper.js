@@ -86,6 +86,7 @@ export class TokenKeeper {
   /** When the token in hand ends, by both clocks: elapsed for the app to know, awake for giving up. */
   #ends = { elapsed: 0, awake: 0 };
   #failures = 0;
+  #dropped = false;
   /** Bearers that were refused, the second one after a forced refresh. @type {string[]} */
   #refused = [];
 
@@ -132,6 +133,16 @@ export class TokenKeeper {
     this.#stop.abort();
   }
 
+  /**
+   * The call is over, and nobody knows why: asks once more, now. A refusal is told as `ended`, and nothing else any more;
+   * the keeper ends either way.
+   */
+  dropped() {
+    if (this.#dropped) return;
+    this.#dropped = true;
+    this.#clock.hurry();
+  }
+
   /** Looks at the clock again, for signals of which only the app knows. */
   wake() {
     this.#clock.wake();
@@ -168,11 +179,14 @@ export class TokenKeeper {
   async #keep(onFirst) {
     this.#ends.awake = this.#clock.awake() + this.#patience();
     for (;;) {
+      const last = this.#dropped;
       try {
         const answer = await this.#attempt();
         onFirst(answer);
+        if (last) this.stop();
         await this.#clock.wait(answer.refresh_after, this.#stop.signal);
       } catch (error) {
+        if (last && !(error instanceof ProblemError && isFinal(error.problem))) this.stop();
         this.#stop.signal.throwIfAborted();
         if (!(error instanceof ProblemError)) throw error;
         const ended = await this.#failed(error.problem);
@@ -307,6 +321,7 @@ export class TokenKeeper {
    * @param {TokenKeeperEvents[E]} told
    */
   #tell(event, told) {
+    if (this.#dropped && event !== "ended") return;
     for (const listener of this.#listeners[event]) {
       if (this.#stop.signal.aborted) return;
       try {

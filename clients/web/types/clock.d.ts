@@ -18,6 +18,8 @@ export class Clock {
     awake(): number;
     /** Something has changed: whoever waits looks at the clock again, and may go on early. */
     wake(): void;
+    /** Whoever waits goes on now. */
+    hurry(): void;
     /** Forgets that something has changed: from here on it takes another change to cut a wait short. */
     settle(): void;
     /**

@@ -31,6 +31,11 @@ export class TokenKeeper {
     start(): Promise<TokenAnswer>;
     /** Nothing is asked or told any more. */
     stop(): void;
+    /**
+     * The call is over, and nobody knows why: asks once more, now. A refusal is told as `ended`, and nothing else any more;
+     * the keeper ends either way.
+     */
+    dropped(): void;
     /** Looks at the clock again, for signals of which only the app knows. */
     wake(): void;
     #private;

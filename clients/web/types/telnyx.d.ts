@@ -1,9 +1,9 @@
 /**
  * Joins a room with the vendor's SDK, `@telnyx/video`, and a token keeper.
  *
- * The SDK is no dependency: the app hands in its `initialize`. Two habits of SDK 1.0.2 are taken into account:
- * `updateClientToken()` never settles when the token is refused, and `connect()` may stay pending when the room lets
- * nobody in.
+ * The SDK is no dependency: the app hands in its `initialize`. Three habits of SDK 1.0.2 are taken into account:
+ * `updateClientToken()` never settles when the token is refused, `connect()` may stay pending when the room lets nobody
+ * in, and whoever is put out is told `unknown`.
  */
 /** @import { TokenKeeper } from "./keeper.js" */
 /**
@@ -16,7 +16,8 @@
  */
 /**
  * The first token, a connected room, and a new token in time until the call ends. Resolves with the SDK's room. The room
- * is left when the keeper ends, and the keeper is stopped when the room is left. Rejects with `TokenError`, or with what
+ * is left when the keeper ends, and the keeper is stopped when the room is left; a call that is dropped it asks about
+ * first, so that somebody who was removed is told so. Rejects with `TokenError`, or with what
  * the SDK rejects with, or with an `Error` that holds the SDK's reason.
  *
  *     const room = await joinRoom(initialize, keeper, { enableMessages: true });
