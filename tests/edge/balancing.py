@@ -95,7 +95,9 @@ class Nginx:
     def __init__(self, ports: Sequence[int]) -> None:
         self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="vts-nginx-"))
-        servers = " ".join(f"server 127.0.0.1:{port} max_fails=1 fail_timeout=2s;" for port in ports)
+        # One worker that dies is no dead replica: by its own count of failures it would leave out each in turn, and for
+        # two seconds all three. A replica that is gone refuses connections, and nginx goes to the next one anyway.
+        servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports)
         folders = "".join(
             f"{kind}_temp_path {self._folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
