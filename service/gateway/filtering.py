@@ -84,9 +84,9 @@ class AccountLists:
     Raises ``InvalidRequest`` where too much passes the filters, and what ``Resolver`` raises.
     """
 
-    def __init__(self, telnyx: Telnyx, finder: Resolver) -> None:
+    def __init__(self, telnyx: Telnyx, resolver: Resolver) -> None:
         self._telnyx = telnyx
-        self._finder = finder
+        self._resolver = resolver
 
     def page(self, name: str, kind: Kind, query: Mapping[str, str], deadline: Deadline) -> dict[str, Any]:
         """The page that ``query`` asks for, as Telnyx would answer if the account were the directory."""
@@ -108,14 +108,14 @@ class AccountLists:
             raise InvalidRequest.at("filter", message)
         items = list(found.values())
         rooms = self._rooms_of(kind, items, deadline)
-        ours = self._finder.directory_rooms({room_id for room_id in rooms if room_id is not None})
+        ours = self._resolver.directory_rooms({room_id for room_id in rooms if room_id is not None})
         return [(item, room_id) for item, room_id in zip(items, rooms, strict=True) if room_id in ours]
 
     def _rooms_of(self, kind: Kind, items: Sequence[Item], deadline: Deadline) -> list[UUID | None]:
         if kind != "participant":
             return [uuid_of(item.get("id" if kind == "room" else "room_id")) for item in items]
         sessions = [uuid_of(item.get("session_id")) for item in items]
-        rooms = self._finder.rooms_of({session for session in sessions if session is not None}, deadline)
+        rooms = self._resolver.rooms_of({session for session in sessions if session is not None}, deadline)
         return [None if session is None else rooms.get(session) for session in sessions]
 
 

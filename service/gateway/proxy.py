@@ -41,15 +41,15 @@ class GatewayProxy:
     def __init__(
         self,
         telnyx: Telnyx,
-        finder: Resolver,
+        resolver: Resolver,
         rooms: RoomHandlers,
         tokens: TokenHandlers,
         meeting: Meeting,
         revocations: Revocations,
     ) -> None:
         self._telnyx = telnyx
-        self._finder = finder
-        self._lists = AccountLists(telnyx, finder)
+        self._resolver = resolver
+        self._lists = AccountLists(telnyx, resolver)
         self._rooms = rooms
         self._tokens = tokens
         self._meeting = meeting
@@ -64,7 +64,7 @@ class GatewayProxy:
         if row.role == "admin" and not principal.admin:
             raise InsufficientScope
         if not row.reads and row.kind != "room":
-            self._finder.check_moderates(principal)
+            self._resolver.check_moderates(principal)
 
     def answer(self, call: Call) -> Outcome:
         """The answer to a call of anybody whom ``check_caller`` does not refuse."""
@@ -104,10 +104,10 @@ class GatewayProxy:
     def _in_path(self, call: Call) -> Outcome:
         kind, retrieves = call.row.kind, call.row.name.startswith("retrieve_")
         if kind == "room":
-            return self._of_room(call, self._finder.room(call.principal, call.ident))
+            return self._of_room(call, self._resolver.room(call.principal, call.ident))
         if kind == "session" and not retrieves:
-            return self._of_session(call, self._finder.session(call, call.ident))
-        moderator, shown = self._finder.find(call, kind, call.ident, call.query if retrieves else None)
+            return self._of_session(call, self._resolver.session(call, call.ident))
+        moderator, shown = self._resolver.find(call, kind, call.ident, call.query if retrieves else None)
         if retrieves:
             return Outcome(one(shown, kind), moderator.room.alias)
         if moderator.invite is not None:
@@ -157,7 +157,7 @@ class GatewayProxy:
         if everybody and not excluded and not whole:
             return call, frozenset()
         operation, session, enough = "list_session_participants", call.ident, None if whole else named | excluded
-        people = self._finder.ids(operation, session, {}, session, call.deadline, enough=enough)
+        people = self._resolver.ids(operation, session, {}, session, call.deadline, enough=enough)
         if named and not named & people:
             raise RoomNotFound
         body: dict[str, Any] = {"participants": EVERYBODY if everybody else _texts(named & people)}
@@ -175,7 +175,7 @@ class GatewayProxy:
             raise removal.trouble
         if removal is None or not removal.participants:
             # Telnyx was not asked to remove anybody, so it has not said whether there is anything to be removed from.
-            _, shown = self._finder.find(call, "session", call.ident)
+            _, shown = self._resolver.find(call, "session", call.ident)
             if shown.data.get("active") is False:
                 raise UpstreamRejectedRequest(NOTHING_RUNS)
 
@@ -185,13 +185,13 @@ class GatewayProxy:
         if (caller := calling.get()) is not None:
             caller.spend(COMPOSITIONS)
         session = UUID(call.body["session_id"])
-        moderator = self._finder.session(call, session)
+        moderator = self._resolver.session(call, session)
         regions = (call.body.get("video_layout") or {}).values()
         named = [source for region in regions for source in region.get("video_sources") or ()]
         sources = _ids(source for source in named if source != EVERYTHING)
         if sources:
             query = {"filter[session_id]": str(session)}
-            recordings = self._finder.ids("list_room_recordings", None, query, session, call.deadline, enough=sources)
+            recordings = self._resolver.ids("list_room_recordings", None, query, session, call.deadline, enough=sources)
             if not sources <= recordings:
                 raise RoomNotFound
         return self._relayed(call, Scope(moderator.room_id), moderator.room.alias)
@@ -204,7 +204,7 @@ class GatewayProxy:
             _require_admin(call)
             return Outcome(self._lists.page("list_rooms", "room", call.query, call.deadline))
         try:
-            scope = Scope(self._finder.named(call.principal, name).room_id)
+            scope = Scope(self._resolver.named(call.principal, name).room_id)
         except RoomNotFound:
             # To an administrator, who may be about to make it, a room that is not there is an empty list.
             if not call.principal.admin:
@@ -222,11 +222,11 @@ class GatewayProxy:
         }
         moderators: list[Moderator] = []
         if "room_id" in asked:
-            moderators.append(self._finder.room(call.principal, asked["room_id"]))
+            moderators.append(self._resolver.room(call.principal, asked["room_id"]))
         if "session_id" in asked:
-            moderators.append(self._finder.session(call, asked["session_id"]))
+            moderators.append(self._resolver.session(call, asked["session_id"]))
         if "participant_id" in asked:
-            moderators.append(self._finder.find(call, "participant", asked["participant_id"])[0])
+            moderators.append(self._resolver.find(call, "participant", asked["participant_id"])[0])
         if not moderators:
             _require_admin(call)
             return None

@@ -26,10 +26,10 @@ _KIND: Final = "gateway refresh handle"
 class TokenHandlers:
     """Raises what ``Broker.issue`` raises."""
 
-    def __init__(self, broker: Broker, sealer: Sealer, finder: Resolver, clock: Clock) -> None:
+    def __init__(self, broker: Broker, sealer: Sealer, resolver: Resolver, clock: Clock) -> None:
         self._broker = broker
         self._sealer = sealer
-        self._finder = finder
+        self._resolver = resolver
         self._clock = clock
 
     def answer(self, call: Call) -> Outcome:
@@ -54,7 +54,7 @@ class TokenHandlers:
         return Outcome({"data": data}, issued.room.alias, issued)
 
     def _issue(self, call: Call, *, force: bool) -> IssuedToken:
-        owner, alias = call.principal.owner(), self._finder.alias(call.ident)
+        owner, alias = call.principal.owner(), self._resolver.alias(call.ident)
         request = TokenRequest(call.principal, owner, alias, None, None, force, call.deadline)
         try:
             issued = self._broker.issue(request)

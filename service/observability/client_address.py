@@ -9,8 +9,6 @@ from typing import Final
 current: Final[ContextVar[str | None]] = ContextVar("client_address", default=None)
 # What is left of an address where it is shortened: the network of a household or a company.
 _SHORT_BITS: Final = {4: 24, 6: 48}
-
-
 # Strangers may write as much as headers hold, and what is longer than proxies make it is not remembered.
 _LONGEST_REMEMBERED: Final = 256
 

@@ -1,8 +1,8 @@
 """Requests that make something, sent again by their ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header).
 
 A good answer is kept for a day, sealed for its caller, and is the answer to every repeat. After a refusal the request
-may be sent again. Where nobody knows whether it was carried out, because an answer
-of Telnyx or the process itself was lost, a repeat is refused: it could make a second one.
+may be sent again. Where nobody knows whether it was carried out, because an answer of Telnyx or the process itself was
+lost, a repeat is refused: it could make a second one.
 """
 
 import contextlib
